@@ -1,0 +1,48 @@
+//! Every bound on what a peer may make this side hold, in one place.
+//!
+//! A length is held against these before anything is allocated for it.
+
+/// The largest datagram, in bytes: what fits an IPv6 packet of the smallest MTU (1280) with its
+/// IPv6 and UDP headers (48), so that a command is never fragmented.
+pub const MAX_DATAGRAM: usize = 1232;
+
+/// The largest payload of a packet that carries text or JSON, in bytes.
+pub const MAX_TEXT: u64 = 64 * 1024;
+
+/// Bounds on what a stream may announce.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest frame payload, in bytes.
+    pub max_frame: u64,
+    /// The longest packet payload of the bulk commands (images, files) and of unknown ones, in
+    /// bytes. Commands with text or JSON stay within [`MAX_TEXT`] whatever this says.
+    pub max_packet: u64,
+    /// The greatest width or height of an image, in pixels.
+    pub max_dimension: u32,
+    /// The greatest width × height of an image, in pixels.
+    pub max_pixels: u64,
+}
+
+impl Default for Limits {
+    /// 64 MiB a frame, 16 MiB a packet, images up to 32,768 a side and 64 megapixels.
+    fn default() -> Self {
+        Self {
+            max_frame: 64 << 20,
+            max_packet: 16 << 20,
+            max_dimension: 32_768,
+            max_pixels: 64 << 20,
+        }
+    }
+}
+
+impl Limits {
+    /// Whether an image of this size may be decoded.
+    #[must_use]
+    pub fn allow_image(&self, width: u32, height: u32) -> bool {
+        width > 0
+            && height > 0
+            && width <= self.max_dimension
+            && height <= self.max_dimension
+            && u64::from(width) * u64::from(height) <= self.max_pixels
+    }
+}

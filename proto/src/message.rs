@@ -1,0 +1,328 @@
+//! Packets with their payloads parsed.
+//!
+//! A payload that does not fit its command exactly is an error: there are no trailing bytes, no
+//! defaults for what is cut off. JSON objects may hold members this revision does not know.
+
+use crate::command::Command;
+use base64::Engine;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
+
+/// The length of a packet's header: two 64-bit numbers.
+pub const PACKET_HEADER: usize = 16;
+
+/// One packet as it is on the wire: a known command and its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packet {
+    /// What it asks for or says.
+    pub command: Command,
+    /// The bytes after the header.
+    pub payload: Bytes,
+}
+
+impl Packet {
+    /// The packet's bytes: header and payload.
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        let mut out = BytesMut::with_capacity(PACKET_HEADER + self.payload.len());
+        out.put_i64((PACKET_HEADER + self.payload.len()) as i64);
+        out.put_i64(self.command.code());
+        out.put_slice(&self.payload);
+        out.freeze()
+    }
+}
+
+/// Why a packet's payload is not what its command says.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PayloadError {
+    /// A payload of fixed length has another one.
+    #[error("{command} takes a payload of {expected} bytes, not {actual}")]
+    Length {
+        /// The packet's command.
+        command: Command,
+        /// The lengths it may have, in words.
+        expected: &'static str,
+        /// The length it has.
+        actual: usize,
+    },
+    /// Text that is not UTF-8.
+    #[error("{command} is not UTF-8 from byte {valid_up_to} on")]
+    Utf8 {
+        /// The packet's command.
+        command: Command,
+        /// How many bytes were good.
+        valid_up_to: usize,
+    },
+    /// JSON that does not parse, or is another shape.
+    #[error("{command} is not the JSON it should be: {reason}")]
+    Json {
+        /// The packet's command.
+        command: Command,
+        /// The parser's words.
+        reason: String,
+    },
+    /// Base64 that does not decode.
+    #[error("{command} is not base64: {reason}")]
+    Base64 {
+        /// The packet's command.
+        command: Command,
+        /// The decoder's words.
+        reason: String,
+    },
+}
+
+/// Viewer to agent: I speak.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The protocol revision the viewer speaks.
+    pub protocol: u32,
+    /// Program and version, for people.
+    #[serde(default)]
+    pub software: String,
+}
+
+/// Agent to viewer: who I am.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// The protocol revision the agent speaks.
+    pub protocol: u32,
+    /// Program and version, for people.
+    #[serde(default)]
+    pub software: String,
+    /// The machine's host name.
+    #[serde(default)]
+    pub host: String,
+    /// What is captured, for people: "xcap, monitor 0".
+    #[serde(default)]
+    pub source: String,
+    /// How many frames the agent sends ahead of acknowledgements.
+    #[serde(default)]
+    pub credit: u32,
+    /// How things stand.
+    pub state: State,
+}
+
+/// How the capture goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "lowercase")]
+pub enum Capture {
+    /// Nothing is captured: monitoring is stopped, or nobody watches.
+    Idle,
+    /// The screen is captured.
+    Running,
+    /// The screen can't be captured now; it is tried again.
+    Failed {
+        /// Why, in words a person can act on.
+        cause: String,
+    },
+}
+
+/// Agent to viewer: how things stand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// Whether monitoring is on.
+    pub monitoring: bool,
+    /// How the capture goes.
+    pub capture: Capture,
+    /// What is left of the lock's lease, in milliseconds, or `None` when the pointer is free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock_ms: Option<u32>,
+    /// How many viewers are connected.
+    #[serde(default)]
+    pub viewers: u32,
+    /// Anybody may watch and command this agent: it runs without authentication off the loopback.
+    #[serde(default)]
+    pub insecure: bool,
+}
+
+/// Viewer to agent: I have this version of the screen, and room for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledge {
+    /// The version.
+    pub version: u64,
+}
+
+/// Either way: I am closing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Goodbye {
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// Either way: answer with a pong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ping {
+    /// The sender's clock, in microseconds since 1970.
+    pub clock_us: u64,
+}
+
+/// The answer to a ping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pong {
+    /// The clock in the ping.
+    pub ping_us: u64,
+    /// The answerer's clock, in microseconds since 1970.
+    pub clock_us: u64,
+}
+
+/// Agent's answer to a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    /// The code of the command that is answered.
+    pub of: i64,
+    /// Whether it was obeyed.
+    pub ok: bool,
+    /// Why not, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The lease that was granted, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_ms: Option<u32>,
+}
+
+/// A packet, parsed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Message {
+    /// Begin capturing and sending.
+    StartMonitor,
+    /// Stop capturing and sending.
+    StopMonitor,
+    /// Move the pointer to this place of the virtual desktop, in pixels.
+    MouseMove {
+        /// Rightwards.
+        x: i32,
+        /// Downwards.
+        y: i32,
+    },
+    /// Lock the pointer where it is.
+    LockMouse {
+        /// For how long, in milliseconds; `None` asks for the agent's default.
+        lease_ms: Option<u32>,
+    },
+    /// Free the pointer.
+    UnlockMouse,
+    /// A line of text.
+    Text(String),
+    /// A PNG image, sent as base64 and decoded.
+    ImageText(Bytes),
+    /// A PNG image.
+    Image(Bytes),
+    /// A file's bytes.
+    File(Bytes),
+    /// Any JSON value.
+    Struct(serde_json::Value),
+    /// I speak.
+    Hello(Hello),
+    /// Who I am.
+    Welcome(Welcome),
+    /// I have this version.
+    Acknowledge(Acknowledge),
+    /// How things stand.
+    State(State),
+    /// I am closing.
+    Goodbye(Goodbye),
+    /// Answer me.
+    Ping(Ping),
+    /// The answer.
+    Pong(Pong),
+    /// Obeyed or refused.
+    Reply(Reply),
+}
+
+impl Message {
+    /// Parses a packet's payload.
+    ///
+    /// # Errors
+    /// When the payload is not exactly what the command says.
+    pub fn parse(packet: &Packet) -> Result<Self, PayloadError> {
+        let command = packet.command;
+        let mut p = packet.payload.clone();
+        let length =
+            |expected| PayloadError::Length { command, expected, actual: packet.payload.len() };
+        let empty = |m: Self| if packet.payload.is_empty() { Ok(m) } else { Err(length("0")) };
+        match command {
+            Command::StartMonitor => empty(Self::StartMonitor),
+            Command::StopMonitor => empty(Self::StopMonitor),
+            Command::UnlockMouse => empty(Self::UnlockMouse),
+            Command::MouseMove if p.len() == 8 => {
+                Ok(Self::MouseMove { x: p.get_i32(), y: p.get_i32() })
+            }
+            Command::MouseMove => Err(length("8")),
+            Command::LockMouse => match p.len() {
+                0 => Ok(Self::LockMouse { lease_ms: None }),
+                4 => Ok(Self::LockMouse { lease_ms: Some(p.get_u32()) }),
+                _ => Err(length("0 or 4")),
+            },
+            Command::Text => match std::str::from_utf8(&p) {
+                Ok(s) => Ok(Self::Text(s.to_owned())),
+                Err(e) => Err(PayloadError::Utf8 { command, valid_up_to: e.valid_up_to() }),
+            },
+            Command::ImageText => base64::engine::general_purpose::STANDARD
+                .decode(&p)
+                .map(|png| Self::ImageText(png.into()))
+                .map_err(|e| PayloadError::Base64 { command, reason: e.to_string() }),
+            Command::Image => Ok(Self::Image(p)),
+            Command::File => Ok(Self::File(p)),
+            Command::Struct => json(command, &p).map(Self::Struct),
+            Command::Hello => json(command, &p).map(Self::Hello),
+            Command::Welcome => json(command, &p).map(Self::Welcome),
+            Command::Acknowledge => json(command, &p).map(Self::Acknowledge),
+            Command::State => json(command, &p).map(Self::State),
+            Command::Goodbye => json(command, &p).map(Self::Goodbye),
+            Command::Ping => json(command, &p).map(Self::Ping),
+            Command::Pong => json(command, &p).map(Self::Pong),
+            Command::Reply => json(command, &p).map(Self::Reply),
+        }
+    }
+
+    /// The packet that carries this message.
+    #[must_use]
+    pub fn packet(&self) -> Packet {
+        let (command, payload) = match self {
+            Self::StartMonitor => (Command::StartMonitor, Bytes::new()),
+            Self::StopMonitor => (Command::StopMonitor, Bytes::new()),
+            Self::UnlockMouse => (Command::UnlockMouse, Bytes::new()),
+            Self::MouseMove { x, y } => {
+                let mut b = BytesMut::with_capacity(8);
+                b.put_i32(*x);
+                b.put_i32(*y);
+                (Command::MouseMove, b.freeze())
+            }
+            Self::LockMouse { lease_ms: None } => (Command::LockMouse, Bytes::new()),
+            Self::LockMouse { lease_ms: Some(ms) } => {
+                (Command::LockMouse, Bytes::copy_from_slice(&ms.to_be_bytes()))
+            }
+            Self::Text(s) => (Command::Text, Bytes::copy_from_slice(s.as_bytes())),
+            Self::ImageText(png) => {
+                (Command::ImageText, base64::engine::general_purpose::STANDARD.encode(png).into())
+            }
+            Self::Image(png) => (Command::Image, png.clone()),
+            Self::File(bytes) => (Command::File, bytes.clone()),
+            Self::Struct(v) => (Command::Struct, to_json(v)),
+            Self::Hello(v) => (Command::Hello, to_json(v)),
+            Self::Welcome(v) => (Command::Welcome, to_json(v)),
+            Self::Acknowledge(v) => (Command::Acknowledge, to_json(v)),
+            Self::State(v) => (Command::State, to_json(v)),
+            Self::Goodbye(v) => (Command::Goodbye, to_json(v)),
+            Self::Ping(v) => (Command::Ping, to_json(v)),
+            Self::Pong(v) => (Command::Pong, to_json(v)),
+            Self::Reply(v) => (Command::Reply, to_json(v)),
+        };
+        Packet { command, payload }
+    }
+
+    /// The message's bytes on a stream or in a datagram.
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        self.packet().encode()
+    }
+}
+
+fn json<T: serde::de::DeserializeOwned>(command: Command, bytes: &[u8]) -> Result<T, PayloadError> {
+    serde_json::from_slice(bytes).map_err(|e| PayloadError::Json { command, reason: e.to_string() })
+}
+
+/// None of our messages has a map with keys that are not strings, which is all that can fail here.
+fn to_json<T: Serialize>(value: &T) -> Bytes {
+    serde_json::to_vec(value).unwrap_or_default().into()
+}

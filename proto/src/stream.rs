@@ -1,0 +1,428 @@
+//! The incremental decoder of a stream: frames and packets, told apart by their first bytes.
+//!
+//! Bytes go in as they come ([`Decoder::buffer`] or [`Decoder::feed`]), whole items come out
+//! ([`Decoder::next_item`]). Incomplete is not invalid: `None` means "more bytes, please", and
+//! [`Decoder::needed`] says how many. Nothing that was seen is looked at again, and payloads are
+//! handed out without a copy.
+
+use crate::command::Command;
+use crate::limits::Limits;
+use crate::message::{PACKET_HEADER, Packet};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+/// The bytes a frame begins with.
+pub const FRAME_MAGIC: [u8; 2] = *b"HT";
+
+/// The length of a frame's header: magic and length.
+pub const FRAME_HEADER: usize = 10;
+
+/// How much is made room for at a time while a long item comes in, in bytes. A peer that announces
+/// much and sends little costs no more than this beyond what it sent.
+const STEP: usize = 1 << 20;
+
+/// The header of a frame with a payload of `length` bytes.
+#[must_use]
+pub fn frame_header(length: u64) -> [u8; FRAME_HEADER] {
+    let mut head = [0; FRAME_HEADER];
+    let mut b = &mut head[..];
+    b.put_slice(&FRAME_MAGIC);
+    b.put_u64_le(length);
+    head
+}
+
+/// One thing found on a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item {
+    /// A frame's payload: an image.
+    Frame(Bytes),
+    /// A packet with a command of the registry.
+    Packet(Packet),
+}
+
+/// What the decoder accepts, and how strictly.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Bounds on lengths.
+    pub limits: Limits,
+    /// Whether frames may come (viewers: yes; agents: no).
+    pub frames: bool,
+    /// Whether packets may come.
+    pub packets: bool,
+    /// The plain client's tolerance: where an item should begin, bytes that begin none are dropped
+    /// one by one until they do, and counted in [`Stats::dropped`].
+    pub tolerant: bool,
+}
+
+impl Options {
+    /// What a viewer reads: frames and packets.
+    #[must_use]
+    pub fn viewer() -> Self {
+        Self { frames: true, packets: true, ..Self::default() }
+    }
+
+    /// What an agent reads: packets.
+    #[must_use]
+    pub fn agent() -> Self {
+        Self { packets: true, ..Self::default() }
+    }
+}
+
+/// What a decoder has seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stats {
+    /// Frames handed out.
+    pub frames: u64,
+    /// Packets handed out.
+    pub packets: u64,
+    /// Packets skipped because their command is not in the registry.
+    pub unknown: u64,
+    /// Bytes dropped by tolerance.
+    pub dropped: u64,
+}
+
+/// Why a stream can't be read on; every offset counts from the stream's first byte.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StreamError {
+    /// Neither a frame nor a packet begins here.
+    #[error("at byte {offset}: neither a frame nor a packet begins with {first:#04x}")]
+    NoItem {
+        /// Where.
+        offset: u64,
+        /// The byte there.
+        first: u8,
+    },
+    /// A frame where none may come.
+    #[error("at byte {offset}: a frame, where only packets may come")]
+    FrameNotAllowed {
+        /// Where.
+        offset: u64,
+    },
+    /// A frame of no bytes.
+    #[error("at byte {offset}: a frame of no bytes")]
+    FrameEmpty {
+        /// Where.
+        offset: u64,
+    },
+    /// A frame longer than allowed.
+    #[error("at byte {offset}: a frame of {length} bytes, more than the {limit} allowed")]
+    FrameTooLong {
+        /// Where.
+        offset: u64,
+        /// Its length.
+        length: u64,
+        /// What is allowed.
+        limit: u64,
+    },
+    /// A packet of negative length.
+    #[error("at byte {offset}: a packet of negative length {length}")]
+    PacketNegative {
+        /// Where.
+        offset: u64,
+        /// Its length.
+        length: i64,
+    },
+    /// A packet shorter than its own header.
+    #[error("at byte {offset}: a packet of {length} bytes, shorter than its header")]
+    PacketTooShort {
+        /// Where.
+        offset: u64,
+        /// Its length.
+        length: i64,
+    },
+    /// A packet longer than its command allows.
+    #[error(
+        "at byte {offset}: a packet of command {command} with {length} bytes of payload, more than the {limit} allowed"
+    )]
+    PacketTooLong {
+        /// Where.
+        offset: u64,
+        /// Its command's code.
+        command: i64,
+        /// Its payload's length.
+        length: u64,
+        /// What is allowed.
+        limit: u64,
+    },
+    /// The stream ended in the middle of an item.
+    #[error("at byte {offset}: the stream ends, {missing} bytes short of the item begun there")]
+    Truncated {
+        /// Where the item began.
+        offset: u64,
+        /// At least so many bytes are missing.
+        missing: u64,
+    },
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Expect {
+    Header,
+    Frame {
+        length: usize,
+    },
+    Packet {
+        command: Command,
+        length: usize,
+    },
+    /// The payload of an unknown command.
+    Skip {
+        left: u64,
+    },
+}
+
+/// The decoder of one stream.
+#[derive(Debug)]
+pub struct Decoder {
+    options: Options,
+    buffer: BytesMut,
+    expect: Expect,
+    /// Where on the stream the buffer begins.
+    position: u64,
+    /// Where on the stream the item at work begins.
+    offset: u64,
+    stats: Stats,
+    failed: Option<StreamError>,
+}
+
+impl Decoder {
+    /// A decoder at the beginning of a stream.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        Self {
+            options,
+            buffer: BytesMut::new(),
+            expect: Expect::Header,
+            position: 0,
+            offset: 0,
+            stats: Stats::default(),
+            failed: None,
+        }
+    }
+
+    /// The buffer to read into, with room for what is expected next (at least 8 KiB, at most
+    /// 1 MiB at a time).
+    pub fn buffer(&mut self) -> &mut BytesMut {
+        let room = self.needed().clamp(8 << 10, STEP);
+        self.buffer.reserve(room);
+        &mut self.buffer
+    }
+
+    /// Adds bytes.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// How many bytes the item at work still needs, at least.
+    #[must_use]
+    pub fn needed(&self) -> usize {
+        let have = self.buffer.len();
+        match self.expect {
+            Expect::Header => match self.buffer.first() {
+                None => 1,
+                Some(b'H') => FRAME_HEADER.saturating_sub(have),
+                Some(_) => PACKET_HEADER.saturating_sub(have),
+            },
+            Expect::Frame { length } | Expect::Packet { length, .. } => length.saturating_sub(have),
+            Expect::Skip { left } => usize::try_from(left).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// Where on the stream the next item begins.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// What was seen so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// The next whole item, or `None` when more bytes are needed.
+    ///
+    /// # Errors
+    /// When the stream breaks the format. The stream is lost then: every further call gives the
+    /// same error.
+    pub fn next_item(&mut self) -> Result<Option<Item>, StreamError> {
+        if let Some(e) = &self.failed {
+            return Err(e.clone());
+        }
+        let result = self.advance();
+        if let Err(e) = &result {
+            self.failed = Some(e.clone());
+            self.buffer = BytesMut::new();
+        }
+        result
+    }
+
+    /// Whether the stream may end here.
+    ///
+    /// # Errors
+    /// [`StreamError::Truncated`] when it ends in the middle of an item.
+    pub fn finish(&self) -> Result<(), StreamError> {
+        if let Some(e) = &self.failed {
+            return Err(e.clone());
+        }
+        if matches!(self.expect, Expect::Header) && self.buffer.is_empty() {
+            return Ok(());
+        }
+        Err(StreamError::Truncated { offset: self.offset, missing: self.needed().max(1) as u64 })
+    }
+
+    fn advance(&mut self) -> Result<Option<Item>, StreamError> {
+        loop {
+            match self.expect {
+                Expect::Header => {
+                    if !self.header()? {
+                        return Ok(None);
+                    }
+                }
+                Expect::Frame { length } => {
+                    let Some(payload) = self.payload(length) else { return Ok(None) };
+                    self.stats.frames += 1;
+                    return Ok(Some(Item::Frame(payload)));
+                }
+                Expect::Packet { command, length } => {
+                    let Some(payload) = self.payload(length) else { return Ok(None) };
+                    self.stats.packets += 1;
+                    return Ok(Some(Item::Packet(Packet { command, payload })));
+                }
+                Expect::Skip { left } => {
+                    let now = left.min(self.buffer.len() as u64);
+                    self.consume(now as usize);
+                    if now < left {
+                        self.expect = Expect::Skip { left: left - now };
+                        return Ok(None);
+                    }
+                    self.stats.unknown += 1;
+                    self.begin();
+                }
+            }
+        }
+    }
+
+    /// Reads a header; false when it is not all there.
+    fn header(&mut self) -> Result<bool, StreamError> {
+        let Some(&first) = self.buffer.first() else { return Ok(false) };
+        match (first, self.buffer.get(1)) {
+            (b'H', None) => Ok(false),
+            (b'H', Some(b'T')) => self.frame_header(),
+            (0 | 0x80.., _) if self.options.packets => self.packet_header(),
+            _ => self.no_item(StreamError::NoItem { offset: self.offset, first }),
+        }
+    }
+
+    fn frame_header(&mut self) -> Result<bool, StreamError> {
+        let offset = self.offset;
+        if !self.options.frames {
+            return self.no_item(StreamError::FrameNotAllowed { offset });
+        }
+        let Some(mut head) = self.buffer.get(FRAME_MAGIC.len()..FRAME_HEADER) else {
+            return Ok(false);
+        };
+        let length = head.get_u64_le();
+        let limit = self.options.limits.max_frame;
+        if length == 0 {
+            return Err(StreamError::FrameEmpty { offset });
+        }
+        if length > limit {
+            return Err(StreamError::FrameTooLong { offset, length, limit });
+        }
+        let length = usize::try_from(length).map_err(|_| StreamError::FrameTooLong {
+            offset,
+            length,
+            limit,
+        })?;
+        self.consume(FRAME_HEADER);
+        self.expect = Expect::Frame { length };
+        Ok(true)
+    }
+
+    fn packet_header(&mut self) -> Result<bool, StreamError> {
+        let offset = self.offset;
+        let Some(mut head) = self.buffer.get(..PACKET_HEADER) else { return Ok(false) };
+        let (length, code) = (head.get_i64(), head.get_i64());
+        if length < 0 {
+            return self.no_item(StreamError::PacketNegative { offset, length });
+        }
+        let Some(payload) =
+            length.checked_sub(PACKET_HEADER as i64).and_then(|n| u64::try_from(n).ok())
+        else {
+            return self.no_item(StreamError::PacketTooShort { offset, length });
+        };
+        let command = Command::from_code(code);
+        let limits = &self.options.limits;
+        let limit = command.map_or(limits.max_packet, |c| c.max_payload(limits));
+        let too_long = StreamError::PacketTooLong { offset, command: code, length: payload, limit };
+        if payload > limit {
+            return self.no_item(too_long);
+        }
+        self.expect = match command {
+            Some(command) => {
+                let Ok(length) = usize::try_from(payload) else { return self.no_item(too_long) };
+                Expect::Packet { command, length }
+            }
+            None => Expect::Skip { left: payload },
+        };
+        self.consume(PACKET_HEADER);
+        Ok(true)
+    }
+
+    /// What stands here begins no item: an error, or with tolerance a byte to drop.
+    fn no_item(&mut self, error: StreamError) -> Result<bool, StreamError> {
+        if !self.options.tolerant {
+            return Err(error);
+        }
+        // One byte is bad; where a packet can't begin either, all up to the next 'H' are.
+        let skip = if self.options.packets {
+            1
+        } else {
+            let rest = &self.buffer[1..];
+            1 + rest.iter().position(|&b| b == b'H').unwrap_or(rest.len())
+        };
+        self.consume(skip);
+        self.stats.dropped += skip as u64;
+        self.begin();
+        Ok(true)
+    }
+
+    fn payload(&mut self, length: usize) -> Option<Bytes> {
+        if self.buffer.len() < length {
+            return None;
+        }
+        let payload = self.buffer.split_to(length).freeze();
+        self.position += length as u64;
+        self.begin();
+        Some(payload)
+    }
+
+    fn consume(&mut self, n: usize) {
+        self.buffer.advance(n);
+        self.position += n as u64;
+    }
+
+    fn begin(&mut self) {
+        self.expect = Expect::Header;
+        self.offset = self.position;
+    }
+}
+
+/// Names the protocol that a stream's first bytes belong to, where it is a well-known one: for the
+/// message to somebody who connected to the wrong port.
+#[must_use]
+pub fn guess_protocol(first: &[u8]) -> Option<&'static str> {
+    const KNOWN: [(&[u8], &str); 11] = [
+        (b"HTTP/", "an HTTP server"),
+        (b"GET ", "an HTTP client"),
+        (b"POST ", "an HTTP client"),
+        (b"HEAD ", "an HTTP client"),
+        (b"SSH-", "SSH"),
+        (b"RFB ", "VNC"),
+        (b"220 ", "a mail or FTP server"),
+        (b"<!", "a web page"),
+        (b"<?xml", "XML"),
+        (b"\x15\x03", "TLS"),
+        (b"\x16\x03", "TLS"),
+    ];
+    KNOWN.iter().find(|(begin, _)| first.starts_with(begin)).map(|&(_, name)| name)
+}
