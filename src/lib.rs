@@ -1,1 +1,19 @@
-//! x
+//! Hightower watches over a room of machines.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`agent`] | captures a machine's screen and serves it: the actors |
+//! | [`source`] | where the picture of the screen comes from |
+//! | [`canvas`] | the agent's copy of the screen, with versions |
+//! | [`png`] | the agent's encoder of frames |
+//!
+//! The wire format is a crate of its own, [`hightower_proto`].
+
+pub mod address;
+pub mod agent;
+pub mod canvas;
+pub mod cli;
+pub mod order;
+pub mod png;
+pub mod source;
+pub mod text;

@@ -1,0 +1,215 @@
+//! Capture: the source thread and the canvas.
+//!
+//! The thread owns the source. It sleeps until [`Demand`] wants the screen, brings the canvas up
+//! to date, and publishes a snapshot when something changed. A source that fails is dropped and
+//! opened anew, with back-off; meanwhile viewers are told. The actor passes on what the thread
+//! publishes: only the newest counts, so it is a watch and never a queue.
+
+use super::config::Config;
+use super::demand::{Demand, Order};
+use super::messages::{Captured, Run};
+use crate::canvas::{Canvas, Snapshot};
+use crate::source::{Choice, GrabError, Source};
+use actix::WeakRecipient;
+use actix::prelude::*;
+use futures_util::stream;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::watch;
+
+/// The first and the longest pause before a failed source is opened anew.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+
+/// A grab may use at most one part in so many of a core's time.
+const GRAB_SHARE: u32 = 3;
+
+/// When the screen has not changed for so long, it is looked at only every [`REST_INTERVAL`].
+const REST_AFTER: Duration = Duration::from_secs(1);
+const REST_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What the source thread has published last.
+#[derive(Debug, Clone)]
+pub(super) enum Screen {
+    /// The newest picture.
+    Picture(Arc<Snapshot>),
+    /// The source has failed; the newest picture, if there was one, is not of now.
+    Failed(String),
+}
+
+/// The newest picture or failure; `None` before the first.
+pub(super) type Published = Option<Screen>;
+
+/// Passes on what the source thread publishes.
+pub(super) struct Capture {
+    demand: Arc<Demand>,
+    changes: Option<watch::Receiver<Published>>,
+    broadcaster: WeakRecipient<Captured>,
+}
+
+impl Capture {
+    pub(super) fn new(
+        demand: Arc<Demand>,
+        changes: watch::Receiver<Published>,
+        broadcaster: WeakRecipient<Captured>,
+    ) -> Self {
+        Self { demand, changes: Some(changes), broadcaster }
+    }
+}
+
+impl Actor for Capture {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        if let Some(changes) = self.changes.take() {
+            ctx.add_stream(stream::unfold(changes, |mut changes| async move {
+                changes.changed().await.ok()?;
+                let captured = match &*changes.borrow_and_update() {
+                    Some(Screen::Picture(snapshot)) => Captured::Version(snapshot.version),
+                    Some(Screen::Failed(cause)) => Captured::Failed(cause.clone()),
+                    None => return None,
+                };
+                Some((captured, changes))
+            }));
+        }
+    }
+}
+
+impl StreamHandler<Captured> for Capture {
+    fn handle(&mut self, captured: Captured, _ctx: &mut Self::Context) {
+        if let Some(broadcaster) = self.broadcaster.upgrade() {
+            broadcaster.do_send(captured);
+        }
+    }
+}
+
+impl Handler<Run> for Capture {
+    type Result = ();
+
+    fn handle(&mut self, Run(run): Run, _ctx: &mut Self::Context) {
+        self.demand.run(run);
+    }
+}
+
+/// The source thread.
+pub(super) struct Thread {
+    demand: Arc<Demand>,
+    handle: JoinHandle<()>,
+}
+
+impl Thread {
+    /// Starts the thread with a source that is open.
+    pub(super) fn spawn(
+        source: Box<dyn Source>,
+        config: &Config,
+        demand: Arc<Demand>,
+        publish: watch::Sender<Published>,
+    ) -> io::Result<Self> {
+        let mut worker = Worker {
+            choice: config.source.clone(),
+            source: Some(source),
+            canvas: Canvas::new(),
+            interval: Duration::from_secs_f64(1.0 / config.max_fps),
+            demand: Arc::clone(&demand),
+            publish,
+        };
+        let handle =
+            std::thread::Builder::new().name("source".into()).spawn(move || worker.run())?;
+        Ok(Self { demand, handle })
+    }
+
+    /// Ends the thread; blocks until it has.
+    pub(super) fn stop(self) {
+        self.demand.stop();
+        if self.handle.join().is_err() {
+            tracing::error!("the source thread panicked");
+        }
+    }
+}
+
+struct Worker {
+    choice: Choice,
+    source: Option<Box<dyn Source>>,
+    canvas: Canvas,
+    interval: Duration,
+    demand: Arc<Demand>,
+    publish: watch::Sender<Published>,
+}
+
+impl Worker {
+    fn run(&mut self) {
+        let mut run = 0;
+        let mut not_before = None;
+        let mut last_change = Instant::now();
+        let mut backoff = BACKOFF.0;
+        loop {
+            let began = match self.demand.wait(self.canvas.version(), run, not_before) {
+                Order::Stop => return,
+                Order::Grab { run: now } => {
+                    // What is on the canvas is of the run before: the new one begins with a
+                    // version of its own, changed or not.
+                    let began = now != run;
+                    run = now;
+                    began
+                }
+            };
+            let start = Instant::now();
+            match self.refresh() {
+                Ok(changed) => {
+                    backoff = BACKOFF.0;
+                    let recovered = matches!(&*self.publish.borrow(), Some(Screen::Failed(_)));
+                    if changed || began || recovered {
+                        last_change = start;
+                        let snapshot = self.canvas.commit(now_us());
+                        self.publish.send_replace(Some(Screen::Picture(Arc::new(snapshot))));
+                    }
+                    let rest = if last_change.elapsed() > REST_AFTER {
+                        REST_INTERVAL
+                    } else {
+                        Duration::ZERO
+                    };
+                    let pause = self.interval.max(start.elapsed() * GRAB_SHARE).max(rest);
+                    not_before = Some(start + pause);
+                }
+                Err(cause) => {
+                    tracing::warn!("the screen can't be captured: {cause}; trying again");
+                    self.source = None;
+                    self.publish.send_replace(Some(Screen::Failed(cause)));
+                    not_before = Some(Instant::now() + backoff);
+                    backoff = (backoff * 2).min(BACKOFF.1);
+                    // Nobody can wish for the next version of a screen that failed, but it is
+                    // wanted.
+                    self.demand.want_past(self.canvas.version());
+                }
+            }
+        }
+    }
+
+    /// Brings the canvas up to date, opening the source where it must; a source's panic is its
+    /// failure, not the agent's.
+    fn refresh(&mut self) -> Result<bool, String> {
+        let attempt = catch_unwind(AssertUnwindSafe(|| {
+            let mut source = match self.source.take() {
+                Some(source) => source,
+                None => {
+                    let source = self.choice.open().map_err(|e| e.to_string())?;
+                    tracing::info!("capturing again: {}", source.describe());
+                    source
+                }
+            };
+            let changed = source.refresh(&mut self.canvas).map_err(|GrabError(cause)| cause)?;
+            self.source = Some(source);
+            Ok(changed)
+        }));
+        attempt.unwrap_or_else(|_| Err("the capture library panicked".into()))
+    }
+}
+
+/// The clock of frames: microseconds since 1970.
+pub(super) fn now_us() -> u64 {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |d| u64::try_from(d.as_micros()).unwrap_or(u64::MAX))
+}

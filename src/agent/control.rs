@@ -1,0 +1,117 @@
+//! Control: the UDP socket. One datagram is one command; each is answered before the next is
+//! read, so what waits is bounded by the kernel's buffer.
+
+use super::broadcaster::Broadcaster;
+use super::messages::{MouseCommand, SetMonitoring, mouse_reply};
+use actix::prelude::*;
+use hightower_proto::datagram::{self, Datagram, DatagramError, Reading};
+use hightower_proto::limits::MAX_DATAGRAM;
+use hightower_proto::message::Reply;
+use hightower_proto::{Command, Message};
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::UdpSocket;
+
+/// How long to pause when the socket fails.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Hears UDP commands.
+pub(super) struct Control {
+    socket: Option<UdpSocket>,
+    broadcaster: Addr<Broadcaster>,
+    mouse: Recipient<MouseCommand>,
+}
+
+impl Control {
+    pub(super) fn new(
+        socket: UdpSocket,
+        broadcaster: Addr<Broadcaster>,
+        mouse: Recipient<MouseCommand>,
+    ) -> Self {
+        Self { socket: Some(socket), broadcaster, mouse }
+    }
+}
+
+impl Actor for Control {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        if let Some(socket) = self.socket.take() {
+            let hear = hear(socket, self.broadcaster.clone(), self.mouse.clone());
+            ctx.spawn(hear.into_actor(self));
+        }
+    }
+}
+
+async fn hear(socket: UdpSocket, broadcaster: Addr<Broadcaster>, mouse: Recipient<MouseCommand>) {
+    // A byte more than allowed, so that what is too long shows.
+    let mut buffer = vec![0; MAX_DATAGRAM + 1];
+    let mut refused = 0_u64;
+    loop {
+        let (length, peer) = match socket.recv_from(&mut buffer).await {
+            Ok(received) => received,
+            Err(e) => {
+                tracing::warn!("can't receive commands: {e}");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        let parsed = datagram::parse(&buffer[..length]);
+        let answer = match parsed {
+            Ok(Datagram { message, reading }) => {
+                let reply = obey(&message, peer, &broadcaster, &mouse).await;
+                // The oldest viewer expects no answer, and could not read one.
+                reply.filter(|_| reading != Reading::FourBytes)
+            }
+            Err(error) => {
+                refused += 1;
+                tracing::warn!(%peer, refused, "a datagram is refused: {error}");
+                match error {
+                    DatagramError::UnknownCommand(of) => Some(refusal(of, error.to_string())),
+                    _ => None,
+                }
+            }
+        };
+        if let Some(reply) = answer
+            && let Err(e) = socket.send_to(&Message::Reply(reply).encode(), peer).await
+        {
+            tracing::debug!(%peer, "the answer could not be sent: {e}");
+        }
+    }
+}
+
+fn refusal(of: i64, error: String) -> Reply {
+    Reply { of, ok: false, error: Some(error), lease_ms: None }
+}
+
+/// Obeys a command; what to answer, if anything. An answer is never answered, so that two agents
+/// can't be made to talk to each other for ever.
+async fn obey(
+    message: &Message,
+    peer: SocketAddr,
+    broadcaster: &Addr<Broadcaster>,
+    mouse: &Recipient<MouseCommand>,
+) -> Option<Reply> {
+    let command = message.packet().command;
+    let of = command.code();
+    if let Some(order) = MouseCommand::of(message) {
+        let reply = mouse_reply(of, mouse.send(order).await);
+        match &reply.error {
+            Some(error) => tracing::warn!(%peer, "{command} refused: {error}"),
+            None => tracing::debug!(%peer, "{command} obeyed"),
+        }
+        return Some(reply);
+    }
+    match command {
+        Command::StartMonitor | Command::StopMonitor => {
+            let on = command == Command::StartMonitor;
+            let ok = broadcaster.send(SetMonitoring { on, by: peer }).await.is_ok();
+            Some(Reply { of, ok, error: None, lease_ms: None })
+        }
+        Command::Reply => None,
+        other => {
+            tracing::warn!(%peer, "{other} came as a datagram and is refused");
+            Some(refusal(of, format!("{other} is no command for a datagram")))
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Demand: what makes the source thread look at the screen.
+//!
+//! Sessions leave here which version they have and want to get past; the thread waits until
+//! somebody wants more than the canvas holds. Nothing is counted and nothing can pile up.
+
+use crate::canvas::Version;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// The wishes of all sessions, and the switches of the source thread.
+#[derive(Debug, Default)]
+pub(super) struct Demand {
+    wishes: Mutex<Wishes>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Wishes {
+    /// Whether to capture at all.
+    run: bool,
+    /// Counts the times that `run` was switched on.
+    runs: u64,
+    /// The newest version that somebody has, wants to get past, and has room for.
+    past: Option<Version>,
+    stop: bool,
+}
+
+/// What the source thread is to do next.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Look at the screen; it is the `run`-th run.
+    Grab {
+        /// Counts the times that capturing was switched on.
+        run: u64,
+    },
+    /// End.
+    Stop,
+}
+
+impl Demand {
+    /// A session has `version`, and room for a newer one.
+    pub(super) fn want_past(&self, version: Version) {
+        let mut wishes = self.lock();
+        if wishes.past < Some(version) {
+            wishes.past = Some(version);
+            self.changed.notify_all();
+        }
+    }
+
+    /// Switches capturing on or off.
+    pub(super) fn run(&self, run: bool) {
+        let mut wishes = self.lock();
+        if wishes.run != run {
+            wishes.run = run;
+            wishes.runs += u64::from(run);
+            self.changed.notify_all();
+        }
+    }
+
+    /// Ends the source thread.
+    pub(super) fn stop(&self) {
+        self.lock().stop = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until the screen is wanted: capturing is on, `not_before` has come, and somebody
+    /// wants to get past `version`, or a run began that is not `run`.
+    pub(super) fn wait(&self, version: Version, run: u64, not_before: Option<Instant>) -> Order {
+        let mut wishes = self.lock();
+        loop {
+            if wishes.stop {
+                return Order::Stop;
+            }
+            let wanted = wishes.past.is_some_and(|past| past >= version) || wishes.runs != run;
+            if wishes.run && wanted {
+                let Some(left) = not_before
+                    .and_then(|due| due.checked_duration_since(Instant::now()))
+                    .filter(|left| !left.is_zero())
+                else {
+                    return Order::Grab { run: wishes.runs };
+                };
+                wishes = match self.changed.wait_timeout(wishes, left) {
+                    Ok((guard, _)) => guard,
+                    Err(poisoned) => poisoned.into_inner().0,
+                };
+            } else {
+                wishes = self.changed.wait(wishes).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+
+    /// The wishes stay consistent even when a holder panics: every field is set whole.
+    fn lock(&self) -> MutexGuard<'_, Wishes> {
+        self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_run_is_wanted_without_a_wish() {
+        let demand = Demand::default();
+        demand.run(true);
+        assert_eq!(demand.wait(0, 0, None), Order::Grab { run: 1 });
+    }
+
+    #[test]
+    fn a_wish_for_an_older_version_is_already_served() {
+        let demand = Demand::default();
+        demand.run(true);
+        demand.want_past(3);
+        assert_eq!(demand.wait(3, 1, None), Order::Grab { run: 1 });
+        std::thread::scope(|s| {
+            let waiter = s.spawn(|| demand.wait(4, 1, None));
+            demand.stop();
+            assert_eq!(waiter.join().ok(), Some(Order::Stop));
+        });
+    }
+}

@@ -1,0 +1,99 @@
+//! Encoder: turns `(rendition, base → now)` into bytes, once.
+//!
+//! All sessions that ask for the same step share one encoding: the first request starts it,
+//! others of the same step wait for it or find it in the memo. The memo holds steps to the newest
+//! version only; whoever is still sending an older one holds its bytes.
+
+use super::capture::{Published, Screen};
+use super::messages::{Encode, EncodeError, Encoded, Rendition};
+use super::workers::{Job, Outcome, Workers};
+use crate::canvas::Version;
+use actix::prelude::*;
+use std::collections::HashMap;
+use std::io;
+use tokio::sync::{oneshot, watch};
+
+/// One step. So far all are key frames, so the base is left out: it would only split the memo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Step {
+    rendition: Rendition,
+    now: Version,
+}
+
+enum Memo {
+    /// Being encoded; these wait for it. At most one a viewer.
+    Pending(Vec<oneshot::Sender<Outcome>>),
+    Ready(Encoded),
+}
+
+/// Answers [`Encode`].
+pub(super) struct Encoder {
+    screen: watch::Receiver<Published>,
+    workers: Workers,
+    memo: HashMap<Step, Memo>,
+}
+
+impl Encoder {
+    /// Starts the worker threads for at most so many viewers.
+    pub(super) fn new(screen: watch::Receiver<Published>, viewers: usize) -> io::Result<Self> {
+        Ok(Self { screen, workers: Workers::start(viewers)?, memo: HashMap::new() })
+    }
+}
+
+impl Actor for Encoder {
+    type Context = Context<Self>;
+}
+
+impl Handler<Encode> for Encoder {
+    type Result = ResponseFuture<Outcome>;
+
+    fn handle(&mut self, request: Encode, ctx: &mut Self::Context) -> Self::Result {
+        let Some(Screen::Picture(snapshot)) = self.screen.borrow().clone() else {
+            return Box::pin(async { Err(EncodeError::Nothing) });
+        };
+        let step = Step { rendition: request.rendition, now: snapshot.version };
+        if let Some(Memo::Ready(encoded)) = self.memo.get(&step) {
+            let encoded = encoded.clone();
+            return Box::pin(async { Ok(encoded) });
+        }
+        let (answer, answered) = oneshot::channel();
+        if let Some(Memo::Pending(waiting)) = self.memo.get_mut(&step) {
+            waiting.push(answer);
+        } else {
+            self.memo.retain(|s, m| s.now == step.now || matches!(m, Memo::Pending(_)));
+            let encoder = ctx.address();
+            let done = Box::new(move |outcome| encoder.do_send(Done { step, outcome }));
+            if self.workers.submit(Job { snapshot, done }).is_err() {
+                return Box::pin(async { Err(EncodeError::Failed("too much to encode".into())) });
+            }
+            self.memo.insert(step, Memo::Pending(vec![answer]));
+        }
+        Box::pin(async {
+            answered.await.unwrap_or_else(|_| Err(EncodeError::Failed("the encoder ended".into())))
+        })
+    }
+}
+
+/// Worker to encoder: a step is encoded.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Done {
+    step: Step,
+    outcome: Outcome,
+}
+
+impl Handler<Done> for Encoder {
+    type Result = ();
+
+    fn handle(&mut self, Done { step, outcome }: Done, _ctx: &mut Self::Context) {
+        let Some(Memo::Pending(waiting)) = self.memo.remove(&step) else { return };
+        let newest = self.memo.keys().all(|s| s.now <= step.now);
+        if let (true, Ok(encoded)) = (newest, &outcome) {
+            self.memo.insert(step, Memo::Ready(encoded.clone()));
+        }
+        for answer in waiting {
+            // A session that is gone does not want its answer any more.
+            drop(answer.send(outcome.clone()));
+        }
+    }
+}

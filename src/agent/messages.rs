@@ -1,0 +1,189 @@
+//! What the agent's actors say to each other.
+
+use crate::canvas::Version;
+use actix::prelude::*;
+use bytes::Bytes;
+use hightower_proto::message::{self, Reply, State};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Names a viewer in the broadcaster's table.
+pub(super) type ViewerId = u64;
+
+/// Session to broadcaster: a viewer has connected.
+#[derive(Message)]
+#[rtype(result = "Result<Joined, Full>")]
+pub(super) struct Join {
+    pub(super) peer: SocketAddr,
+    pub(super) session: Recipient<Notice>,
+}
+
+/// The broadcaster has the viewer in its table.
+#[derive(Debug)]
+pub(super) struct Joined {
+    pub(super) id: ViewerId,
+    /// Whether monitoring is on.
+    pub(super) monitoring: bool,
+    /// The viewer is to get versions after this one: what came before is not of now.
+    pub(super) after: Version,
+    /// The newest version.
+    pub(super) newest: Version,
+}
+
+/// The table holds as many viewers as it may.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} viewers watch already, and no more are allowed")]
+pub(super) struct Full(pub(super) usize);
+
+/// Session to broadcaster: the viewer is gone.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Leave(pub(super) ViewerId);
+
+/// Anyone to broadcaster: switch monitoring on or off.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct SetMonitoring {
+    pub(super) on: bool,
+    pub(super) by: SocketAddr,
+}
+
+/// Session to broadcaster: how do things stand?
+#[derive(Message)]
+#[rtype(result = "State")]
+pub(super) struct AskState;
+
+/// Agent to broadcaster: end every session. Answered when all are gone.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Shutdown {
+    pub(super) reason: String,
+}
+
+/// Agent to broadcaster, once at the start: here is the capture.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Attach {
+    pub(super) capture: Recipient<Run>,
+}
+
+/// Broadcaster to capture: the screen is wanted, or is not.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Run(pub(super) bool);
+
+/// Capture to broadcaster.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub(super) enum Captured {
+    /// A version exists.
+    Version(Version),
+    /// The screen can't be captured now, and why.
+    Failed(String),
+}
+
+/// Mouse to broadcaster: the pointer is locked for so long, or free.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct LockChanged(pub(super) Option<Duration>);
+
+/// Broadcaster to session.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub(super) enum Notice {
+    /// A version exists.
+    Version(Version),
+    /// Monitoring was started: versions after this one are to be sent.
+    Started { after: Version },
+    /// Monitoring was stopped: nothing more is to be sent.
+    Stopped,
+    /// How things stand has changed; for viewers that speak.
+    State(State),
+    /// The agent stops.
+    Goodbye(String),
+}
+
+/// What a viewer wants to see. One so far: the whole monitor as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(super) struct Rendition;
+
+/// Session to encoder: the step from `base` to now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Message)]
+#[rtype(result = "Result<Encoded, EncodeError>")]
+pub(super) struct Encode {
+    pub(super) rendition: Rendition,
+    /// What the viewer has; `None` asks for a key frame. A base that can't be built on any more
+    /// gets a key frame as well.
+    pub(super) base: Option<Version>,
+}
+
+/// A step, ready for the socket.
+#[derive(Debug, Clone)]
+pub(super) struct Encoded {
+    /// The version it brings its viewer to.
+    pub(super) version: Version,
+    /// Whole frames, headers included; shared by all viewers.
+    pub(super) bytes: Bytes,
+}
+
+/// Why a step could not be encoded.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(super) enum EncodeError {
+    /// Nothing was captured yet.
+    #[error("nothing was captured yet")]
+    Nothing,
+    /// The encoder failed on this picture.
+    #[error("the picture can't be encoded: {0}")]
+    Failed(String),
+}
+
+/// Anyone to mouse.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Result<Option<Duration>, MouseError>")]
+pub(super) enum MouseCommand {
+    /// Move the pointer, and with it the place it is locked to.
+    Move { x: i32, y: i32 },
+    /// Lock the pointer where it is; `None` asks for the default lease. Answered with the lease
+    /// that was granted.
+    Lock { lease: Option<Duration> },
+    /// Free the pointer.
+    Unlock,
+}
+
+/// Why the pointer did not obey.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct MouseError(pub(super) String);
+
+/// Agent to mouse: free the pointer, the end is near.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Release;
+
+impl MouseCommand {
+    /// The pointer command of a message, when it is one.
+    pub(super) fn of(message: &message::Message) -> Option<Self> {
+        match message {
+            message::Message::MouseMove { x, y } => Some(Self::Move { x: *x, y: *y }),
+            message::Message::LockMouse { lease_ms } => {
+                Some(Self::Lock { lease: lease_ms.map(|ms| Duration::from_millis(ms.into())) })
+            }
+            message::Message::UnlockMouse => Some(Self::Unlock),
+            _ => None,
+        }
+    }
+}
+
+/// The reply to a pointer command.
+pub(super) fn mouse_reply(
+    of: i64,
+    result: Result<Result<Option<Duration>, MouseError>, MailboxError>,
+) -> Reply {
+    let (ok, error, lease) = match result {
+        Ok(Ok(lease)) => (true, None, lease),
+        Ok(Err(e)) => (false, Some(e.to_string()), None),
+        Err(_) => (false, Some("the pointer's actor has ended".into()), None),
+    };
+    let lease_ms = lease.map(|l| u32::try_from(l.as_millis()).unwrap_or(u32::MAX));
+    Reply { of, ok, error, lease_ms }
+}

@@ -1,0 +1,213 @@
+//! The agent: captures this machine's screen and serves it to viewers.
+//!
+//! ```text
+//!  source thread ─▶ Capture ─▶ Broadcaster ─▶ Session 1..N ─▶ viewers
+//!        ▲                         ▲   ▲          │    │
+//!        └──── Demand ◀────────────┼───┼──────────┘    └─▶ Encoder ─▶ worker threads
+//!                          Listener┘   └Control, Mouse
+//! ```
+//!
+//! Everything is pulled. A session that can send asks the [`encoder`] for the step from what its
+//! viewer has to what the screen shows now; one that has the newest version leaves its wish in
+//! [`demand`], and only a wish makes the source thread look at the screen again. So a slow viewer
+//! costs nobody anything, and without viewers nothing runs.
+//!
+//! All actors but [`mouse`] share one arbiter. What can block has a thread of its own: the source,
+//! the encoder's workers, the pointer.
+
+mod broadcaster;
+mod capture;
+mod config;
+mod control;
+mod demand;
+mod encoder;
+mod listener;
+mod messages;
+mod mouse;
+mod pointer;
+mod session;
+mod session_io;
+mod workers;
+
+pub use config::{Config, StartError};
+
+use crate::source::OpenError;
+use actix::prelude::*;
+use broadcaster::Broadcaster;
+use capture::Capture;
+use control::Control;
+use demand::Demand;
+use encoder::Encoder;
+use hightower_proto::message::Welcome;
+use listener::Listener;
+use messages::{Release, Shutdown};
+use mouse::{Mouse, SystemMouse};
+use session::Links;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::sync::{oneshot, watch};
+
+/// How long viewers get to take their goodbye when the agent stops.
+const FAREWELL: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// The name and version that this program announces.
+pub const SOFTWARE: &str = concat!("hightower ", env!("CARGO_PKG_VERSION"));
+
+/// A running agent, seen from the thread that its actors run on.
+pub struct Agent {
+    address: SocketAddr,
+    source: String,
+    broadcaster: Addr<Broadcaster>,
+    mouse: Addr<SystemMouse>,
+    mouse_arbiter: Arbiter,
+    capture: capture::Thread,
+}
+
+impl Agent {
+    /// Binds the port, opens the source and starts the actors. Must be called inside an actix
+    /// system.
+    ///
+    /// # Errors
+    /// When the port can't be bound or the source can't be opened.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let sockets = config.bind().await?;
+        let address = sockets.address;
+        // Opened once here, so that whoever starts the agent reads why it can't work.
+        let choice = config.source.clone();
+        let source = tokio::task::spawn_blocking(move || choice.open())
+            .await
+            .map_err(|e| OpenError::Display { display: "?".into(), cause: e.to_string() })
+            .flatten()?;
+        let described = source.describe();
+
+        let demand = Arc::new(Demand::default());
+        let (screen, screen_changes) = watch::channel(None);
+        let encoder = Encoder::new(screen.subscribe(), config.max_viewers)?.start();
+        let capture = capture::Thread::spawn(source, &config, Arc::clone(&demand), screen)?;
+        let broadcaster = Broadcaster::new(&config).start();
+        let capture_actor =
+            Capture::new(Arc::clone(&demand), screen_changes, broadcaster.downgrade().recipient())
+                .start();
+        broadcaster.do_send(messages::Attach { capture: capture_actor.recipient() });
+
+        let mouse_arbiter = Arbiter::new();
+        let (lease, changes) = (config.lease, broadcaster.downgrade().recipient());
+        let mouse = Mouse::start_in_arbiter(&mouse_arbiter.handle(), move |_| {
+            Mouse::new(lease, pointer::System::open as fn() -> _, changes)
+        });
+
+        let links = Links {
+            broadcaster: broadcaster.clone(),
+            encoder: encoder.recipient(),
+            mouse: mouse.clone().recipient(),
+            demand,
+            write_deadline: config.write_deadline,
+            credit: config.credit,
+        };
+        let welcome = Welcome {
+            protocol: hightower_proto::PROTOCOL,
+            software: SOFTWARE.into(),
+            host: gethostname::gethostname().to_string_lossy().into_owned(),
+            source: described.clone(),
+            credit: config.credit,
+            state: broadcaster::initial_state(&config),
+        };
+        Control::new(sockets.udp, broadcaster.clone(), mouse.clone().recipient()).start();
+        Listener::new(sockets.tcp, links, welcome, &config).start();
+        Ok(Self { address, source: described, broadcaster, mouse, mouse_arbiter, capture })
+    }
+
+    /// The address it listens on, TCP and UDP alike.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it captures, for people.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Says goodbye to the viewers, frees the pointer, ends every thread.
+    pub async fn stop(self, reason: &str) {
+        let farewell = self.broadcaster.send(Shutdown { reason: reason.into() });
+        if !matches!(tokio::time::timeout(FAREWELL, farewell).await, Ok(Ok(()))) {
+            tracing::debug!("some viewer did not take its goodbye in time");
+        }
+        if self.mouse.send(Release).await.is_err() {
+            tracing::debug!("the mouse was already gone");
+        }
+        self.mouse_arbiter.stop();
+        if tokio::task::spawn_blocking(move || self.capture.stop()).await.is_err() {
+            tracing::debug!("the source thread ended badly");
+        }
+    }
+}
+
+/// An agent on a thread of its own: for programs that do something else besides, as the demo and
+/// the tests do. Dropping it stops it.
+pub struct Background {
+    address: SocketAddr,
+    source: String,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Background {
+    /// Starts an agent and waits until it listens.
+    ///
+    /// # Errors
+    /// As [`Agent::start`].
+    pub fn start(config: Config) -> Result<Self, StartError> {
+        let (started, starting) = std::sync::mpsc::sync_channel(1);
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::Builder::new()
+            .name("agent".into())
+            .spawn(move || {
+                actix::System::new().block_on(async move {
+                    let agent = match Agent::start(config).await {
+                        Ok(agent) => agent,
+                        Err(e) => return drop(started.send(Err(e))),
+                    };
+                    let facts = (agent.address(), agent.source().to_owned());
+                    if started.send(Ok(facts)).is_ok() {
+                        // A dropped handle stops the agent as well as a word does.
+                        drop(stopped.await);
+                    }
+                    agent.stop("the agent stops").await;
+                });
+            })
+            .map_err(StartError::Thread)?;
+        match starting.recv() {
+            Ok(Ok((address, source))) => {
+                Ok(Self { address, source, stop: Some(stop), thread: Some(thread) })
+            }
+            Ok(Err(e)) => Err(e),
+            Err(_) => Err(StartError::Died),
+        }
+    }
+
+    /// The address it listens on.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it captures, for people.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the agent's thread panicked");
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! Session: one viewer.
+//!
+//! It owns the socket's write half, keeps one write in flight and no queue: what waits is one
+//! slot a kind, and the newest wins. When it has room it asks the encoder for the step from what
+//! its viewer has to now; when its viewer has the newest, it leaves a wish in [`Demand`]. That is
+//! all there is to a slow viewer: it asks less often.
+//!
+//! The reader is a future of this actor. It hands over one packet at a time and waits until it
+//! is done with, so a viewer that floods is slowed down by its own socket.
+
+use super::broadcaster::Broadcaster;
+use super::capture::now_us;
+use super::demand::Demand;
+use super::messages::{
+    AskState, Encode, Encoded, Join, Leave, MouseCommand, Notice, Rendition, SetMonitoring,
+    ViewerId, mouse_reply,
+};
+use super::session_io::{self, End, Outbox, Overflow};
+use crate::canvas::Version;
+use actix::prelude::*;
+use bytes::Bytes;
+use hightower_proto::Message as Packet;
+use hightower_proto::message::{Goodbye, Pong, Reply, State, Welcome};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::OwnedSemaphorePermit;
+
+/// How long a viewer that finds the table full has to say hello, so that it can be told.
+const REFUSED_HELLO: Duration = Duration::from_secs(2);
+
+/// Whom a session talks to, and by what rules.
+#[derive(Clone)]
+pub(super) struct Links {
+    pub(super) broadcaster: Addr<Broadcaster>,
+    pub(super) encoder: Recipient<Encode>,
+    pub(super) mouse: Recipient<MouseCommand>,
+    pub(super) demand: Arc<Demand>,
+    pub(super) write_deadline: Duration,
+    pub(super) credit: u32,
+}
+
+enum Admission {
+    Asked,
+    Joined(ViewerId),
+    /// The table is full; this is what a viewer that says hello is told.
+    Refused(String),
+}
+
+/// One viewer.
+pub(super) struct Session {
+    peer: SocketAddr,
+    links: Links,
+    welcome: Welcome,
+    admission: Admission,
+    reader: Option<OwnedReadHalf>,
+    /// `None` while a write is in flight.
+    writer: Option<OwnedWriteHalf>,
+    outbox: Outbox,
+    /// Whether the viewer has said hello, and may be sent packets.
+    speaks: bool,
+    monitoring: bool,
+    /// The newest version there is.
+    newest: Version,
+    /// The version the viewer has, or is being sent.
+    have: Version,
+    /// Whether the encoder owes an answer.
+    asked: bool,
+    /// Counts the times monitoring was switched: an answer to a question from before is void.
+    epoch: u64,
+    /// Versions sent to a speaking viewer and not acknowledged; never more than the credit.
+    unacknowledged: VecDeque<Version>,
+    closing: bool,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Session {
+    pub(super) fn new(
+        stream: TcpStream,
+        peer: SocketAddr,
+        links: Links,
+        welcome: Welcome,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
+        let (reader, writer) = stream.into_split();
+        Self {
+            peer,
+            links,
+            welcome,
+            admission: Admission::Asked,
+            reader: Some(reader),
+            writer: Some(writer),
+            outbox: Outbox::default(),
+            speaks: false,
+            monitoring: false,
+            newest: 0,
+            have: 0,
+            asked: false,
+            epoch: 0,
+            unacknowledged: VecDeque::new(),
+            closing: false,
+            _place: place,
+        }
+    }
+
+    /// Does whatever can be done now: sends what waits, asks for the next step, or wishes for it.
+    fn advance(&mut self, ctx: &mut Context<Self>) {
+        if self.writer.is_none() {
+            return;
+        }
+        if let Some(bytes) = self.outbox.take() {
+            self.write(bytes, ctx);
+        } else if self.closing {
+            ctx.stop();
+        } else if self.wants_frames() && !self.asked {
+            if self.newest > self.have {
+                self.ask(ctx);
+            } else {
+                self.links.demand.want_past(self.have);
+            }
+        }
+    }
+
+    fn wants_frames(&self) -> bool {
+        let credit = !self.speaks || self.unacknowledged.len() < self.links.credit as usize;
+        self.monitoring && credit && matches!(self.admission, Admission::Joined(_))
+    }
+
+    /// Asks the encoder for the step from what the viewer has to now.
+    fn ask(&mut self, ctx: &mut Context<Self>) {
+        self.asked = true;
+        let epoch = self.epoch;
+        // A plain viewer can't build on what it has.
+        let base = (self.speaks && self.have > 0).then_some(self.have);
+        let answer = self.links.encoder.send(Encode { rendition: Rendition, base });
+        let answered = answer.into_actor(self).map(move |answer, session, ctx| {
+            session.asked = false;
+            if epoch == session.epoch {
+                match answer {
+                    Ok(Ok(step)) => session.send_step(step),
+                    Ok(Err(e)) => {
+                        tracing::debug!(peer = %session.peer, "no frame: {e}");
+                        // The next version is another chance; this one is not asked for again.
+                        session.have = session.newest;
+                    }
+                    Err(_) => session.close(Some("the agent stops".into())),
+                }
+            }
+            session.advance(ctx);
+        });
+        ctx.spawn(answered);
+    }
+
+    fn send_step(&mut self, step: Encoded) {
+        // The canvas may be of before the last start: that is not of now.
+        if step.version <= self.have {
+            return;
+        }
+        self.have = step.version;
+        self.newest = self.newest.max(step.version);
+        if self.speaks {
+            self.unacknowledged.push_back(step.version);
+        }
+        self.outbox.frame = Some(step.bytes);
+    }
+
+    fn write(&mut self, bytes: Bytes, ctx: &mut Context<Self>) {
+        let Some(writer) = self.writer.take() else { return };
+        let written = session_io::write(writer, bytes, self.links.write_deadline)
+            .into_actor(self)
+            .map(|result, session, ctx| match result {
+                Ok(writer) => {
+                    session.writer = Some(writer);
+                    session.advance(ctx);
+                }
+                Err(e) => {
+                    tracing::info!(peer = %session.peer, "the viewer is dropped: {e}");
+                    ctx.stop();
+                }
+            });
+        ctx.spawn(written);
+    }
+
+    /// Sends what is begun, says goodbye where it is understood, and ends.
+    fn close(&mut self, reason: Option<String>) {
+        if self.closing {
+            return;
+        }
+        self.closing = true;
+        self.monitoring = false;
+        self.outbox.clear();
+        if let (true, Some(reason)) = (self.speaks, reason) {
+            self.outbox.last = Some(Packet::Goodbye(Goodbye { reason }).encode());
+        }
+    }
+
+    fn joined(&mut self, id: ViewerId, monitoring: bool, after: Version, newest: Version) {
+        self.admission = Admission::Joined(id);
+        // The broadcaster's notices may have come first, and are newer.
+        if self.epoch == 0 {
+            self.monitoring = monitoring;
+            self.have = after;
+        }
+        self.newest = self.newest.max(newest);
+    }
+
+    /// Handles a packet of the viewer. What needs another actor's answer is waited for.
+    fn packet(&mut self, packet: Packet, ctx: &mut Context<Self>) -> ResponseActFuture<Self, ()> {
+        let code = packet.packet().command.code();
+        let done = || Box::pin(actix::fut::ready(()));
+        if let Admission::Refused(reason) = &self.admission {
+            if let Packet::Hello(_) = packet {
+                self.speaks = true;
+                let reason = Some(reason.clone());
+                self.close(reason);
+                self.advance(ctx);
+            }
+            return done();
+        }
+        if let Some(command) = MouseCommand::of(&packet) {
+            let answer = self.links.mouse.send(command).into_actor(self);
+            return Box::pin(answer.map(move |result, session, ctx| {
+                session.reply(mouse_reply(code, result), ctx);
+            }));
+        }
+        match packet {
+            Packet::StartMonitor | Packet::StopMonitor => {
+                let on = matches!(packet, Packet::StartMonitor);
+                let answer = self.links.broadcaster.send(SetMonitoring { on, by: self.peer });
+                return Box::pin(answer.into_actor(self).map(move |result, session, ctx| {
+                    let ok = result.is_ok();
+                    session.reply(Reply { of: code, ok, error: None, lease_ms: None }, ctx);
+                }));
+            }
+            Packet::Hello(hello) => {
+                tracing::info!(peer = %self.peer, "the viewer is {:?}", printable(&hello.software));
+                let answer = self.links.broadcaster.send(AskState).into_actor(self);
+                return Box::pin(answer.map(|state, session, ctx| {
+                    if let Ok(state) = state {
+                        session.greet(state, ctx);
+                    }
+                }));
+            }
+            Packet::Acknowledge(ack) => {
+                // Everything up to that version has arrived; a version that was never sent
+                // changes nothing.
+                if self.unacknowledged.contains(&ack.version) {
+                    while self.unacknowledged.pop_front().is_some_and(|v| v != ack.version) {}
+                    self.advance(ctx);
+                }
+            }
+            Packet::Ping(ping) => {
+                if self.speaks {
+                    let pong = Pong { ping_us: ping.clock_us, clock_us: now_us() };
+                    self.outbox.pong = Some(Packet::Pong(pong).encode());
+                    self.advance(ctx);
+                }
+            }
+            Packet::Goodbye(_) => ctx.stop(),
+            other => {
+                let error = Some(format!("{} is not for an agent", other.packet().command));
+                self.reply(Reply { of: code, ok: false, error, lease_ms: None }, ctx);
+            }
+        }
+        done()
+    }
+
+    fn greet(&mut self, state: State, ctx: &mut Context<Self>) {
+        self.speaks = true;
+        let welcome = Welcome { state, ..self.welcome.clone() };
+        self.outbox.state = None;
+        self.push(Packet::Welcome(welcome).encode(), ctx);
+    }
+
+    fn reply(&mut self, reply: Reply, ctx: &mut Context<Self>) {
+        if let Some(error) = &reply.error {
+            tracing::warn!(peer = %self.peer, "refused command {}: {error}", reply.of);
+        }
+        if self.speaks {
+            self.push(Packet::Reply(reply).encode(), ctx);
+        }
+    }
+
+    fn push(&mut self, bytes: Bytes, ctx: &mut Context<Self>) {
+        if let Err(Overflow) = self.outbox.push(bytes) {
+            tracing::info!(peer = %self.peer, "the viewer is dropped: it reads no replies");
+            ctx.stop();
+        } else {
+            self.advance(ctx);
+        }
+    }
+}
+
+/// What a peer says of itself, for the log.
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(80).collect()
+}
+
+impl Actor for Session {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let join = Join { peer: self.peer, session: ctx.address().recipient() };
+        let joined =
+            self.links.broadcaster.send(join).into_actor(self).map(|answer, session, ctx| {
+                match answer {
+                    Ok(Ok(j)) => session.joined(j.id, j.monitoring, j.after, j.newest),
+                    Ok(Err(full)) => {
+                        session.admission = Admission::Refused(full.to_string());
+                        ctx.run_later(REFUSED_HELLO, |_, ctx| ctx.stop());
+                    }
+                    Err(_) => ctx.stop(),
+                }
+                session.advance(ctx);
+            });
+        // Nothing of the viewer is read before it has its place in the table.
+        ctx.wait(joined);
+        if let Some(reader) = self.reader.take() {
+            let address = ctx.address();
+            let reading = session_io::read(reader, address.recipient());
+            ctx.spawn(reading.into_actor(self).map(|end, session, ctx| {
+                match end {
+                    End::Closed => tracing::debug!(peer = %session.peer, "closed by the viewer"),
+                    end => tracing::warn!(peer = %session.peer, "the viewer is dropped: {end}"),
+                }
+                ctx.stop();
+            }));
+        }
+    }
+
+    fn stopped(&mut self, _ctx: &mut Self::Context) {
+        if let Admission::Joined(id) = self.admission {
+            self.links.broadcaster.do_send(Leave(id));
+        }
+    }
+}
+
+impl Handler<session_io::Incoming> for Session {
+    type Result = ResponseActFuture<Self, ()>;
+
+    fn handle(
+        &mut self,
+        session_io::Incoming(packet): session_io::Incoming,
+        ctx: &mut Self::Context,
+    ) -> Self::Result {
+        self.packet(packet, ctx)
+    }
+}
+
+impl Handler<Notice> for Session {
+    type Result = ();
+
+    fn handle(&mut self, notice: Notice, ctx: &mut Self::Context) {
+        match notice {
+            Notice::Version(version) => self.newest = self.newest.max(version),
+            Notice::Started { after } => {
+                self.epoch += 1;
+                self.monitoring = !self.closing;
+                self.have = self.have.max(after);
+                self.newest = self.newest.max(after);
+            }
+            Notice::Stopped => {
+                self.epoch += 1;
+                self.monitoring = false;
+                self.outbox.frame = None;
+                // What was sent and not acknowledged is not waited for when it starts again.
+                self.unacknowledged.clear();
+            }
+            Notice::State(state) => {
+                if self.speaks && !self.closing {
+                    self.outbox.state = Some(Packet::State(state).encode());
+                }
+            }
+            Notice::Goodbye(reason) => self.close(Some(reason)),
+        }
+        self.advance(ctx);
+    }
+}

@@ -1,0 +1,155 @@
+//! A session's socket: reading packets, writing bytes, and what waits to be written.
+
+use actix::prelude::*;
+use bytes::{Bytes, BytesMut};
+use hightower_proto::message::PayloadError;
+use hightower_proto::stream::{Options, StreamError, guess_protocol};
+use hightower_proto::{Decoder, Item};
+use std::collections::VecDeque;
+use std::io;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+/// The most replies that may wait for a viewer that sends commands and reads nothing.
+const MAX_REPLIES: usize = 32;
+
+/// The viewer reads no replies.
+#[derive(Debug)]
+pub(super) struct Overflow;
+
+/// What waits to be written: one slot a kind, the newest wins; replies in order, a few.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    replies: VecDeque<Bytes>,
+    pub(super) pong: Option<Bytes>,
+    pub(super) state: Option<Bytes>,
+    pub(super) frame: Option<Bytes>,
+    /// The goodbye; nothing comes after it.
+    pub(super) last: Option<Bytes>,
+}
+
+impl Outbox {
+    pub(super) fn push(&mut self, reply: Bytes) -> Result<(), Overflow> {
+        if self.replies.len() >= MAX_REPLIES {
+            return Err(Overflow);
+        }
+        self.replies.push_back(reply);
+        Ok(())
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// What to write next: all packets that wait, in one piece, then the frame.
+    pub(super) fn take(&mut self) -> Option<Bytes> {
+        let mut packets = BytesMut::new();
+        for bytes in self.replies.drain(..) {
+            packets.extend_from_slice(&bytes);
+        }
+        for slot in [&mut self.pong, &mut self.state] {
+            if let Some(bytes) = slot.take() {
+                packets.extend_from_slice(&bytes);
+            }
+        }
+        if !packets.is_empty() {
+            return Some(packets.freeze());
+        }
+        self.frame.take().or_else(|| self.last.take())
+    }
+}
+
+/// Why a write did not end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WriteError {
+    #[error("it read nothing for {0:?}")]
+    Deadline(Duration),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// Writes all of the bytes and gives the socket back. The deadline is for progress, not for the
+/// whole: a slow viewer is not a dead one.
+pub(super) async fn write(
+    mut writer: OwnedWriteHalf,
+    mut bytes: Bytes,
+    deadline: Duration,
+) -> Result<OwnedWriteHalf, WriteError> {
+    while !bytes.is_empty() {
+        match tokio::time::timeout(deadline, writer.write_buf(&mut bytes)).await {
+            Ok(Ok(0)) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+            Ok(result) => drop(result?),
+            Err(_) => return Err(WriteError::Deadline(deadline)),
+        }
+    }
+    Ok(writer)
+}
+
+/// Reader to session: a packet of the viewer. Answered when it is done with.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Incoming(pub(super) hightower_proto::Message);
+
+/// How a viewer's stream ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum End {
+    /// Between two packets, as it should.
+    #[error("closed by the viewer")]
+    Closed,
+    /// It broke the format.
+    #[error("{}{error}", guess.map(|g| format!("this is {g}, not a viewer: ")).unwrap_or_default())]
+    Stream { error: StreamError, guess: Option<&'static str> },
+    /// A packet's payload is not what its command says.
+    #[error("before byte {offset}: {error}")]
+    Payload { offset: u64, error: PayloadError },
+    /// The connection failed.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// The session itself has ended.
+    #[error("the session has ended")]
+    Session,
+}
+
+/// Reads packets until the stream ends, one at a time.
+pub(super) async fn read(mut reader: OwnedReadHalf, session: Recipient<Incoming>) -> End {
+    let mut decoder = Decoder::new(Options::agent());
+    let mut first = Vec::new();
+    loop {
+        loop {
+            match decoder.next_item() {
+                Ok(Some(Item::Packet(packet))) => {
+                    let message = match hightower_proto::Message::parse(&packet) {
+                        Ok(message) => message,
+                        Err(error) => {
+                            return End::Payload { offset: decoder.offset(), error };
+                        }
+                    };
+                    if session.send(Incoming(message)).await.is_err() {
+                        return End::Session;
+                    }
+                }
+                Ok(Some(Item::Frame(_))) => {}
+                Ok(None) => break,
+                Err(error) => return End::Stream { error, guess: guess_protocol(&first) },
+            }
+        }
+        let buffer = decoder.buffer();
+        let had = buffer.len();
+        match reader.read_buf(buffer).await {
+            Ok(0) => {
+                return match decoder.finish() {
+                    Ok(()) => End::Closed,
+                    Err(error) => End::Stream { error, guess: None },
+                };
+            }
+            Ok(_) => {
+                if first.is_empty() {
+                    first.extend_from_slice(&buffer[had..buffer.len().min(had + 8)]);
+                }
+            }
+            Err(e) => return End::Io(e),
+        }
+    }
+}

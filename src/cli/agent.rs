@@ -1,0 +1,182 @@
+//! `hightower agent`.
+
+use crate::agent::{Agent, Config};
+use crate::source::Kind;
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::panic;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// Serve this machine's screen to viewers.
+///
+/// Nothing is captured until somebody watches and monitoring was started: by a viewer, by
+/// `hightower start`, or by --autostart.
+#[derive(Debug, Args)]
+pub(super) struct AgentArgs {
+    /// Where to listen, TCP and UDP alike; port 0 takes any free one and prints it.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:18516")]
+    #[arg(env = "HIGHTOWER_LISTEN")]
+    listen: SocketAddr,
+    /// Allow an address that other machines can reach, though nobody is asked who they are.
+    #[arg(long, env = "HIGHTOWER_INSECURE")]
+    insecure: bool,
+    /// What to capture.
+    #[arg(long, value_enum, default_value_t = Kind::Auto, env = "HIGHTOWER_SOURCE")]
+    source: Kind,
+    /// Which monitor, counted from 0.
+    #[arg(long, value_name = "N", default_value_t = 0, env = "HIGHTOWER_MONITOR")]
+    monitor: usize,
+    /// The most captures a second, from 0.1 to 240.
+    #[arg(long, value_name = "FPS", default_value_t = 30.0, env = "HIGHTOWER_MAX_FPS")]
+    #[arg(value_parser = frame_rate)]
+    max_fps: f64,
+    /// Size of the test card.
+    #[arg(long, value_name = "WxH", default_value = "1280x720", value_parser = size)]
+    card_size: (usize, usize),
+    /// Start monitoring with the first viewer.
+    #[arg(long, env = "HIGHTOWER_AUTOSTART")]
+    autostart: bool,
+    /// The most viewers at a time.
+    #[arg(long, value_name = "N", default_value_t = 64, env = "HIGHTOWER_MAX_VIEWERS")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    max_viewers: u16,
+    /// The most new connections a second.
+    #[arg(long, value_name = "N", default_value_t = 50, env = "HIGHTOWER_ACCEPT_RATE")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    accept_rate: u16,
+    /// Drop a viewer that takes nothing, or is gone without a word, after so long.
+    #[arg(long, value_name = "TIME", default_value = "2m", env = "HIGHTOWER_WRITE_DEADLINE")]
+    #[arg(value_parser = super::duration)]
+    write_deadline: Duration,
+    /// The longest time for which the mouse may be locked at once.
+    #[arg(long, value_name = "TIME", default_value = "10m", env = "HIGHTOWER_MAX_LOCK")]
+    #[arg(value_parser = super::duration)]
+    max_lock: Duration,
+    /// Print the addresses as one line of JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+fn frame_rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(fps) if (0.1..=240.0).contains(&fps) => Ok(fps),
+        Ok(_) => Err("from 0.1 to 240".into()),
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+/// A size as a person types it, held against what the wire allows.
+fn size(text: &str) -> Result<(usize, usize), String> {
+    let parse = || {
+        let (w, h) = text.split_once(['x', 'X'])?;
+        Some((w.parse::<u32>().ok()?, h.parse::<u32>().ok()?))
+    };
+    match parse() {
+        Some((w, h)) if hightower_proto::Limits::default().allow_image(w, h) => {
+            Ok((w as usize, h as usize))
+        }
+        Some((w, h)) => Err(format!("{w}x{h} is more than a frame may have")),
+        None => Err("give WIDTHxHEIGHT, as in 1280x720".into()),
+    }
+}
+
+impl AgentArgs {
+    fn config(&self) -> Config {
+        let mut config = Config {
+            listen: self.listen,
+            insecure: self.insecure,
+            max_fps: self.max_fps,
+            autostart: self.autostart,
+            max_viewers: self.max_viewers.into(),
+            accept_rate: self.accept_rate.into(),
+            write_deadline: self.write_deadline,
+            ..Config::default()
+        };
+        config.source.kind = self.source;
+        config.source.monitor = self.monitor;
+        config.source.card_size = self.card_size;
+        config.source.card_fps = self.max_fps;
+        config.lease.ceiling = self.max_lock;
+        config
+    }
+}
+
+/// Runs until it is told to stop.
+pub(super) fn run(args: AgentArgs) -> Result<ExitCode> {
+    let config = args.config();
+    let panicked = notify_panics();
+    actix::System::new().block_on(async move {
+        let agent = Agent::start(config).await?;
+        announce(&agent, &args)?;
+        let reason = tokio::select! {
+            reason = asked_to_stop() => reason?,
+            () = panicked.notified() => {
+                agent.stop("the agent has failed").await;
+                bail!("a part of the agent has failed; see the message above");
+            }
+        };
+        tracing::info!("{reason}: stopping");
+        agent.stop("the agent stops").await;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn announce(agent: &Agent, args: &AgentArgs) -> Result<()> {
+    let address = agent.address();
+    if !address.ip().is_loopback() {
+        tracing::warn!(
+            "INSECURE: anyone who can reach {address} can watch this screen and lock its mouse"
+        );
+    }
+    let mut out = std::io::stdout().lock();
+    let written = if args.json {
+        let line = serde_json::json!({
+            "event": "listening", "tcp": address, "udp": address, "source": agent.source(),
+        });
+        writeln!(out, "{line}")
+    } else {
+        writeln!(out, "listening on {address} (TCP and UDP), capturing {}", agent.source())
+    };
+    written.and_then(|()| out.flush()).context("can't write the address to standard output")
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn asked_to_stop() -> Result<&'static str> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut term = signal(SignalKind::terminate()).context("can't hear SIGTERM")?;
+        tokio::select! {
+            result = tokio::signal::ctrl_c() => result.map(|()| "Ctrl-C"),
+            _ = term.recv() => Ok("SIGTERM"),
+        }
+        .context("can't hear Ctrl-C")
+    }
+    #[cfg(not(unix))]
+    {
+        tokio::signal::ctrl_c().await.map(|()| "Ctrl-C").context("can't hear Ctrl-C")
+    }
+}
+
+/// An actor that panics is gone while the rest runs on; such an agent would look alive and be
+/// half dead. So a panic ends the agent, in order: viewers are told, the pointer is freed. Panics
+/// of the source and of the encoder are caught where they happen, and are failures like others.
+fn notify_panics() -> Arc<Notify> {
+    let panicked = Arc::new(Notify::new());
+    let notify = Arc::clone(&panicked);
+    let usual = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        usual(info);
+        let thread = std::thread::current();
+        let caught = thread.name().is_some_and(|n| n == "source" || n.starts_with("encode-"));
+        if !caught {
+            notify.notify_one();
+        }
+    }));
+    panicked
+}

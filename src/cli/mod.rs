@@ -1,0 +1,101 @@
+//! The command line: one module a subcommand, each with its arguments and what it runs.
+
+mod agent;
+mod order;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::time::Duration;
+use tracing_subscriber::EnvFilter;
+
+const EXAMPLES: &str = "\
+Examples:
+  hightower demo                         See it work on this machine
+  hightower agent                        Serve this machine's screen on the loopback
+  hightower view lab-07                  Watch it in a window
+  hightower stop lab-07                  Stop capturing there
+  hightower lock --for 10s lab-07        Hold its mouse still for ten seconds
+
+Set HIGHTOWER_LOG=debug (or trace, or a filter such as hightower::agent=debug) for more detail.";
+
+/// Watch the screens of a room of machines.
+///
+/// An agent on each machine serves its screen; a viewer shows it. Start, stop and mouse lock are
+/// single commands. TCP and UDP port 18516.
+#[derive(Debug, Parser)]
+#[command(name = "hightower", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(arg_required_else_help = true, subcommand_required = true)]
+pub struct Cli {
+    /// Say less: errors only.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say more: -v for what happens, -vv for every step.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Serve this machine's screen to viewers.
+    Agent(agent::AgentArgs),
+    /// Start monitoring on machines.
+    Start(order::Hosts),
+    /// Stop monitoring on machines: nothing is captured or sent until it is started again.
+    Stop(order::Hosts),
+    /// Lock the mouse pointer of machines, for a time.
+    Lock(order::LockArgs),
+    /// Free the mouse pointer of machines.
+    Unlock(order::Hosts),
+    /// Move the mouse pointer of machines.
+    Mouse(order::MouseArgs),
+}
+
+impl Cli {
+    /// Runs what was asked for.
+    ///
+    /// # Errors
+    /// What went wrong, for the person at the terminal.
+    pub fn run(self) -> Result<ExitCode> {
+        let usual = if matches!(self.command, Task::Agent(_)) { "info" } else { "warn" };
+        let level = match (self.quiet, self.verbose) {
+            (true, _) => "error",
+            (_, 0) => usual,
+            (_, 1) => "debug",
+            _ => "trace",
+        };
+        log_to_stderr(level);
+        match self.command {
+            Task::Agent(args) => agent::run(args),
+            Task::Start(hosts) => order::start(hosts),
+            Task::Stop(hosts) => order::stop(hosts),
+            Task::Lock(args) => order::lock(args),
+            Task::Unlock(hosts) => order::unlock(hosts),
+            Task::Mouse(args) => order::mouse(args),
+        }
+    }
+}
+
+/// Other crates speak only when something is wrong.
+fn log_to_stderr(level: &str) {
+    let filter = EnvFilter::try_from_env("HIGHTOWER_LOG")
+        .unwrap_or_else(|_| EnvFilter::new(format!("warn,enigo=off,hightower={level}")));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .compact()
+        .init();
+}
+
+/// A length of time as a person types it: 10s, 1m30s, 500ms; a bare number is seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string()),
+        Err(_) => humantime::parse_duration(text).map_err(|e| e.to_string()),
+    }
+}

@@ -1,0 +1,113 @@
+//! `hightower start`, `stop`, `lock`, `unlock` and `mouse`: one order to one or many machines.
+
+use crate::address::Target;
+use crate::order;
+use anyhow::{Context, Result};
+use clap::Args;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use hightower_proto::Message;
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// The machines an order is for.
+#[derive(Debug, Args)]
+pub(super) struct Hosts {
+    /// Machines: NAME, ADDRESS, NAME:PORT or [IPV6]:PORT.
+    #[arg(value_name = "HOST", required = true)]
+    hosts: Vec<Target>,
+    /// Print one line of JSON a machine.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Lock the mouse pointer where it is. The lock ends by itself.
+#[derive(Debug, Args)]
+pub(super) struct LockArgs {
+    /// For how long (10s, 1m30s); the agent has a default (a minute) and a ceiling.
+    #[arg(long = "for", value_name = "TIME", value_parser = super::duration)]
+    lease: Option<Duration>,
+    #[command(flatten)]
+    hosts: Hosts,
+}
+
+/// Move the mouse pointer.
+#[derive(Debug, Args)]
+pub(super) struct MouseArgs {
+    /// Pixels from the left of the virtual desktop.
+    #[arg(allow_negative_numbers = true)]
+    x: i32,
+    /// Pixels from the top of the virtual desktop.
+    #[arg(allow_negative_numbers = true)]
+    y: i32,
+    #[command(flatten)]
+    hosts: Hosts,
+}
+
+pub(super) fn start(hosts: Hosts) -> Result<ExitCode> {
+    run(&hosts, &Message::StartMonitor)
+}
+
+pub(super) fn stop(hosts: Hosts) -> Result<ExitCode> {
+    run(&hosts, &Message::StopMonitor)
+}
+
+pub(super) fn lock(args: LockArgs) -> Result<ExitCode> {
+    let lease_ms = match args.lease {
+        Some(lease) => {
+            Some(u32::try_from(lease.as_millis()).context("a lock of more than 49 days")?)
+        }
+        None => None,
+    };
+    run(&args.hosts, &Message::LockMouse { lease_ms })
+}
+
+pub(super) fn unlock(hosts: Hosts) -> Result<ExitCode> {
+    run(&hosts, &Message::UnlockMouse)
+}
+
+pub(super) fn mouse(args: MouseArgs) -> Result<ExitCode> {
+    run(&args.hosts, &Message::MouseMove { x: args.x, y: args.y })
+}
+
+/// Sends the order to all machines at once; prints a line for each as it answers.
+fn run(hosts: &Hosts, order: &Message) -> Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("can't start the network")?;
+    let names: Vec<String> = hosts.hosts.iter().map(ToString::to_string).collect();
+    let width = names.iter().map(|n| n.chars().count()).max().unwrap_or(0);
+    let command = order.packet().command;
+    let all_obeyed = runtime.block_on(async {
+        let mut answers: FuturesUnordered<_> = hosts
+            .hosts
+            .iter()
+            .zip(&names)
+            .map(async |(target, name)| (name, order::send(target, order).await))
+            .collect();
+        let mut all_obeyed = true;
+        while let Some((name, result)) = answers.next().await {
+            all_obeyed &= result.is_ok();
+            let line = if hosts.json {
+                let (ok, lease) =
+                    result.as_ref().map_or((false, None), |reply| (true, reply.lease_ms));
+                let error = result.as_ref().err().map(ToString::to_string);
+                serde_json::json!({
+                    "host": name, "command": command.name(), "ok": ok, "lease_ms": lease,
+                    "error": error,
+                })
+                .to_string()
+            } else {
+                let words = match &result {
+                    Ok(reply) => order::outcome(command, reply),
+                    Err(e) => format!("failed: {e}"),
+                };
+                format!("{name:width$}  {words}")
+            };
+            writeln!(std::io::stdout(), "{line}").context("can't write to standard output")?;
+        }
+        anyhow::Ok(all_obeyed)
+    })?;
+    Ok(if all_obeyed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

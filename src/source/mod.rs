@@ -1,0 +1,99 @@
+//! Sources: where the picture of the screen comes from.
+//!
+//! Capture owns one source, on a thread of its own, and asks it to bring the canvas up to date.
+//! A source that can't be opened and one that fails while running are told apart: the first is
+//! reported to whoever starts the agent, the second to the viewers while it is tried again.
+
+mod card;
+mod screen;
+
+pub use card::Card;
+pub use screen::Screen;
+
+use crate::canvas::Canvas;
+
+/// Which source to take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Kind {
+    /// The real screen, by the best means this machine has.
+    #[default]
+    Auto,
+    /// The real screen, by xcap.
+    Xcap,
+    /// An animated test card; needs no display.
+    Card,
+}
+
+/// What to capture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Choice {
+    /// Which source.
+    pub kind: Kind,
+    /// Which monitor, counted from 0.
+    pub monitor: usize,
+    /// The test card's size in pixels.
+    pub card_size: (usize, usize),
+    /// Frames a second that the test card's clock counts with.
+    pub card_fps: f64,
+}
+
+/// Why a source can't be opened, in words a person can act on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// No display is known to this process.
+    #[error(
+        "no display to capture: neither DISPLAY nor WAYLAND_DISPLAY is set. Start the agent inside \
+         the desktop session, or use --source card to try it without a screen"
+    )]
+    NoDisplay,
+    /// The display does not answer.
+    #[error("the display {display} can't be opened: {cause}")]
+    Display {
+        /// The display's name.
+        display: String,
+        /// The system's words.
+        cause: String,
+    },
+    /// No such monitor.
+    #[error("there is no monitor {wanted}; this machine has {have}")]
+    NoMonitor {
+        /// The number asked for.
+        wanted: usize,
+        /// What there is, for people.
+        have: String,
+    },
+}
+
+/// Why a source that was open can't be captured any more.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct GrabError(pub String);
+
+/// Where the picture of the screen comes from.
+pub trait Source: Send {
+    /// What is captured, for people: "xcap, monitor 0 (eDP-1)".
+    fn describe(&self) -> String;
+
+    /// Brings the canvas up to date with the screen; true when anything changed. May block for
+    /// as long as a grab takes.
+    ///
+    /// # Errors
+    /// When the screen can't be captured; the source is then opened anew.
+    fn refresh(&mut self, canvas: &mut Canvas) -> Result<bool, GrabError>;
+}
+
+impl Choice {
+    /// Opens the source.
+    ///
+    /// # Errors
+    /// When it can't be opened.
+    pub fn open(&self) -> Result<Box<dyn Source>, OpenError> {
+        match self.kind {
+            Kind::Auto | Kind::Xcap => Ok(Box::new(Screen::open(self.monitor)?)),
+            Kind::Card => {
+                let (width, height) = self.card_size;
+                Ok(Box::new(Card::new(width, height, self.card_fps)))
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The real screen, by xcap: every platform's ordinary way of taking a screenshot.
+//!
+//! Facts about xcap 0.9 that this relies on: on X11 each grab opens its own connections, so a
+//! display that went away is an error of the next grab; `width()` and `height()` may be divided
+//! by the scale factor, so only the image's own size counts.
+
+use super::{GrabError, OpenError, Source};
+use crate::canvas::{Canvas, Picture, PixelFormat};
+use std::env;
+
+/// A monitor of this machine.
+pub struct Screen {
+    number: usize,
+    name: String,
+    monitor: xcap::Monitor,
+}
+
+impl Screen {
+    /// Opens monitor `number`, counted from 0.
+    ///
+    /// # Errors
+    /// When there is no display, it does not answer, or has no such monitor.
+    pub fn open(number: usize) -> Result<Self, OpenError> {
+        let display = display()?;
+        let monitors = xcap::Monitor::all()
+            .map_err(|e| OpenError::Display { display: display.clone(), cause: plain_cause(&e) })?;
+        let names: Vec<String> = monitors
+            .iter()
+            .enumerate()
+            .map(|(i, m)| format!("{i}: {}", m.name().unwrap_or_else(|_| "unnamed".into())))
+            .collect();
+        let Some(monitor) = monitors.into_iter().nth(number) else {
+            let have = if names.is_empty() { "none".into() } else { names.join(", ") };
+            return Err(OpenError::NoMonitor { wanted: number, have });
+        };
+        Ok(Self { number, name: monitor.name().unwrap_or_default(), monitor })
+    }
+}
+
+impl Source for Screen {
+    fn describe(&self) -> String {
+        format!("xcap, monitor {} ({})", self.number, self.name)
+    }
+
+    fn refresh(&mut self, canvas: &mut Canvas) -> Result<bool, GrabError> {
+        let image = self.monitor.capture_image().map_err(|e| {
+            GrabError(format!("monitor {} ({}): {}", self.number, self.name, plain_cause(&e)))
+        })?;
+        let (width, height) = (image.width() as usize, image.height() as usize);
+        if width == 0 || height == 0 {
+            return Err(GrabError(format!("monitor {} shows nothing", self.number)));
+        }
+        let picture = Picture { width, height, format: PixelFormat::Rgbx, pixels: image.as_raw() };
+        Ok(canvas.replace(&picture))
+    }
+}
+
+/// The display this process would capture, for people.
+fn display() -> Result<String, OpenError> {
+    if !cfg!(any(target_os = "linux", target_os = "freebsd")) {
+        return Ok("of this session".into());
+    }
+    ["WAYLAND_DISPLAY", "DISPLAY"]
+        .into_iter()
+        .find_map(|name| env::var(name).ok().filter(|v| !v.is_empty()))
+        .ok_or(OpenError::NoDisplay)
+}
+
+/// xcap's errors, where its own words say little.
+fn plain_cause(error: &xcap::XCapError) -> String {
+    let words = error.to_string();
+    if words.contains("xcb connection error") || words.contains("Connection closed") {
+        format!("it does not answer ({words})")
+    } else {
+        words
+    }
+}
