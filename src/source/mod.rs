@@ -55,7 +55,7 @@ pub enum OpenError {
         cause: String,
     },
     /// No such monitor.
-    #[error("there is no monitor {wanted}; this machine has {have}")]
+    #[error("there is no monitor {wanted}; this machine's monitors are: {have}")]
     NoMonitor {
         /// The number asked for.
         wanted: usize,

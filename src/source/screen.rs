@@ -27,7 +27,7 @@ impl Screen {
         let names: Vec<String> = monitors
             .iter()
             .enumerate()
-            .map(|(i, m)| format!("{i}: {}", m.name().unwrap_or_else(|_| "unnamed".into())))
+            .map(|(i, m)| format!("{i} ({})", m.name().unwrap_or_else(|_| "unnamed".into())))
             .collect();
         let Some(monitor) = monitors.into_iter().nth(number) else {
             let have = if names.is_empty() { "none".into() } else { names.join(", ") };

@@ -1,0 +1,233 @@
+//! The tests' harness: an agent as a process, and viewers written against the specification
+//! alone. Everything listens on port 0 and is stopped when it is dropped.
+
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
+
+/// How long anything may take before a test calls it lost. Nothing is expected to need it.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The program under test.
+pub fn hightower() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hightower"));
+    command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").env_remove("HIGHTOWER_LOG");
+    command
+}
+
+/// Runs the program to its end.
+pub fn run(args: &[&str]) -> Output {
+    hightower().args(args).stdin(Stdio::null()).output().unwrap()
+}
+
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// An agent as a process of its own.
+pub struct Agent {
+    child: Child,
+    pub address: SocketAddr,
+    log: BufReader<std::process::ChildStderr>,
+}
+
+impl Agent {
+    /// An agent with the test card and these further arguments.
+    pub fn card(args: &[&str]) -> Self {
+        Self::start(hightower().args(["agent", "--source", "card"]).args(args))
+    }
+
+    /// Starts the command, an agent, on a free port.
+    pub fn start(command: &mut Command) -> Self {
+        let listens = command.get_args().any(|a| a == "--listen");
+        if !listens {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
+        let mut child = command
+            .arg("--json")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        let Ok(event) = serde_json::from_str::<serde_json::Value>(&line) else {
+            let mut rest = String::new();
+            BufReader::new(log).read_to_string(&mut rest).unwrap();
+            panic!("the agent did not start: {line}{rest}");
+        };
+        let address = event["tcp"].as_str().unwrap().parse().unwrap();
+        Self { child, address, log }
+    }
+
+    /// Waits until the agent's log has a line with these words, and gives it back.
+    pub fn await_log(&mut self, words: &str) -> String {
+        let mut line = String::new();
+        loop {
+            line.clear();
+            assert_ne!(self.log.read_line(&mut line).unwrap(), 0, "the log ended before {words:?}");
+            if line.contains(words) {
+                return line;
+            }
+        }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Asks it to end as a service manager does, and waits until it has.
+    pub fn terminate(mut self) -> ExitStatus {
+        self.signal("TERM");
+        self.child.wait().unwrap()
+    }
+
+    /// Kills it without a warning.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    /// Resident memory in KiB.
+    pub fn rss_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// Processor time used so far, in clock ticks (a hundredth of a second).
+    pub fn cpu_ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap();
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    }
+
+    /// Sends raw bytes as a datagram and gives back the answer, if one comes.
+    pub fn datagram(&self, bytes: &[u8], answered: bool) -> Option<Vec<u8>> {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(self.address).unwrap();
+        let patience = if answered { PATIENCE } else { Duration::from_millis(300) };
+        socket.set_read_timeout(Some(patience)).unwrap();
+        socket.send(bytes).unwrap();
+        let mut buffer = vec![0; 2000];
+        let n = socket.recv(&mut buffer).ok()?;
+        buffer.truncate(n);
+        Some(buffer)
+    }
+
+    /// Runs an order of the command line on this agent.
+    pub fn order(&self, args: &[&str]) -> Output {
+        let address = self.address.to_string();
+        hightower().args(args).arg(address).stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// Starts or stops monitoring, and waits until it is acknowledged.
+    pub fn monitor(&self, on: bool) {
+        let output = self.order(&[if on { "start" } else { "stop" }]);
+        assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // It may have ended already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// A plain viewer: a socket that is read as the specification's base level says, and never spoken
+/// to.
+pub struct Plain {
+    pub socket: TcpStream,
+}
+
+impl Plain {
+    pub fn connect(address: SocketAddr) -> Self {
+        let socket = TcpStream::connect(address).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_nodelay(true).unwrap();
+        Self { socket }
+    }
+
+    /// The next frame: "HT", length, PNG.
+    pub fn frame(&mut self) -> Vec<u8> {
+        self.try_frame().expect("a frame")
+    }
+
+    /// The next frame, or what the socket says instead.
+    pub fn try_frame(&mut self) -> std::io::Result<Vec<u8>> {
+        let mut head = [0; 10];
+        self.socket.read_exact(&mut head)?;
+        assert_eq!(&head[..2], b"HT");
+        let length = u64::from_le_bytes(head[2..].try_into().unwrap());
+        assert!(length < 64 << 20, "a frame of {length} bytes");
+        let mut png = vec![0; usize::try_from(length).unwrap()];
+        self.socket.read_exact(&mut png)?;
+        Ok(png)
+    }
+
+    /// Whether nothing at all comes for so long.
+    pub fn is_silent_for(&mut self, time: Duration) -> bool {
+        self.socket.set_read_timeout(Some(time)).unwrap();
+        let silent = matches!(self.socket.read(&mut [0]), Err(e) if is_timeout(&e));
+        self.socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        silent
+    }
+
+    /// Whether the agent has closed the connection; waits for it.
+    pub fn is_closed(&mut self) -> bool {
+        let mut rest = Vec::new();
+        match self.socket.read_to_end(&mut rest) {
+            Ok(_) => true,
+            Err(e) => !is_timeout(&e),
+        }
+    }
+
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.socket.write_all(bytes).unwrap();
+    }
+}
+
+fn is_timeout(e: &std::io::Error) -> bool {
+    matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut)
+}
+
+/// The version that a frame's `htFr` chunk says.
+pub fn version(png: &[u8]) -> u64 {
+    let limits = hightower_proto::Limits::default();
+    hightower_proto::png::Header::parse(png, &limits).unwrap().frame.unwrap().version
+}
+
+/// Decodes a PNG of RGB pixels: width, height, pixels.
+pub fn decode(png: &[u8]) -> (u32, u32, Vec<u8>) {
+    let mut reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    let info = reader.next_frame(&mut pixels).unwrap();
+    assert_eq!((info.color_type, info.bit_depth), (png::ColorType::Rgb, png::BitDepth::Eight));
+    pixels.truncate(info.buffer_size());
+    (info.width, info.height, pixels)
+}
+
+/// A packet's header and payload, both numbers in the given byte order and the length counted as
+/// told.
+pub fn packet(command: i64, payload: &[u8], little: bool, payload_length: bool) -> Vec<u8> {
+    let length = payload.len() as i64 + if payload_length { 0 } else { 16 };
+    let bytes = |n: i64| if little { n.to_le_bytes() } else { n.to_be_bytes() };
+    [&bytes(length)[..], &bytes(command), payload].concat()
+}
