@@ -16,9 +16,8 @@ use futures_util::stream;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 /// The first and the longest pause before a failed source is opened anew.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
@@ -96,7 +95,8 @@ impl Handler<Run> for Capture {
 /// The source thread.
 pub(super) struct Thread {
     demand: Arc<Demand>,
-    handle: JoinHandle<()>,
+    /// Its other half is dropped when the thread ends.
+    ended: oneshot::Receiver<()>,
 }
 
 impl Thread {
@@ -115,17 +115,19 @@ impl Thread {
             demand: Arc::clone(&demand),
             publish,
         };
-        let handle =
-            std::thread::Builder::new().name("source".into()).spawn(move || worker.run())?;
-        Ok(Self { demand, handle })
+        let (end, ended) = oneshot::channel::<()>();
+        std::thread::Builder::new().name("source".into()).spawn(move || {
+            worker.run();
+            drop(end);
+        })?;
+        Ok(Self { demand, ended })
     }
 
-    /// Ends the thread; blocks until it has.
-    pub(super) fn stop(self) {
+    /// Ends the thread, and waits until it has. A display that does not answer may hold it in a
+    /// grab for ever: whoever waits should not do so for ever.
+    pub(super) async fn stop(self) {
         self.demand.stop();
-        if self.handle.join().is_err() {
-            tracing::error!("the source thread panicked");
-        }
+        drop(self.ended.await);
     }
 }
 

@@ -2,7 +2,7 @@
 //! read, so what waits is bounded by the kernel's buffer.
 
 use super::broadcaster::Broadcaster;
-use super::messages::{MouseCommand, SetMonitoring, mouse_reply};
+use super::messages::{MouseCommand, SetMonitoring, order_mouse};
 use actix::prelude::*;
 use hightower_proto::datagram::{self, Datagram, DatagramError, Reading};
 use hightower_proto::limits::MAX_DATAGRAM;
@@ -95,12 +95,7 @@ async fn obey(
     let command = message.packet().command;
     let of = command.code();
     if let Some(order) = MouseCommand::of(message) {
-        let reply = mouse_reply(of, mouse.send(order).await);
-        match &reply.error {
-            Some(error) => tracing::warn!(%peer, "{command} refused: {error}"),
-            None => tracing::debug!(%peer, "{command} obeyed"),
-        }
-        return Some(reply);
+        return Some(order_mouse(mouse.clone(), order, command, peer).await);
     }
     match command {
         Command::StartMonitor | Command::StopMonitor => {

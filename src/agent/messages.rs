@@ -3,7 +3,8 @@
 use crate::canvas::Version;
 use actix::prelude::*;
 use bytes::Bytes;
-use hightower_proto::message::{self, Reply, State};
+use hightower_proto::message::{Reply, State};
+use hightower_proto::{Command, Message as Packet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -162,28 +163,40 @@ pub(super) struct Release;
 
 impl MouseCommand {
     /// The pointer command of a message, when it is one.
-    pub(super) fn of(message: &message::Message) -> Option<Self> {
-        match message {
-            message::Message::MouseMove { x, y } => Some(Self::Move { x: *x, y: *y }),
-            message::Message::LockMouse { lease_ms } => {
+    pub(super) fn of(packet: &Packet) -> Option<Self> {
+        match packet {
+            Packet::MouseMove { x, y } => Some(Self::Move { x: *x, y: *y }),
+            Packet::LockMouse { lease_ms } => {
                 Some(Self::Lock { lease: lease_ms.map(|ms| Duration::from_millis(ms.into())) })
             }
-            message::Message::UnlockMouse => Some(Self::Unlock),
+            Packet::UnlockMouse => Some(Self::Unlock),
             _ => None,
         }
     }
 }
 
-/// The reply to a pointer command.
-pub(super) fn mouse_reply(
-    of: i64,
-    result: Result<Result<Option<Duration>, MouseError>, MailboxError>,
+/// Gives a pointer command of a peer to the mouse; the reply for the peer.
+pub(super) async fn order_mouse(
+    mouse: Recipient<MouseCommand>,
+    command: MouseCommand,
+    of: Command,
+    peer: SocketAddr,
 ) -> Reply {
-    let (ok, error, lease) = match result {
-        Ok(Ok(lease)) => (true, None, lease),
-        Ok(Err(e)) => (false, Some(e.to_string()), None),
-        Err(_) => (false, Some("the pointer's actor has ended".into()), None),
+    let result = match mouse.send(command).await {
+        Ok(result) => result,
+        Err(_) => Err(MouseError("the pointer's actor has ended".into())),
     };
-    let lease_ms = lease.map(|l| u32::try_from(l.as_millis()).unwrap_or(u32::MAX));
-    Reply { of, ok, error, lease_ms }
+    match &result {
+        Err(e) => tracing::warn!(%peer, "{of} refused: {e}"),
+        // As many as a hand makes: not for everyone's log.
+        Ok(_) if of == Command::MouseMove => tracing::debug!(%peer, "{of} obeyed"),
+        Ok(_) => tracing::info!(%peer, "{of} obeyed"),
+    }
+    let lease = result.as_ref().ok().copied().flatten();
+    Reply {
+        of: of.code(),
+        ok: result.is_ok(),
+        error: result.err().map(|e| e.to_string()),
+        lease_ms: lease.map(|l| u32::try_from(l.as_millis()).unwrap_or(u32::MAX)),
+    }
 }

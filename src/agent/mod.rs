@@ -45,10 +45,13 @@ use mouse::{Mouse, SystemMouse};
 use session::Links;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
 
-/// How long viewers get to take their goodbye when the agent stops.
-const FAREWELL: std::time::Duration = std::time::Duration::from_secs(1);
+/// How long each part gets to end when the agent stops: the viewers to take their goodbye, the
+/// display to answer.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The name and version that this program announces.
 pub const SOFTWARE: &str = concat!("hightower ", env!("CARGO_PKG_VERSION"));
@@ -132,15 +135,16 @@ impl Agent {
     /// Says goodbye to the viewers, frees the pointer, ends every thread.
     pub async fn stop(self, reason: &str) {
         let farewell = self.broadcaster.send(Shutdown { reason: reason.into() });
-        if !matches!(tokio::time::timeout(FAREWELL, farewell).await, Ok(Ok(()))) {
+        if !matches!(timeout(FAREWELL, farewell).await, Ok(Ok(()))) {
             tracing::debug!("some viewer did not take its goodbye in time");
         }
-        if self.mouse.send(Release).await.is_err() {
-            tracing::debug!("the mouse was already gone");
+        // A display that does not answer holds whoever asks it; the end does not wait for that.
+        if timeout(FAREWELL, self.mouse.send(Release)).await.is_err() {
+            tracing::warn!("the display does not answer; the pointer is free when this ends");
         }
         self.mouse_arbiter.stop();
-        if tokio::task::spawn_blocking(move || self.capture.stop()).await.is_err() {
-            tracing::debug!("the source thread ended badly");
+        if timeout(FAREWELL, self.capture.stop()).await.is_err() {
+            tracing::warn!("the screen's capture does not answer; it is abandoned");
         }
     }
 }

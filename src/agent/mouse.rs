@@ -94,7 +94,7 @@ where
         if self.tick.is_none() {
             self.tick = Some(ctx.run_interval(TICK, Self::hold));
         }
-        tracing::info!("the pointer is locked for {lease:?}");
+        tracing::info!("the pointer is locked for {lease:?} at {}, {}", anchor.0, anchor.1);
         self.tell(Some(lease));
         Ok(Some(lease))
     }

@@ -13,10 +13,11 @@ use super::capture::now_us;
 use super::demand::Demand;
 use super::messages::{
     AskState, Encode, Encoded, Join, Leave, MouseCommand, Notice, Rendition, SetMonitoring,
-    ViewerId, mouse_reply,
+    ViewerId, order_mouse,
 };
 use super::session_io::{self, End, Outbox, Overflow};
 use crate::canvas::Version;
+use crate::text::printable;
 use actix::prelude::*;
 use bytes::Bytes;
 use hightower_proto::Message as Packet;
@@ -221,10 +222,11 @@ impl Session {
             return done();
         }
         if let Some(command) = MouseCommand::of(&packet) {
-            let answer = self.links.mouse.send(command).into_actor(self);
-            return Box::pin(answer.map(move |result, session, ctx| {
-                session.reply(mouse_reply(code, result), ctx);
-            }));
+            let of = packet.packet().command;
+            let order = order_mouse(self.links.mouse.clone(), command, of, self.peer);
+            return Box::pin(
+                order.into_actor(self).map(|reply, session, ctx| session.reply(reply, ctx)),
+            );
         }
         match packet {
             Packet::StartMonitor | Packet::StopMonitor => {
@@ -236,7 +238,7 @@ impl Session {
                 }));
             }
             Packet::Hello(hello) => {
-                tracing::info!(peer = %self.peer, "the viewer is {:?}", printable(&hello.software));
+                tracing::info!(peer = %self.peer, "the viewer is {}", printable(&hello.software));
                 let answer = self.links.broadcaster.send(AskState).into_actor(self);
                 return Box::pin(answer.map(|state, session, ctx| {
                     if let Ok(state) = state {
@@ -262,6 +264,7 @@ impl Session {
             Packet::Goodbye(_) => ctx.stop(),
             other => {
                 let error = Some(format!("{} is not for an agent", other.packet().command));
+                tracing::warn!(peer = %self.peer, "refused: {error:?}");
                 self.reply(Reply { of: code, ok: false, error, lease_ms: None }, ctx);
             }
         }
@@ -276,9 +279,6 @@ impl Session {
     }
 
     fn reply(&mut self, reply: Reply, ctx: &mut Context<Self>) {
-        if let Some(error) = &reply.error {
-            tracing::warn!(peer = %self.peer, "refused command {}: {error}", reply.of);
-        }
         if self.speaks {
             self.push(Packet::Reply(reply).encode(), ctx);
         }
@@ -292,11 +292,6 @@ impl Session {
             self.advance(ctx);
         }
     }
-}
-
-/// What a peer says of itself, for the log.
-fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(80).collect()
 }
 
 impl Actor for Session {
