@@ -6,6 +6,11 @@
 //! | [`source`] | where the picture of the screen comes from |
 //! | [`canvas`] | the agent's copy of the screen, with versions |
 //! | [`png`] | the agent's encoder of frames |
+//! | [`viewer`] | connects to an agent, decodes its frames, shows or saves them |
+//! | [`address`] | a machine as a user names it |
+//! | [`order`] | commands to an agent by UDP |
+//! | [`text`] | words drawn into pixels, and words from the network made harmless |
+//! | [`cli`] | the command line |
 //!
 //! The wire format is a crate of its own, [`hightower_proto`].
 
@@ -17,3 +22,4 @@ pub mod order;
 pub mod png;
 pub mod source;
 pub mod text;
+pub mod viewer;

@@ -2,6 +2,7 @@
 
 mod agent;
 mod order;
+pub mod view;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -42,6 +43,8 @@ pub struct Cli {
 enum Task {
     /// Serve this machine's screen to viewers.
     Agent(agent::AgentArgs),
+    /// Watch a machine's screen.
+    View(view::ViewArgs),
     /// Start monitoring on machines.
     Start(order::Hosts),
     /// Stop monitoring on machines: nothing is captured or sent until it is started again.
@@ -70,6 +73,7 @@ impl Cli {
         log_to_stderr(level);
         match self.command {
             Task::Agent(args) => agent::run(args),
+            Task::View(args) => view::run(args),
             Task::Start(hosts) => order::start(hosts),
             Task::Stop(hosts) => order::stop(hosts),
             Task::Lock(args) => order::lock(args),

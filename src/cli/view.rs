@@ -1,0 +1,169 @@
+//! `hightower view`: watch a machine's screen, in a window or from a script.
+
+use crate::address::Target;
+use crate::viewer::headless::{self, HeadlessOptions};
+use crate::viewer::window::{self, WindowOptions};
+use crate::viewer::{Client, ClientOptions};
+use anyhow::Context;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+const EXAMPLES: &str = "\
+Examples:
+  hightower view lab-7                      watch lab-7 in a window; H shows the keys
+  hightower view 192.168.1.5:4000           another port
+  hightower view lab-7 --no-start           watch without starting the monitoring
+  hightower view lab-7 --headless --save screen.png --timeout 5
+                                            one picture into a file, no window
+  hightower view lab-7 --headless --frames 100 --json
+                                            a line of JSON for each of 100 pictures
+
+Exit code: 0 when what was asked for was done, 1 when not (standard error says why),
+130 when Ctrl-C came first.";
+
+/// Watch a machine's screen
+///
+/// Connects to the agent on HOST, starts the monitoring, and shows its screen. When the connection
+/// is lost it is made again, for as long as it takes; the last picture stays, and the cause is
+/// shown.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ViewArgs {
+    /// The machine: a name, an IPv4 address, an IPv6 address or [IPV6]:PORT
+    #[arg(value_name = "HOST[:PORT]")]
+    pub target: Target,
+
+    /// Leave the monitoring as it is: never start it on connecting
+    #[arg(long)]
+    pub no_start: bool,
+
+    /// End when the connection is lost or can't be made
+    #[arg(long)]
+    pub no_reconnect: bool,
+
+    /// Skip bytes that are neither a frame nor a packet, for plain servers that send such
+    #[arg(long)]
+    pub tolerant: bool,
+
+    /// The window's size at first, in pixels
+    #[arg(long, value_name = "WxH", conflicts_with = "headless")]
+    pub size: Option<Size>,
+
+    /// Where the key P puts its screenshots
+    #[arg(long, value_name = "DIR", default_value = ".", conflicts_with = "headless")]
+    pub screenshots: PathBuf,
+
+    /// No window: lines on standard output instead
+    #[arg(long)]
+    pub headless: bool,
+
+    /// End after so many pictures
+    ///
+    /// Without it, a viewer without a window runs until Ctrl-C; with --save it ends after one.
+    #[arg(long, value_name = "N", requires = "headless", value_parser = clap::value_parser!(u64).range(1..))]
+    pub frames: Option<u64>,
+
+    /// Write the last picture there, as a lossless PNG
+    #[arg(long, value_name = "FILE.png", requires = "headless")]
+    pub save: Option<PathBuf>,
+
+    /// End after so many seconds at the latest
+    #[arg(long, value_name = "SECONDS", requires = "headless", value_parser = seconds)]
+    pub timeout: Option<Duration>,
+
+    /// One JSON object a line on standard output, and nothing else there
+    #[arg(long, requires = "headless")]
+    pub json: bool,
+}
+
+/// A size in pixels, written `WxH`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Width.
+    pub width: usize,
+    /// Height.
+    pub height: usize,
+}
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || format!("'{text}' is no size: give WxH, from 160x120 to 16384x16384");
+        let (width, height) = text.split_once(['x', 'X']).ok_or_else(bad)?;
+        let number = |text: &str| text.parse::<usize>().map_err(|_| bad());
+        let (width, height) = (number(width)?, number(height)?);
+        let fits = (160..=16_384).contains(&width) && (120..=16_384).contains(&height);
+        if fits { Ok(Self { width, height }) } else { Err(bad()) }
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| format!("'{text}' is not a number"))?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if !duration.is_zero() && seconds <= 1e9 => Ok(duration),
+        _ => Err(format!("{text} seconds can't be waited for")),
+    }
+}
+
+/// Runs `hightower view`. The window, when there is one, belongs to the calling thread, which
+/// should be the main one.
+///
+/// # Errors
+/// When what was asked for was not done, in words for the user.
+pub fn run(args: ViewArgs) -> anyhow::Result<ExitCode> {
+    let options = ClientOptions {
+        start: !args.no_start,
+        reconnect: !args.no_reconnect,
+        tolerant: args.tolerant,
+        ..ClientOptions::default()
+    };
+    let interrupted = interruption().context("can't listen for Ctrl-C")?;
+    if args.headless {
+        let frames = args.frames.or(args.save.is_some().then_some(1));
+        let (save, timeout, json) = (args.save, args.timeout, args.json);
+        let wanted = HeadlessOptions { frames, save, timeout, json };
+        headless::prepare(&wanted)?;
+        let client = Client::start(args.target.clone(), options)?;
+        return headless::run(&client, &args.target, &wanted, &interrupted);
+    }
+    let size = args.size.map(|size| (size.width, size.height));
+    let wanted = WindowOptions { size, screenshots: args.screenshots };
+    window::run(args.target, options, wanted, &interrupted)
+}
+
+/// A flag that Ctrl-C or a request to terminate sets. A second one ends the program at once.
+fn interruption() -> std::io::Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let set = flag.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        runtime.block_on(async {
+            while let Ok(()) = signal().await {
+                if set.swap(true, Ordering::Relaxed) {
+                    std::process::exit(130);
+                }
+            }
+        });
+    })?;
+    Ok(flag)
+}
+
+#[cfg(unix)]
+async fn signal() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+async fn signal() -> std::io::Result<()> {
+    tokio::signal::ctrl_c().await
+}

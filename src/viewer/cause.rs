@@ -1,0 +1,145 @@
+//! Why there is no connection, in the words that a person is shown.
+
+use super::picture::PictureError;
+use crate::address::LookupError;
+use crate::text::printable;
+use hightower_proto::stream::{StreamError, guess_protocol};
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Why a connection was not made, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Cause {
+    /// There is no such machine.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+    /// The machine is there, the agent is not.
+    #[error("nothing listens at {0}: is the agent running?")]
+    Refused(SocketAddr),
+    /// Nobody answered.
+    #[error("{peer} did not answer within {} s: is it on, and not behind a firewall?", limit.as_secs())]
+    TimedOut {
+        /// Who was called.
+        peer: SocketAddr,
+        /// How long was waited.
+        limit: Duration,
+    },
+    /// The system could not connect, or the connection broke.
+    #[error("{peer}: {}", network(source))]
+    Network {
+        /// Who was called.
+        peer: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The agent is leaving.
+    #[error("the agent said goodbye: {0}")]
+    Goodbye(String),
+    /// The other side closed the connection between two items.
+    #[error("the agent closed the connection")]
+    Closed,
+    /// The agent is connected and silent: it answers no pings.
+    #[error("{peer} has not answered for {} s", quiet.as_secs())]
+    Silent {
+        /// Who.
+        peer: SocketAddr,
+        /// For how long.
+        quiet: Duration,
+    },
+    /// The stream is another protocol's.
+    #[error("{peer} is not a Hightower agent: that is {name}")]
+    Foreign {
+        /// Who.
+        peer: SocketAddr,
+        /// What it speaks.
+        name: &'static str,
+    },
+    /// The stream breaks the format.
+    #[error("{peer} does not speak this protocol: {error}")]
+    Stream {
+        /// Who.
+        peer: SocketAddr,
+        /// What is wrong, with its offset.
+        error: StreamError,
+    },
+    /// The stream ended in the middle of something.
+    #[error("{peer} broke off: {error}")]
+    Truncated {
+        /// Who.
+        peer: SocketAddr,
+        /// What is missing, with its offset.
+        error: StreamError,
+    },
+    /// Several frames in a row could not be decoded.
+    #[error("{in_a_row} frames in a row could not be shown, the last one: {last}")]
+    BadFrames {
+        /// How many.
+        in_a_row: u32,
+        /// The last one's fault.
+        last: BadFrame,
+    },
+    /// The client was told to stop.
+    #[error("the viewer was closed")]
+    Stopped,
+}
+
+/// A frame that is no picture.
+#[derive(Debug, thiserror::Error)]
+#[error("{peer}, frame at byte {offset}: {error}")]
+pub struct BadFrame {
+    /// Who sent it.
+    pub peer: SocketAddr,
+    /// Where on the stream it began.
+    pub offset: u64,
+    /// What is wrong with it.
+    pub error: PictureError,
+}
+
+impl Cause {
+    /// What a failure to connect means.
+    pub(super) fn connecting(peer: SocketAddr, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::ConnectionRefused => Self::Refused(peer),
+            _ => Self::Network { peer, source },
+        }
+    }
+
+    /// What a broken stream means, given the first bytes of it.
+    pub(super) fn stream(peer: SocketAddr, error: StreamError, first: &[u8]) -> Self {
+        let at_the_beginning = match &error {
+            StreamError::NoItem { offset, .. }
+            | StreamError::FrameTooLong { offset, .. }
+            | StreamError::Truncated { offset, .. } => *offset == 0,
+            _ => false,
+        };
+        match (at_the_beginning, guess_protocol(first), &error) {
+            (true, Some(name), _) => Self::Foreign { peer, name },
+            (_, _, StreamError::Truncated { .. }) => Self::Truncated { peer, error },
+            _ => Self::Stream { peer, error },
+        }
+    }
+
+    /// A goodbye's reason, from the network.
+    pub(super) fn goodbye(reason: &str) -> Self {
+        let reason = printable(reason.trim());
+        if reason.is_empty() { Self::Closed } else { Self::Goodbye(reason) }
+    }
+}
+
+/// The system's words, without its error numbers.
+fn network(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionReset => "the connection was reset".into(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => {
+            "the connection broke".into()
+        }
+        io::ErrorKind::TimedOut => "the connection broke: no answer any more".into(),
+        io::ErrorKind::HostUnreachable => "the machine can't be reached: is it on?".into(),
+        io::ErrorKind::NetworkUnreachable => "there is no way to that network".into(),
+        _ => {
+            let text = error.to_string();
+            text.split(" (os error").next().unwrap_or_default().to_owned()
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! A client of one agent: it connects, and connects again, until it is told to stop.
+
+use super::cause::{BadFrame, Cause};
+use super::connection::{Connection, Memory};
+use super::picture::Canvas;
+use super::slot::{Queue, Slot};
+use super::view::{Event, Link, Notice, View};
+use crate::address::Target;
+use hightower_proto::{Limits, Message};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+
+/// Orders that may wait for the network.
+const ORDERS: usize = 16;
+
+/// The waits before trying again: the first, and the longest.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+
+/// How a client behaves.
+#[derive(Debug, Clone, Copy)]
+pub struct ClientOptions {
+    /// Whether to start the monitoring: on the first connection, and again on the next one when
+    /// it was on as the last one broke.
+    pub start: bool,
+    /// Whether to connect again after a connection was lost or not made.
+    pub reconnect: bool,
+    /// Whether to skip what is neither a frame nor a packet, for plain servers that send such.
+    pub tolerant: bool,
+    /// Bounds on what the agent may send.
+    pub limits: Limits,
+    /// How long to wait for an answer to a call.
+    pub connect_limit: Duration,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            start: true,
+            reconnect: true,
+            tolerant: false,
+            limits: Limits::default(),
+            connect_limit: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What an agent can be told to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Start the monitoring.
+    Start,
+    /// Stop it.
+    Stop,
+    /// Lock the pointer, for so many milliseconds or for the agent's default.
+    Lock(Option<u32>),
+    /// Free the pointer.
+    Unlock,
+    /// Move the pointer to this place of the virtual desktop, in pixels.
+    Move {
+        /// Rightwards.
+        x: i32,
+        /// Downwards.
+        y: i32,
+    },
+}
+
+impl Order {
+    pub(super) fn message(self) -> Message {
+        match self {
+            Self::Start => Message::StartMonitor,
+            Self::Stop => Message::StopMonitor,
+            Self::Lock(lease_ms) => Message::LockMouse { lease_ms },
+            Self::Unlock => Message::UnlockMouse,
+            Self::Move { x, y } => Message::MouseMove { x, y },
+        }
+    }
+}
+
+/// Why an order was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum OrderError {
+    /// Too many are waiting already.
+    #[error("too many orders are waiting to be sent")]
+    Full,
+    /// The client has ended.
+    #[error("the viewer has ended")]
+    Ended,
+}
+
+/// A client of one agent. Dropping it says goodbye and waits for its threads.
+#[derive(Debug)]
+pub struct Client {
+    slot: Arc<Slot>,
+    queue: Arc<Queue>,
+    orders: mpsc::Sender<Order>,
+    stop: watch::Sender<bool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Client {
+    /// Starts a client: one thread for the network, one that decodes.
+    ///
+    /// # Errors
+    /// When the system gives no thread or no runtime. Everything about the network is told by
+    /// [`Client::view`] instead.
+    pub fn start(target: Target, options: ClientOptions) -> io::Result<Self> {
+        let slot = Arc::new(Slot::new(View::new()));
+        let queue = Arc::new(Queue::default());
+        let (orders, order_receiver) = mpsc::channel(ORDERS);
+        let (stop, stop_receiver) = watch::channel(false);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let mut client = Self { slot, queue, orders, stop, threads: Vec::new() };
+
+        let (slot, queue) = (client.slot.clone(), client.queue.clone());
+        let decode = move || decode(&slot, &queue, options.limits);
+        client.threads.push(std::thread::Builder::new().name("decode".into()).spawn(decode)?);
+
+        let (slot, queue) = (client.slot.clone(), client.queue.clone());
+        let network = move || {
+            let life = Life { target, options, slot, queue, stop: stop_receiver };
+            runtime.block_on(life.run(order_receiver));
+            // A name still being looked up is not waited for.
+            runtime.shutdown_background();
+        };
+        client.threads.push(std::thread::Builder::new().name("network".into()).spawn(network)?);
+        Ok(client)
+    }
+
+    /// What is known now.
+    #[must_use]
+    pub fn view(&self) -> View {
+        self.slot.view()
+    }
+
+    /// Waits until something has changed since change number `seen` (0 at first), or the time is
+    /// over. Gives what is known then, and the change number to wait with next.
+    #[must_use]
+    pub fn wait(&self, seen: u64, timeout: Duration) -> (View, u64) {
+        self.slot.wait(seen, timeout)
+    }
+
+    /// Waits until what is known is so.
+    ///
+    /// # Errors
+    /// When it is not in time; what is known then is in the error.
+    pub fn wait_until(
+        &self,
+        timeout: Duration,
+        mut so: impl FnMut(&View) -> bool,
+    ) -> Result<View, Box<View>> {
+        let end = Instant::now() + timeout;
+        let (mut view, mut seen) = self.slot.wait(u64::MAX, Duration::ZERO);
+        while !so(&view) {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Box::new(view));
+            }
+            (view, seen) = self.slot.wait(seen, left);
+        }
+        Ok(view)
+    }
+
+    /// What has happened from event number `next` on (0 is the first), and the number to ask for
+    /// next. Of events long past only the newest few hundred are kept.
+    #[must_use]
+    pub fn events(&self, next: u64) -> (Vec<Event>, u64) {
+        self.slot.events(next)
+    }
+
+    /// Tells the agent to do something. Its answer, when it is worth a word, comes as
+    /// [`View::notice`]; without a connection that is said there too.
+    ///
+    /// # Errors
+    /// When the order can't wait for the network.
+    pub fn order(&self, order: Order) -> Result<(), OrderError> {
+        self.orders.try_send(order).map_err(|e| match e {
+            mpsc::error::TrySendError::Full(_) => OrderError::Full,
+            mpsc::error::TrySendError::Closed(_) => OrderError::Ended,
+        })
+    }
+
+    /// Says goodbye to the agent and ends both threads.
+    pub fn stop(self) {}
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+        self.queue.close();
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the viewer panicked");
+            }
+        }
+    }
+}
+
+/// Completes once the client is to stop.
+pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error means that the client is gone, which is the same.
+    let _ = stop.wait_for(|&stop| stop).await;
+}
+
+/// The network thread's part.
+struct Life {
+    target: Target,
+    options: ClientOptions,
+    slot: Arc<Slot>,
+    queue: Arc<Queue>,
+    stop: watch::Receiver<bool>,
+}
+
+impl Life {
+    async fn run(self, mut orders: mpsc::Receiver<Order>) {
+        let memory = Memory::default();
+        let mut wait = BACK_OFF.0;
+        loop {
+            memory.success.set(false);
+            let mut stop = self.stop.clone();
+            let cause = match self.connect(&mut stop).await {
+                Ok((stream, peer)) => {
+                    let connection = Connection::new(peer, &self.options, &self.slot, &self.queue);
+                    connection.run(stream, &memory, &mut orders, &mut stop).await
+                }
+                Err(cause) => Arc::new(cause),
+            };
+            if memory.success.get() {
+                wait = BACK_OFF.0;
+            }
+            let ends = !self.options.reconnect || matches!(*cause, Cause::Stopped);
+            let retry = (!ends).then(|| jitter(wait));
+            tracing::info!(target = %self.target, %cause, ?retry, "not connected");
+            self.slot.happened(Event::Disconnected { cause: cause.to_string(), retry }, |view| {
+                view.link = Link::Disconnected;
+                view.next_try = retry.map(|wait| Instant::now() + wait);
+                view.cause = Some(cause);
+                view.state = None;
+                view.clock = None;
+            });
+            let Some(retry) = retry else { break };
+            wait = (wait * 2).min(BACK_OFF.1);
+            let pause = tokio::time::sleep(retry);
+            tokio::pin!(pause);
+            loop {
+                tokio::select! {
+                    () = &mut pause => break,
+                    () = stopped(&mut stop) => return,
+                    Some(_) = orders.recv() => self.not_connected(),
+                }
+            }
+        }
+    }
+
+    /// Looks the machine up and calls its addresses one after the other.
+    async fn connect(
+        &self,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<(TcpStream, SocketAddr), Cause> {
+        self.slot.happened(Event::LookingUp, |view| {
+            view.link = Link::LookingUp;
+            view.next_try = None;
+        });
+        let found = tokio::select! {
+            found = self.target.resolve() => found?,
+            () = stopped(stop) => return Err(Cause::Stopped),
+        };
+        let share = self.options.connect_limit / u32::try_from(found.len()).unwrap_or(1).max(1);
+        let limit = share.max(Duration::from_secs(1)).min(self.options.connect_limit);
+        let mut failed = Cause::Stopped;
+        for peer in found {
+            self.slot.happened(Event::Connecting(peer), |view| {
+                view.link = Link::Connecting;
+                view.peer = Some(peer);
+            });
+            let called = tokio::select! {
+                called = tokio::time::timeout(limit, TcpStream::connect(peer)) => called,
+                () = stopped(stop) => return Err(Cause::Stopped),
+            };
+            match called {
+                Ok(Ok(stream)) => return Ok((stream, peer)),
+                Ok(Err(source)) => failed = Cause::connecting(peer, source),
+                Err(_) => failed = Cause::TimedOut { peer, limit },
+            }
+        }
+        Err(failed)
+    }
+
+    fn not_connected(&self) {
+        let text = "not connected: nothing was sent".to_owned();
+        self.slot.happened(Event::Notice(text.clone()), |view| {
+            view.notice = Some(Notice { text, at: Instant::now() });
+        });
+    }
+}
+
+/// The wait, changed by up to a tenth, so that a room of viewers does not call all at once.
+fn jitter(wait: Duration) -> Duration {
+    let random = RandomState::new().build_hasher().finish() % 2001;
+    wait.mul_f64(0.9 + random as f64 / 10_000.0)
+}
+
+/// The decode thread's part.
+fn decode(slot: &Slot, queue: &Queue, limits: Limits) {
+    let mut canvas = Canvas::new(limits);
+    let mut bad_in_a_row = 0;
+    let mut current = None;
+    while let Some(frame) = queue.pop() {
+        let link = frame.link;
+        if !current.as_ref().is_some_and(|current| Arc::ptr_eq(current, &link)) {
+            bad_in_a_row = 0;
+            current = Some(link.clone());
+        }
+        match canvas.apply(&frame.payload, frame.received) {
+            Ok(picture) => {
+                bad_in_a_row = 0;
+                let picture = Arc::new(picture);
+                slot.change_noting(|view| {
+                    let latency = view.latency(&picture);
+                    view.sequence += 1;
+                    view.counters.frames += 1;
+                    view.picture = Some(picture.clone());
+                    Event::Frame {
+                        version: picture.version,
+                        width: picture.width,
+                        height: picture.height,
+                        bytes: picture.bytes,
+                        latency,
+                    }
+                });
+                if let Some(version) = picture.version {
+                    link.decoded.send_replace(version);
+                }
+            }
+            Err(error) => {
+                bad_in_a_row += 1;
+                let bad = BadFrame { peer: link.peer, offset: frame.offset, error };
+                tracing::warn!(%bad, "a frame could not be decoded");
+                let text = bad.to_string();
+                slot.happened(Event::BadFrame(text.clone()), |view| {
+                    view.counters.bad += 1;
+                    let text = format!("a frame could not be shown: {text}");
+                    view.notice = Some(Notice { text, at: Instant::now() });
+                });
+                if bad_in_a_row >= link.patience.load(Ordering::Relaxed) {
+                    let cause = Cause::BadFrames { in_a_row: bad_in_a_row, last: bad };
+                    link.broken.send_replace(Some(Arc::new(cause)));
+                }
+            }
+        }
+    }
+}

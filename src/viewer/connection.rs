@@ -1,0 +1,415 @@
+//! One connection to an agent: what is read from it, what is written to it.
+
+use super::cause::Cause;
+use super::client::{ClientOptions, Order, stopped};
+use super::clock::{Clock, now_us};
+use super::slot::{Frame, FrameLink, Queue, Slot};
+use super::view::{Event, Link, Notice};
+use crate::text::printable;
+use hightower_proto::message::{
+    Acknowledge, Capture, Goodbye, Hello, Packet, Ping, Pong, Reply, State, Welcome,
+};
+use hightower_proto::png::Header;
+use hightower_proto::stream::{FRAME_HEADER, Options};
+use hightower_proto::{Command, Decoder, Item, Message, PROTOCOL};
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{mpsc, watch};
+
+/// How often an agent that speaks is pinged.
+const PING: Duration = Duration::from_secs(2);
+
+/// How long such an agent may say nothing at all.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// How many frames in a row may be bad before the connection is given up.
+const PATIENCE: u32 = 3;
+
+/// How long a goodbye may take.
+const GOODBYE: Duration = Duration::from_millis(500);
+
+/// How long the reader may still find out why writing failed.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How many of a stream's first bytes are kept, to tell what it is.
+const FIRST: usize = 16;
+
+/// Answers that may wait to be written; a peer that asks more and reads less gets no more.
+const ANSWERS: usize = 4;
+
+/// What is remembered from one connection to the next.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// There was a connection before.
+    connected: Cell<bool>,
+    /// Monitoring is on, as far as is known.
+    monitoring: Cell<bool>,
+    /// The peer of this connection turned out to be an agent or a plain server.
+    pub(super) success: Cell<bool>,
+}
+
+/// One connection.
+pub(super) struct Connection<'a> {
+    peer: SocketAddr,
+    options: &'a ClientOptions,
+    slot: &'a Slot,
+    queue: &'a Queue,
+    link: Arc<FrameLink>,
+    clock: RefCell<Clock>,
+    welcomed: Cell<bool>,
+    /// A START was sent, and how things stood before does not count any more.
+    started: Cell<bool>,
+    heard: Cell<Instant>,
+}
+
+impl<'a> Connection<'a> {
+    pub(super) fn new(
+        peer: SocketAddr,
+        options: &'a ClientOptions,
+        slot: &'a Slot,
+        queue: &'a Queue,
+    ) -> Self {
+        let link = FrameLink {
+            peer,
+            decoded: watch::Sender::new(0),
+            patience: AtomicU32::new(PATIENCE),
+            broken: watch::Sender::new(None),
+        };
+        Self {
+            peer,
+            options,
+            slot,
+            queue,
+            link: Arc::new(link),
+            clock: RefCell::default(),
+            welcomed: Cell::new(false),
+            started: Cell::new(false),
+            heard: Cell::new(Instant::now()),
+        }
+    }
+
+    /// Runs the connection to its end, and says why that came.
+    pub(super) async fn run(
+        self,
+        stream: TcpStream,
+        memory: &Memory,
+        orders: &mut mpsc::Receiver<Order>,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Arc<Cause> {
+        if let Err(error) = keep_alive(&stream) {
+            tracing::debug!(peer = %self.peer, %error, "socket options");
+        }
+        self.slot.happened(Event::Connected(self.peer), |view| {
+            view.link = Link::Connected;
+            view.cause = None;
+            view.welcome = None;
+            view.counters.connections += 1;
+        });
+        let (reader, writer) = stream.into_split();
+        let (answers, answer_receiver) = mpsc::channel(ANSWERS);
+        tokio::select! {
+            cause = self.read(reader, memory, answers) => Arc::new(cause),
+            cause = self.write(writer, memory, answer_receiver, orders, stop) => cause,
+        }
+    }
+
+    async fn read(
+        &self,
+        mut reader: OwnedReadHalf,
+        memory: &Memory,
+        answers: mpsc::Sender<Message>,
+    ) -> Cause {
+        let (limits, tolerant) = (self.options.limits, self.options.tolerant);
+        let mut decoder = Decoder::new(Options { limits, tolerant, ..Options::viewer() });
+        let mut first = Vec::with_capacity(FIRST);
+        let mut stats = decoder.stats();
+        loop {
+            loop {
+                match decoder.next_item() {
+                    Ok(Some(Item::Frame(payload))) => {
+                        let length = payload.len() as u64 + FRAME_HEADER as u64;
+                        self.frame(payload, decoder.offset() - length, memory).await;
+                    }
+                    Ok(Some(Item::Packet(packet))) => {
+                        if let Some(cause) = self.packet(&packet, memory, &answers) {
+                            return cause;
+                        }
+                    }
+                    Ok(None) => break,
+                    Err(error) => return Cause::stream(self.peer, error, &first),
+                }
+            }
+            let now = decoder.stats();
+            let buffer = decoder.buffer();
+            let before = buffer.len();
+            let read = match reader.read_buf(buffer).await {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(source) => return Cause::Network { peer: self.peer, source },
+            };
+            let more = FIRST.saturating_sub(first.len());
+            first.extend(buffer.iter().skip(before).take(more));
+            self.heard.set(Instant::now());
+            self.slot.count(|counters| {
+                counters.bytes += read as u64;
+                counters.unknown_packets += now.unknown - stats.unknown;
+                counters.dropped_bytes += now.dropped - stats.dropped;
+            });
+            stats = now;
+        }
+        match decoder.finish() {
+            Ok(()) => Cause::Closed,
+            Err(error) => Cause::stream(self.peer, error, &first),
+        }
+    }
+
+    async fn frame(&self, payload: bytes::Bytes, offset: u64, memory: &Memory) {
+        let received = Instant::now();
+        // What has no good header is the decoder's to report; it stands alone in any case.
+        let header = Header::parse(&payload, &self.options.limits);
+        if header.is_ok() {
+            memory.success.set(true);
+        }
+        let key = header.ok().and_then(|h| h.frame).is_none_or(|info| info.is_key());
+        let link = self.link.clone();
+        let replaced = self.queue.push(Frame { payload, received, key, offset, link }).await;
+        if replaced > 0 {
+            self.slot.count(|counters| counters.skipped += replaced);
+        }
+    }
+
+    /// Takes a packet; a cause ends the connection.
+    fn packet(
+        &self,
+        packet: &Packet,
+        memory: &Memory,
+        answers: &mpsc::Sender<Message>,
+    ) -> Option<Cause> {
+        let message = match Message::parse(packet) {
+            Ok(message) => message,
+            Err(error) => {
+                // The stream is whole beyond it: said, and read on.
+                self.notice(format!("{} sent something odd: {error}", self.peer));
+                return None;
+            }
+        };
+        match message {
+            Message::Welcome(welcome) => {
+                self.welcome(welcome, memory);
+                // The first ping of many; a full queue of answers only puts it off.
+                let _ = answers.try_send(self.ping());
+            }
+            Message::State(state) => {
+                memory.monitoring.set(state.monitoring);
+                let state = Arc::new(printable_state(state));
+                self.slot.happened(Event::State(state.clone()), |view| {
+                    view.state = Some(state);
+                    view.state_at = Instant::now();
+                });
+            }
+            Message::Goodbye(goodbye) => return Some(Cause::goodbye(&goodbye.reason)),
+            Message::Ping(ping) => {
+                let pong = Pong { ping_us: ping.clock_us, clock_us: now_us() };
+                if answers.try_send(Message::Pong(pong)).is_err() {
+                    tracing::debug!(peer = %self.peer, "pings faster than it reads");
+                }
+            }
+            Message::Pong(pong) => {
+                let estimate = self.clock.borrow_mut().pong(&pong, Instant::now());
+                if estimate.is_some() {
+                    self.slot.change(|view| view.clock = estimate);
+                }
+            }
+            Message::Reply(reply) => {
+                if let Some(text) = reply_words(&reply) {
+                    self.notice(text);
+                }
+            }
+            other => {
+                tracing::debug!(peer = %self.peer, command = %other.packet().command, "ignored")
+            }
+        }
+        None
+    }
+
+    fn welcome(&self, welcome: Welcome, memory: &Memory) {
+        memory.success.set(true);
+        self.welcomed.set(true);
+        if !self.started.get() {
+            memory.monitoring.set(welcome.state.monitoring);
+        }
+        if welcome.credit > 0 {
+            // An agent waits when so many frames are unacknowledged: no use in waiting for more.
+            self.link.patience.store(PATIENCE.min(welcome.credit), Ordering::Relaxed);
+        }
+        let welcome = Arc::new(Welcome {
+            software: printable(&welcome.software),
+            host: printable(&welcome.host),
+            source: printable(&welcome.source),
+            state: printable_state(welcome.state),
+            ..welcome
+        });
+        self.slot.happened(Event::Welcome(welcome.clone()), |view| {
+            view.state = Some(Arc::new(welcome.state.clone()));
+            view.state_at = Instant::now();
+            view.welcome = Some(welcome);
+        });
+    }
+
+    fn notice(&self, text: String) {
+        let text = printable(&text);
+        self.slot.happened(Event::Notice(text.clone()), |view| {
+            view.notice = Some(Notice { text, at: Instant::now() });
+        });
+    }
+
+    async fn write(
+        &self,
+        mut writer: OwnedWriteHalf,
+        memory: &Memory,
+        mut answers: mpsc::Receiver<Message>,
+        orders: &mut mpsc::Receiver<Order>,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Arc<Cause> {
+        let mut decoded = self.link.decoded.subscribe();
+        let mut broken = self.link.broken.subscribe();
+        let mut pings = tokio::time::interval(PING);
+        pings.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+
+        let software = format!("hightower {}", env!("CARGO_PKG_VERSION"));
+        let mut bytes = Message::Hello(Hello { protocol: PROTOCOL, software }).encode().to_vec();
+        if self.options.start && (memory.monitoring.get() || !memory.connected.get()) {
+            memory.monitoring.set(true);
+            self.started.set(true);
+            bytes.extend_from_slice(&Message::StartMonitor.encode());
+        }
+        memory.connected.set(true);
+        let mut next = bytes::Bytes::from(bytes);
+        loop {
+            let written = tokio::select! {
+                written = writer.write_all(&next) => written,
+                // Cut in the middle, so nothing polite can follow.
+                () = stopped(stop) => return Arc::new(Cause::Stopped),
+                cause = given_up(&mut broken) => return cause,
+            };
+            if let Err(source) = written {
+                // What the peer has still said explains more than a broken pipe.
+                tokio::time::sleep(LAST_WORDS).await;
+                return Arc::new(Cause::Network { peer: self.peer, source });
+            }
+            let message = tokio::select! {
+                () = stopped(stop) => break,
+                cause = given_up(&mut broken) => return cause,
+                Ok(()) = decoded.changed() => {
+                    Message::Acknowledge(Acknowledge { version: *decoded.borrow_and_update() })
+                }
+                Some(answer) = answers.recv() => answer,
+                Some(order) = orders.recv() => self.order(order, memory),
+                _ = pings.tick(), if self.welcomed.get() => {
+                    let quiet = self.heard.get().elapsed();
+                    if quiet > QUIET {
+                        return Arc::new(Cause::Silent { peer: self.peer, quiet });
+                    }
+                    self.ping()
+                }
+            };
+            next = message.encode();
+        }
+        let goodbye = Message::Goodbye(Goodbye { reason: "the viewer was closed".into() }).encode();
+        let farewell = async {
+            writer.write_all(&goodbye).await?;
+            writer.shutdown().await
+        };
+        match tokio::time::timeout(GOODBYE, farewell).await {
+            Ok(Ok(())) => {}
+            _ => tracing::debug!(peer = %self.peer, "gone without a goodbye"),
+        }
+        Arc::new(Cause::Stopped)
+    }
+
+    fn ping(&self) -> Message {
+        let clock_us = now_us();
+        self.clock.borrow_mut().ping(clock_us, Instant::now());
+        Message::Ping(Ping { clock_us })
+    }
+
+    fn order(&self, order: Order, memory: &Memory) -> Message {
+        // A plain server says nothing of its state: what it was told is what is known. An agent's
+        // word comes after it.
+        match order {
+            Order::Start => memory.monitoring.set(true),
+            Order::Stop => memory.monitoring.set(false),
+            Order::Lock(_) | Order::Unlock | Order::Move { .. } => {}
+        }
+        order.message()
+    }
+}
+
+/// Completes when the decoder has given the connection up.
+async fn given_up(broken: &mut watch::Receiver<Option<Arc<Cause>>>) -> Arc<Cause> {
+    let cause = match broken.wait_for(Option::is_some).await {
+        Ok(cause) => (*cause).clone(),
+        Err(_) => None,
+    };
+    match cause {
+        Some(cause) => cause,
+        // The connection holds the sender itself, so it has not gone.
+        None => std::future::pending().await,
+    }
+}
+
+/// Small packets at once; a peer that vanished is found out within half a minute, whether we have
+/// something to say to it or not.
+fn keep_alive(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = socket2::SockRef::from(stream);
+    let keep_alive = socket2::TcpKeepalive::new()
+        .with_time(Duration::from_secs(10))
+        .with_interval(Duration::from_secs(5));
+    #[cfg(not(target_os = "windows"))]
+    let keep_alive = keep_alive.with_retries(3);
+    socket.set_tcp_keepalive(&keep_alive)?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_user_timeout(Some(Duration::from_secs(25)))?;
+    Ok(())
+}
+
+fn printable_state(mut state: State) -> State {
+    if let Capture::Failed { cause } = &mut state.capture {
+        *cause = printable(cause);
+    }
+    state
+}
+
+/// A reply in words, where it is worth any.
+fn reply_words(reply: &Reply) -> Option<String> {
+    let command = Command::from_code(reply.of);
+    let name = match command {
+        Some(Command::StartMonitor) => "start".to_owned(),
+        Some(Command::StopMonitor) => "stop".to_owned(),
+        Some(Command::LockMouse) => "lock".to_owned(),
+        Some(Command::UnlockMouse) => "unlock".to_owned(),
+        Some(Command::MouseMove) => "move".to_owned(),
+        Some(other) => other.name().to_owned(),
+        None => format!("command {}", reply.of),
+    };
+    if !reply.ok {
+        let why = reply.error.as_deref().unwrap_or("no reason was given");
+        return Some(format!("{name} refused: {why}"));
+    }
+    match (command, reply.lease_ms) {
+        (Some(Command::LockMouse), Some(ms)) => {
+            Some(format!("the pointer is locked for {} s", ms.div_ceil(1000)))
+        }
+        (Some(Command::LockMouse), None) => Some("the pointer is locked".into()),
+        (Some(Command::UnlockMouse), _) => Some("the pointer is free".into()),
+        _ => None,
+    }
+}

@@ -1,0 +1,46 @@
+//! The viewer: an agent's screen in a window, or in a script.
+//!
+//! ```text
+//!  network thread            decode thread              whoever shows it
+//!  client ─▶ connection ─▶ queue of 2 ─▶ canvas ─▶ slot "latest view" ─▶ window │ headless
+//!     ▲          ▲  └──────────── acknowledgements ◀──┘                     │
+//!     └──────────┴───────────────────── orders ◀────────────────────────────┘
+//! ```
+//!
+//! | file | what |
+//! |---|---|
+//! | `client` | the life of a connection: look up, connect, lose, try again |
+//! | `connection` | one connection: what is read from it and written to it |
+//! | `cause` | why there is no connection, in plain words |
+//! | `clock` | round trip and clock of the agent |
+//! | `slot` | where threads meet: the latest view, the short queue of frames |
+//! | `view` | what is known at a moment, and what happened |
+//! | `picture` | frames decoded into pixels |
+//! | `scale` | pictures fitted into a place |
+//! | `status`, `overlay`, `scene` | words and figures, boxes, and all of it drawn |
+//! | `window` | the minifb window: keys, mouse, drawing when something changed |
+//! | `headless` | the same without a window, for scripts |
+//!
+//! Nothing here grows with a slow consumer: the newest picture replaces the one not yet shown.
+
+mod cause;
+mod client;
+mod clock;
+mod connection;
+pub mod headless;
+mod overlay;
+mod picture;
+mod save;
+mod scale;
+mod scene;
+mod slot;
+mod status;
+mod view;
+pub mod window;
+
+pub use cause::{BadFrame, Cause};
+pub use client::{Client, ClientOptions, Order, OrderError};
+pub use clock::{Estimate, now_us};
+pub use picture::{Canvas, Picture, PictureError};
+pub use scale::{Rect, Scaler, fit};
+pub use view::{Counters, Event, Link, Notice, View};

@@ -1,0 +1,90 @@
+//! Boxes with words, laid over the picture.
+
+use super::scale::Rect;
+use crate::text::{Surface, line_height, shorten, text_width, wrap};
+
+const TITLE: u32 = 20;
+const BODY: u32 = 14;
+const MARGIN: i32 = 16;
+
+const BOX: u32 = 0x18_1e26;
+const EDGE: u32 = 0x3a_4654;
+const BRIGHT: u32 = 0xff_ffff;
+const TEXT: u32 = 0xc8_d2dc;
+const KEY: u32 = 0xf2_c14e;
+
+/// The keys and what they do.
+pub(super) const KEYS: [(&str, &str); 11] = [
+    ("S", "start the monitoring"),
+    ("X", "stop the monitoring"),
+    ("L", "lock the pointer"),
+    ("U", "unlock the pointer"),
+    ("P", "save a screenshot"),
+    ("Z", "fit the window, or show 1:1"),
+    ("Arrows", "move about in 1:1, as does dragging"),
+    ("F", "full screen on and off"),
+    ("M", "status line on and off"),
+    ("H, F1", "this help on and off"),
+    ("Q, Esc", "quit"),
+];
+
+/// A titled message in the middle of a place; paragraphs are wrapped.
+pub(super) fn message(surface: &mut Surface<'_>, place: Rect, title: &str, paragraphs: &[String]) {
+    let widest = (place.width as i32 - 4 * MARGIN).min(560);
+    let lines: Vec<String> =
+        paragraphs.iter().flat_map(|paragraph| wrap(BODY, paragraph, widest)).collect();
+    let title = shorten(TITLE, title, widest);
+    let text = lines.iter().map(|line| text_width(BODY, line)).max().unwrap_or(0);
+    let width = text.max(text_width(TITLE, &title)) + 2 * MARGIN;
+    let gap = if lines.is_empty() { 0 } else { MARGIN / 2 };
+    let height = line_height(TITLE) + gap + lines.len() as i32 * line_height(BODY) + 2 * MARGIN;
+    let (x, mut y) = panel(surface, place, width, height);
+    surface.text(x, y, TITLE, BRIGHT, &title);
+    y += line_height(TITLE) + gap;
+    for line in lines {
+        surface.text(x, y, BODY, TEXT, &line);
+        y += line_height(BODY);
+    }
+}
+
+/// The keys, in the middle of a place.
+pub(super) fn help(surface: &mut Surface<'_>, place: Rect) {
+    let keys = KEYS.iter().map(|(key, _)| text_width(BODY, key)).max().unwrap_or(0) + MARGIN;
+    let words = KEYS.iter().map(|(_, words)| text_width(BODY, words)).max().unwrap_or(0);
+    let height =
+        line_height(TITLE) + MARGIN / 2 + KEYS.len() as i32 * (line_height(BODY) + 2) + 2 * MARGIN;
+    let (x, mut y) = panel(surface, place, keys + words + 2 * MARGIN, height);
+    surface.text(x, y, TITLE, BRIGHT, "Keys");
+    y += line_height(TITLE) + MARGIN / 2;
+    for (key, words) in KEYS {
+        surface.text(x, y, BODY, KEY, key);
+        surface.text(x + keys, y, BODY, TEXT, words);
+        y += line_height(BODY) + 2;
+    }
+}
+
+/// A line of words at the lower edge of a place.
+pub(super) fn toast(surface: &mut Surface<'_>, place: Rect, text: &str) {
+    let text = shorten(BODY, text, place.width as i32 - 3 * MARGIN);
+    let (width, height) = (text_width(BODY, &text) + MARGIN, line_height(BODY) + MARGIN / 2);
+    let x = place.x as i32 + MARGIN / 2;
+    let y = (place.y + place.height) as i32 - height - MARGIN / 2;
+    frame(surface, x, y, width, height);
+    surface.text(x + MARGIN / 2, y + MARGIN / 4, BODY, BRIGHT, &text);
+}
+
+/// A panel in the middle of a place; gives where its text begins.
+fn panel(surface: &mut Surface<'_>, place: Rect, width: i32, height: i32) -> (i32, i32) {
+    let x = place.x as i32 + (place.width as i32 - width) / 2;
+    let y = place.y as i32 + (place.height as i32 - height).max(0) / 2;
+    frame(surface, x, y, width, height);
+    (x + MARGIN, y + MARGIN)
+}
+
+fn frame(surface: &mut Surface<'_>, x: i32, y: i32, width: i32, height: i32) {
+    surface.blend_rect(x, y, width, height, BOX, 235);
+    surface.fill_rect(x, y, width, 1, EDGE);
+    surface.fill_rect(x, y + height - 1, width, 1, EDGE);
+    surface.fill_rect(x, y, 1, height, EDGE);
+    surface.fill_rect(x + width - 1, y, 1, height, EDGE);
+}

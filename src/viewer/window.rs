@@ -1,0 +1,398 @@
+//! The viewer's window. It lives on the calling thread and draws only when something changed.
+
+use super::client::{Client, ClientOptions, Order};
+use super::save;
+use super::scale::fit;
+use super::scene::{Choice, Layout, Look, STATUS, Scene};
+use super::status::{self, Rates};
+use super::view::{Notice, View};
+use crate::address::Target;
+use anyhow::{anyhow, bail};
+use minifb::{InputCallback, Key, MouseButton, MouseMode, Window};
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long to wait for news before looking at keys and mouse.
+const INPUT: Duration = Duration::from_millis(15);
+
+/// How often the figures are renewed: oftener can't be read.
+const FIGURES: Duration = Duration::from_millis(500);
+
+/// How often the window is given its pixels even when they are the same: minifb does not tell when
+/// a window was uncovered.
+const RENEW: Duration = Duration::from_secs(1);
+
+/// How long the window waits for the first picture, to open at its size.
+const FIRST_PICTURE: Duration = Duration::from_millis(400);
+
+/// The largest window that is opened unasked, and the smallest, in pixels: four fifths of a screen
+/// of 1280x800.
+const LARGEST: (usize, usize) = (1024, 640);
+const SMALLEST: (usize, usize) = (480, 320);
+
+/// What is asked of a window.
+#[derive(Debug, Clone)]
+pub struct WindowOptions {
+    /// Its size at first, in pixels; `None` goes by the picture.
+    pub size: Option<(usize, usize)>,
+    /// Where screenshots go.
+    pub screenshots: PathBuf,
+}
+
+/// Shows an agent's screen in a window until that is closed, or `interrupted` is set.
+///
+/// # Errors
+/// When there is no display to open a window on, the directory for screenshots is none, or the
+/// system gives no thread.
+pub fn run(
+    target: Target,
+    client_options: ClientOptions,
+    options: WindowOptions,
+    interrupted: &AtomicBool,
+) -> anyhow::Result<ExitCode> {
+    if !options.screenshots.is_dir() {
+        bail!("screenshots can't go to {}: it is no directory", options.screenshots.display());
+    }
+    let unset = |name| std::env::var_os(name).is_none_or(|value| value.is_empty());
+    if cfg!(all(unix, not(target_os = "macos"))) && unset("DISPLAY") && unset("WAYLAND_DISPLAY") {
+        bail!(
+            "there is no display to open a window on (neither DISPLAY nor WAYLAND_DISPLAY is set); \
+             use --headless to go without"
+        );
+    }
+    let client = Client::start(target.clone(), client_options)?;
+    let size = options.size.unwrap_or_else(|| first_size(&client));
+    let mut shown = Shown::open(target, client, options, size)?;
+    while shown.window.is_open() && !shown.quit && !interrupted.load(Ordering::Relaxed) {
+        shown.turn()?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The size for a picture that comes soon, or the largest.
+fn first_size(client: &Client) -> (usize, usize) {
+    let view = client.wait_until(FIRST_PICTURE, |view| view.picture.is_some());
+    let picture = view.ok().and_then(|view| view.picture);
+    let (width, height) = picture.map_or(LARGEST, |picture| {
+        let size = (picture.width, picture.height);
+        if size.0 <= LARGEST.0 && size.1 <= LARGEST.1 {
+            return size;
+        }
+        let fitted = fit(size, LARGEST);
+        (fitted.width, fitted.height)
+    });
+    (width.max(SMALLEST.0), height.max(SMALLEST.1) + STATUS)
+}
+
+/// The keys that went down since they were last taken. minifb's own lists lose a key that went
+/// down and up between two looks.
+#[derive(Clone, Default)]
+struct Keys {
+    pressed: Rc<RefCell<Vec<Key>>>,
+}
+
+impl InputCallback for Keys {
+    fn add_char(&mut self, _: u32) {}
+
+    fn set_key_state(&mut self, key: Key, down: bool) {
+        if down {
+            self.pressed.borrow_mut().push(key);
+        }
+    }
+}
+
+/// The window and what it shows.
+struct Shown {
+    target: Target,
+    client: Client,
+    options: WindowOptions,
+    window: Window,
+    keys: Keys,
+    /// The key that is held down and repeats itself.
+    held: Option<Key>,
+    /// The size to go back to from full screen.
+    windowed: Option<(usize, usize)>,
+    title: String,
+    choice: Choice,
+    drag: Option<(f32, f32)>,
+    quit: bool,
+
+    scene: Scene,
+    look: Option<Look>,
+    seen: u64,
+    given: Instant,
+    rates: Rates,
+    figures: (Instant, String),
+    latency: Option<Duration>,
+    notice: Option<Notice>,
+}
+
+impl Shown {
+    fn open(
+        target: Target,
+        client: Client,
+        options: WindowOptions,
+        size: (usize, usize),
+    ) -> anyhow::Result<Self> {
+        let title = title(&status::host(&client.view(), &target));
+        let keys = Keys::default();
+        let window = open(&title, size, false, &keys).map_err(|error| {
+            anyhow!("no window can be opened ({error}); use --headless to go without")
+        })?;
+        let now = Instant::now();
+        let hint = Notice { text: "H shows the keys".into(), at: now };
+        Ok(Self {
+            target,
+            client,
+            options,
+            window,
+            keys,
+            held: None,
+            windowed: None,
+            title,
+            choice: Choice { layout: Layout::Fit, help: false, status: true },
+            drag: None,
+            quit: false,
+            scene: Scene::default(),
+            look: None,
+            seen: 0,
+            given: now,
+            rates: Rates::default(),
+            figures: (now, String::new()),
+            latency: None,
+            notice: Some(hint),
+        })
+    }
+
+    /// One turn: news, keys, and a drawing when that changed anything.
+    fn turn(&mut self) -> anyhow::Result<()> {
+        let (mut view, seen) = self.client.wait(self.seen, INPUT);
+        self.seen = seen;
+        self.input(&view);
+        // Our own words and the agent's share a place: the newer ones are shown.
+        if let Some(own) = &self.notice
+            && view.notice.as_ref().is_none_or(|other| other.at < own.at)
+        {
+            view.notice = Some(own.clone());
+        }
+        let title = title(&status::host(&view, &self.target));
+        if title != self.title {
+            self.window.set_title(&title);
+            self.title = title;
+        }
+        let rates = self.rates.take(Instant::now(), view.counters.frames, view.counters.bytes);
+        if self.figures.0.elapsed() >= FIGURES || self.figures.1.is_empty() {
+            self.figures = (Instant::now(), status::figures(&view, rates, self.latency));
+        }
+        let size = self.window.get_size();
+        let figures = self.figures.1.clone();
+        let look = Look::new(&view, &self.target, size, self.choice, figures);
+        if let (Layout::Actual { .. }, Layout::Actual { .. }) = (self.choice.layout, look.layout) {
+            self.choice.layout = look.layout;
+        }
+        let news = self.look.as_ref() != Some(&look);
+        if news {
+            self.scene.draw(&look, view.picture.as_ref());
+        }
+        if !news && self.given.elapsed() < RENEW {
+            self.window.update();
+            return Ok(());
+        }
+        self.give(size)?;
+        if self.look.as_ref().is_none_or(|last| last.sequence != look.sequence) {
+            self.latency = view.picture.as_ref().and_then(|picture| view.latency(picture));
+        }
+        self.look = Some(look);
+        Ok(())
+    }
+
+    /// Gives the window its pixels.
+    fn give(&mut self, size: (usize, usize)) -> anyhow::Result<()> {
+        self.given = Instant::now();
+        if size.0 == 0 || size.1 == 0 {
+            self.window.update();
+            return Ok(());
+        }
+        self.window
+            .update_with_buffer(self.scene.pixels(), size.0, size.1)
+            .map_err(|error| anyhow!("the window can't be drawn: {error}"))
+    }
+
+    fn input(&mut self, view: &View) {
+        let pressed = std::mem::take(&mut *self.keys.pressed.borrow_mut());
+        if self.held.is_some_and(|key| !self.window.is_key_down(key)) {
+            self.held = None;
+        }
+        for key in pressed {
+            let again = self.held == Some(key);
+            self.held = Some(key);
+            match key {
+                Key::Left => self.pan(-1, 0),
+                Key::Right => self.pan(1, 0),
+                Key::Up => self.pan(0, -1),
+                Key::Down => self.pan(0, 1),
+                _ if again => {}
+                _ => self.key(key, view),
+            }
+        }
+        self.mouse();
+    }
+
+    fn key(&mut self, key: Key, view: &View) {
+        match key {
+            Key::S => self.order(Order::Start),
+            Key::X => self.order(Order::Stop),
+            Key::L => self.order(Order::Lock(None)),
+            Key::U => self.order(Order::Unlock),
+            Key::P => self.screenshot(view),
+            Key::Z => {
+                self.choice.layout = match self.choice.layout {
+                    Layout::Fit => Layout::Actual { x: 0, y: 0 },
+                    Layout::Actual { .. } => Layout::Fit,
+                };
+            }
+            Key::F => self.full_screen(),
+            Key::M => self.choice.status = !self.choice.status,
+            Key::H | Key::F1 => self.choice.help = !self.choice.help,
+            Key::Escape if self.choice.help => self.choice.help = false,
+            Key::Q | Key::Escape => self.quit = true,
+            _ => {}
+        }
+    }
+
+    fn order(&mut self, order: Order) {
+        if let Err(error) = self.client.order(order) {
+            self.say(error.to_string());
+        }
+    }
+
+    fn say(&mut self, text: String) {
+        self.notice = Some(Notice { text, at: Instant::now() });
+    }
+
+    /// Moves a 1:1 picture by a tenth of the window.
+    fn pan(&mut self, x: i64, y: i64) {
+        let (width, height) = self.window.get_size();
+        self.pan_pixels(x * (width as i64 / 10).max(1), y * (height as i64 / 10).max(1));
+    }
+
+    fn pan_pixels(&mut self, dx: i64, dy: i64) {
+        if let Layout::Actual { x, y } = &mut self.choice.layout {
+            let moved = |from: usize, by: i64| {
+                usize::try_from((from as i64).saturating_add(by)).unwrap_or(0)
+            };
+            (*x, *y) = (moved(*x, dx), moved(*y, dy));
+        }
+    }
+
+    fn mouse(&mut self) {
+        let at = self.window.get_mouse_pos(MouseMode::Pass);
+        let dragged = self.window.get_mouse_down(MouseButton::Left);
+        let now = at.filter(|_| dragged);
+        if let (Some(from), Some(to)) = (self.drag, now) {
+            self.pan_pixels((from.0 - to.0) as i64, (from.1 - to.1) as i64);
+        }
+        self.drag = now;
+    }
+
+    fn screenshot(&mut self, view: &View) {
+        let Some(picture) = &view.picture else {
+            return self.say("there is no picture to save yet".into());
+        };
+        let host = status::host(view, &self.target);
+        let path = screenshot_path(&self.options.screenshots, &host);
+        let said = match save::write(&path, picture) {
+            Ok(()) => format!("saved {}", path.display()),
+            Err(error) => format!("{error:#}"),
+        };
+        self.say(crate::text::printable(&said));
+    }
+
+    /// minifb's windows can't change into full screen: another one is opened.
+    fn full_screen(&mut self) {
+        let opened = match self.windowed {
+            Some(size) => open(&self.title, size, false, &self.keys).map(|window| (window, None)),
+            None => {
+                let Some(screen) = Screen::around(self.window.get_position()) else {
+                    return self.say("no full screen: the screen's size can't be found out".into());
+                };
+                let back = self.window.get_size();
+                open(&self.title, screen.size, true, &self.keys).map(|mut window| {
+                    window.set_position(screen.at.0, screen.at.1);
+                    (window, Some(back))
+                })
+            }
+        };
+        match opened {
+            Ok((window, windowed)) => {
+                (self.window, self.windowed) = (window, windowed);
+                (self.look, self.held, self.drag) = (None, None, None);
+            }
+            Err(error) => self.say(format!("no full screen: {error}")),
+        }
+    }
+}
+
+fn title(host: &str) -> String {
+    format!("{host} – Hightower")
+}
+
+fn open(title: &str, size: (usize, usize), full: bool, keys: &Keys) -> minifb::Result<Window> {
+    let options = minifb::WindowOptions {
+        resize: !full,
+        borderless: full,
+        title: !full,
+        // The pixels given are as many as the window has: they are not to be scaled.
+        scale_mode: minifb::ScaleMode::UpperLeft,
+        ..minifb::WindowOptions::default()
+    };
+    let mut window = Window::new(title, size.0, size.1, options)?;
+    window.set_input_callback(Box::new(keys.clone()));
+    window.set_background_color(0x10, 0x14, 0x18);
+    Ok(window)
+}
+
+/// A screen in physical pixels.
+struct Screen {
+    at: (isize, isize),
+    size: (usize, usize),
+}
+
+impl Screen {
+    /// The screen that a window at this position is on.
+    fn around(position: (isize, isize)) -> Option<Self> {
+        let all = xcap::Monitor::all().ok()?;
+        let screens: Vec<Self> = all.iter().filter_map(|m| Self::of(m).ok()).collect();
+        let within = |at: isize, start: isize, length: usize| {
+            (start..start.saturating_add_unsigned(length)).contains(&at)
+        };
+        let on = screens.iter().position(|s| {
+            within(position.0, s.at.0, s.size.0) && within(position.1, s.at.1, s.size.1)
+        });
+        screens.into_iter().nth(on.unwrap_or(0))
+    }
+
+    fn of(monitor: &xcap::Monitor) -> xcap::XCapResult<Self> {
+        // xcap gives places and sizes divided by the desktop's scale; minifb wants pixels.
+        let scale = monitor.scale_factor()?;
+        let pixels = |n: f32| (n * scale).round() as isize;
+        let at = (pixels(monitor.x()? as f32), pixels(monitor.y()? as f32));
+        let size = (pixels(monitor.width()? as f32), pixels(monitor.height()? as f32));
+        Ok(Self { at, size: (size.0.unsigned_abs().max(1), size.1.unsigned_abs().max(1)) })
+    }
+}
+
+/// A name that is free: host and local time.
+fn screenshot_path(directory: &Path, host: &str) -> PathBuf {
+    let plain = |c: char| if c.is_alphanumeric() || "-_".contains(c) { c } else { '_' };
+    let host: String = host.chars().take(64).map(plain).collect();
+    let time = jiff::Zoned::now().strftime("%Y-%m-%d-%H%M%S");
+    let stem = format!("{host}-{time}");
+    let first = directory.join(format!("{stem}.png"));
+    let numbered = (2..1000).map(|n| directory.join(format!("{stem}-{n}.png")));
+    std::iter::once(first.clone()).chain(numbered).find(|path| !path.exists()).unwrap_or(first)
+}
