@@ -38,18 +38,19 @@ until_true() { # until_true WHAT COMMAND...: waits, 20 s at most
 }
 screen() { # screen NAME SIZE: starts an X server and sets the variable NAME to its display
     local numbers=$out/$1.display
-    begin "$1" Xvfb -displayfd 3 -screen 0 "$2x24" -nolisten tcp 3>"$numbers"
+    begin "$1" Xvfb -displayfd 3 -screen 0 "$2x24" -nolisten tcp -noreset 3>"$numbers"
     until_true "the display of $1" test -s "$numbers"
     printf -v "$1" ':%s' "$(cat "$numbers")"
     rm "$numbers"
 }
 
 screen desk 1280x800
-screen operator 1000x700
+screen operator 1280x800
 
 # Real windows on the watched desktop.
+DISPLAY=$desk xsetroot -solid '#4a6a8a'
 DISPLAY=$desk begin xterm xterm -geometry 84x24+40+40 -fa '' -e \
-    sh -c 'while :; do clear; date; uptime; ls -l /; sleep 1; done'
+    sh -c 'while :; do clear; date; uptime; ls -l /usr; sleep 1; done'
 DISPLAY=$desk begin xclock xclock -update 1 -geometry 240x240+960+60
 DISPLAY=$desk begin xeyes xeyes -geometry 300x200+640+500
 DISPLAY=$desk begin xlogo xlogo -geometry 200x200+120+520
@@ -65,15 +66,13 @@ window() { DISPLAY=$operator xdotool search --onlyvisible --name Hightower; }
 until_true "the viewer's window" window
 echo "viewer   on the operator's desktop $operator"
 
-state() { # state WORD: the picture behind the viewer's window, once the status line has settled
-    DISPLAY=$operator import -window root "$out/$1.png"
+shot() { DISPLAY=$operator import -window "$(window)" "$out/$1.png"; }
+shows_desktop() { # the desktop is bright; the window without a picture is dark
+    shot viewer
+    identify -format '%[fx:mean>0.25]' "$out/viewer.png" | grep -qx 1
 }
-colors() { convert "$1" -unique-colors -format '%w' info:; }
 
 "$hightower" start "$address"
-shows_desktop() { # many colours and shapes: the desktop, not a message
-    state viewer && [ "$(colors "$out/viewer.png")" -gt 200 ]
-}
 until_true "the picture" shows_desktop
 
 "$hightower" lock --for 5s "$address"
@@ -82,11 +81,13 @@ DISPLAY=$desk xdotool mousemove 5 5
 back() { [ "$(DISPLAY=$desk xdotool getmouselocation)" = "$before" ]; }
 until_true "the locked pointer" back
 echo "pointer  moved by hand, and back where it was locked"
-DISPLAY=$operator import -window root "$out/locked.png"
+shot locked
 "$hightower" unlock "$address"
 
 "$hightower" stop "$address"
 "$hightower" start "$address"
+sleep 3 # for figures of a few seconds in the status line
+shot viewer
 
 # The same picture for scripts: lossless, without a window.
 "$hightower" view --headless --frames 1 --save "$out/screen.png" "$address"
