@@ -1,9 +1,12 @@
 //! Packets with their payloads parsed.
 //!
 //! A payload that does not fit its command exactly is an error: there are no trailing bytes, no
-//! defaults for what is cut off. JSON objects may hold members this revision does not know.
+//! defaults for what is cut off. JSON objects may hold members this revision does not know, and may
+//! leave out those the specification calls optional.
 
 use crate::command::Command;
+use crate::json;
+use crate::limits::Limits;
 use base64::Engine;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
@@ -16,11 +19,19 @@ pub const PACKET_HEADER: usize = 16;
 pub struct Packet {
     /// What it asks for or says.
     pub command: Command,
-    /// The bytes after the header.
+    /// The bytes after the header. From a stream they share the decoder's buffer: who keeps a small
+    /// payload for long should copy it.
     pub payload: Bytes,
 }
 
 impl Packet {
+    /// Whether the payload is within what its command allows; a peer with these limits refuses
+    /// anything longer.
+    #[must_use]
+    pub fn fits(&self, limits: &Limits) -> bool {
+        self.payload.len() as u64 <= self.command.max_payload(limits)
+    }
+
     /// The packet's bytes: header and payload.
     #[must_use]
     pub fn encode(&self) -> Bytes {
@@ -99,6 +110,7 @@ pub struct Welcome {
     #[serde(default)]
     pub credit: u32,
     /// How things stand.
+    #[serde(deserialize_with = "json::object")]
     pub state: State,
 }
 
@@ -123,6 +135,7 @@ pub struct State {
     /// Whether monitoring is on.
     pub monitoring: bool,
     /// How the capture goes.
+    #[serde(deserialize_with = "json::object")]
     pub capture: Capture,
     /// What is left of the lock's lease, in milliseconds, or `None` when the pointer is free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -260,18 +273,21 @@ impl Message {
             Command::ImageText => base64::engine::general_purpose::STANDARD
                 .decode(&p)
                 .map(|png| Self::ImageText(png.into()))
-                .map_err(|e| PayloadError::Base64 { command, reason: e.to_string() }),
+                .map_err(|e| PayloadError::Base64 { command, reason: json::reason(&e) }),
             Command::Image => Ok(Self::Image(p)),
             Command::File => Ok(Self::File(p)),
-            Command::Struct => json(command, &p).map(Self::Struct),
-            Command::Hello => json(command, &p).map(Self::Hello),
-            Command::Welcome => json(command, &p).map(Self::Welcome),
-            Command::Acknowledge => json(command, &p).map(Self::Acknowledge),
-            Command::State => json(command, &p).map(Self::State),
-            Command::Goodbye => json(command, &p).map(Self::Goodbye),
-            Command::Ping => json(command, &p).map(Self::Ping),
-            Command::Pong => json(command, &p).map(Self::Pong),
-            Command::Reply => json(command, &p).map(Self::Reply),
+            Command::Struct => match json::parse_value(&p) {
+                Ok(v) => Ok(Self::Struct(v)),
+                Err(reason) => Err(PayloadError::Json { command, reason }),
+            },
+            Command::Hello => object(command, &p).map(Self::Hello),
+            Command::Welcome => object(command, &p).map(Self::Welcome),
+            Command::Acknowledge => object(command, &p).map(Self::Acknowledge),
+            Command::State => object(command, &p).map(Self::State),
+            Command::Goodbye => object(command, &p).map(Self::Goodbye),
+            Command::Ping => object(command, &p).map(Self::Ping),
+            Command::Pong => object(command, &p).map(Self::Pong),
+            Command::Reply => object(command, &p).map(Self::Reply),
         }
     }
 
@@ -311,18 +327,21 @@ impl Message {
         Packet { command, payload }
     }
 
-    /// The message's bytes on a stream or in a datagram.
+    /// The message's bytes on a stream. They are not held against any limit: [`Packet::fits`] does
+    /// that for a stream, [`crate::datagram::encode`] for a datagram.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         self.packet().encode()
     }
 }
 
-fn json<T: serde::de::DeserializeOwned>(command: Command, bytes: &[u8]) -> Result<T, PayloadError> {
-    serde_json::from_slice(bytes).map_err(|e| PayloadError::Json { command, reason: e.to_string() })
+fn object<T: serde::de::DeserializeOwned>(
+    command: Command,
+    bytes: &[u8],
+) -> Result<T, PayloadError> {
+    json::parse_object(bytes).map_err(|reason| PayloadError::Json { command, reason })
 }
 
-/// None of our messages has a map with keys that are not strings, which is all that can fail here.
 fn to_json<T: Serialize>(value: &T) -> Bytes {
-    serde_json::to_vec(value).unwrap_or_default().into()
+    json::encode(value).into()
 }
