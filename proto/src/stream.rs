@@ -20,6 +20,10 @@ pub const FRAME_MAGIC: [u8; 2] = *b"HT";
 /// The length of a frame's header: magic and length.
 pub const FRAME_HEADER: usize = 10;
 
+/// The codes that commands have or will have. Where anything may stand before a frame, a header
+/// with another one is no packet's: zeros and a frame after them would be taken for it.
+const COMMAND_CODES: std::ops::Range<i64> = 0..1 << 16;
+
 /// How much is made room for at a time while a long item comes in, in bytes. A peer that announces
 /// much and sends little costs no more than this beyond what it sent.
 const STEP: usize = 1 << 20;
@@ -308,6 +312,10 @@ impl Decoder {
             return self.no_item(StreamError::PacketTooShort { offset, length });
         };
         let command = Command::from_code(code);
+        if command.is_none() && self.options.tolerant && !COMMAND_CODES.contains(&code) {
+            let first = self.buffer[0];
+            return self.no_item(StreamError::NoItem { offset, first });
+        }
         let limits = &self.options.limits;
         let limit = command.map_or(limits.max_packet, |c| c.max_payload(limits));
         let too_long = StreamError::PacketTooLong { offset, command: code, length: payload, limit };
