@@ -137,8 +137,9 @@ impl Decoder {
         }
     }
 
-    /// The buffer to read into, with room for what is expected next: at least 8 KiB, at most 1 MiB
-    /// beyond what has come and was not handed out. Append to it, and nothing else.
+    /// The buffer to read into. It has room for 4 KiB at least, and for what is expected next, but
+    /// for no more than 1 MiB beyond what has come and was not handed out. Append to it, and nothing
+    /// else.
     ///
     /// On a stream that has failed, what was read is thrown away.
     pub fn buffer(&mut self) -> &mut BytesMut {
@@ -157,8 +158,12 @@ impl Decoder {
         }
     }
 
-    /// Makes room for `least` bytes and for what is expected next.
+    /// Makes room for `least` bytes, and where there is little left, for what is expected next.
     fn make_room(&mut self, least: usize) {
+        let spare = self.buffer.capacity() - self.buffer.len();
+        if spare >= least.max(LEAST / 2) {
+            return;
+        }
         let room = self.needed().clamp(LEAST, STEP).max(least);
         if !self.buffer.try_reclaim(room) {
             // `BytesMut::reserve` would double the buffer, so that a peer could make us hold twice
