@@ -142,3 +142,20 @@ fn good_messages_survive_their_encoding() {
         assert_eq!(result::parse_message(&message.encode()), Ok(message), "{}", v.name);
     }
 }
+
+/// Whoever dialled a wrong port is told whose it is.
+#[test]
+fn other_protocols_are_named() {
+    let vectors = all();
+    for (name, guess) in [
+        ("stream-frame-too-long--http-server", Some("an HTTP server")),
+        ("stream-no-item", Some("an HTTP client")),
+        ("stream-no-item--tls", Some("TLS")),
+        ("stream-key-frame", None),
+        ("stream-session", None),
+        ("stream-empty", None),
+    ] {
+        let vector = vectors.iter().find(|v| v.name == name).expect("it is there");
+        assert_eq!(hightower_proto::stream::guess_protocol(&vector.bytes), guess, "{name}");
+    }
+}
