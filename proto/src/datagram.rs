@@ -33,6 +33,15 @@ pub struct Datagram {
     pub reading: Reading,
 }
 
+impl Datagram {
+    /// Whether an agent answers it with a REPLY. The sender of four bytes would not understand one,
+    /// and replies are not answered, or two agents could be made to talk to each other for ever.
+    #[must_use]
+    pub fn wants_reply(&self) -> bool {
+        self.reading != Reading::FourBytes && !matches!(self.message, Message::Reply(_))
+    }
+}
+
 /// Why a datagram was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DatagramError {
@@ -45,7 +54,8 @@ pub enum DatagramError {
     /// No reading of the header gives the datagram's length.
     #[error("no reading of the header fits a datagram of {0} bytes")]
     Length(usize),
-    /// Two readings of the header make sense and say different things.
+    /// Two readings of the header make sense and say different things. No header can do that with
+    /// the registry as it is; this guards the commands to come.
     #[error("the header can be read in two ways, as {0} and as {1}")]
     Ambiguous(Command, Command),
     /// The length fits, the command is not in the registry.
@@ -54,6 +64,16 @@ pub enum DatagramError {
     /// The payload is not what its command says.
     #[error(transparent)]
     Payload(#[from] PayloadError),
+}
+
+/// The bytes of a datagram, in the standard reading.
+///
+/// # Errors
+/// [`DatagramError::TooLong`] when the message does not fit one.
+pub fn encode(message: &Message) -> Result<Bytes, DatagramError> {
+    let packet = message.packet();
+    let total = PACKET_HEADER + packet.payload.len();
+    if total > MAX_DATAGRAM { Err(DatagramError::TooLong(total)) } else { Ok(packet.encode()) }
 }
 
 /// Reads a datagram.
@@ -95,7 +115,9 @@ pub fn parse(datagram: &[u8]) -> Result<Datagram, DatagramError> {
             continue;
         }
         match (Command::from_code(code), found) {
-            (None, _) => unknown = unknown.or(Some(code)),
+            // A wrong byte order makes a command huge: the smaller one is what was meant.
+            (None, _) if unknown.is_some_and(|u: i64| u.unsigned_abs() <= code.unsigned_abs()) => {}
+            (None, _) => unknown = Some(code),
             (Some(command), None) => found = Some((command, reading)),
             // Read alike both ways, as a header of zeros is: one meaning.
             (Some(command), Some((first, _))) if command == first => {}

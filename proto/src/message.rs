@@ -1,12 +1,19 @@
 //! Packets with their payloads parsed.
 //!
 //! A payload that does not fit its command exactly is an error: there are no trailing bytes, no
-//! defaults for what is cut off. JSON objects may hold members this revision does not know.
+//! defaults for what is cut off. JSON objects may hold members this revision does not know, and may
+//! leave out those the specification calls optional.
+
+mod objects;
+
+pub use objects::{Acknowledge, Capture, Goodbye, Hello, Ping, Pong, Reply, State, Welcome};
 
 use crate::command::Command;
+use crate::json;
+use crate::limits::Limits;
 use base64::Engine;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// The length of a packet's header: two 64-bit numbers.
 pub const PACKET_HEADER: usize = 16;
@@ -16,11 +23,19 @@ pub const PACKET_HEADER: usize = 16;
 pub struct Packet {
     /// What it asks for or says.
     pub command: Command,
-    /// The bytes after the header.
+    /// The bytes after the header. From a stream they share the decoder's buffer: who keeps a small
+    /// payload for long should copy it.
     pub payload: Bytes,
 }
 
 impl Packet {
+    /// Whether the payload is within what its command allows; a peer with these limits refuses
+    /// anything longer.
+    #[must_use]
+    pub fn fits(&self, limits: &Limits) -> bool {
+        self.payload.len() as u64 <= self.command.max_payload(limits)
+    }
+
     /// The packet's bytes: header and payload.
     #[must_use]
     pub fn encode(&self) -> Bytes {
@@ -69,115 +84,6 @@ pub enum PayloadError {
         /// The decoder's words.
         reason: String,
     },
-}
-
-/// Viewer to agent: I speak.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hello {
-    /// The protocol revision the viewer speaks.
-    pub protocol: u32,
-    /// Program and version, for people.
-    #[serde(default)]
-    pub software: String,
-}
-
-/// Agent to viewer: who I am.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Welcome {
-    /// The protocol revision the agent speaks.
-    pub protocol: u32,
-    /// Program and version, for people.
-    #[serde(default)]
-    pub software: String,
-    /// The machine's host name.
-    #[serde(default)]
-    pub host: String,
-    /// What is captured, for people: "xcap, monitor 0".
-    #[serde(default)]
-    pub source: String,
-    /// How many frames the agent sends ahead of acknowledgements.
-    #[serde(default)]
-    pub credit: u32,
-    /// How things stand.
-    pub state: State,
-}
-
-/// How the capture goes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "lowercase")]
-pub enum Capture {
-    /// Nothing is captured: monitoring is stopped, or nobody watches.
-    Idle,
-    /// The screen is captured.
-    Running,
-    /// The screen can't be captured now; it is tried again.
-    Failed {
-        /// Why, in words a person can act on.
-        cause: String,
-    },
-}
-
-/// Agent to viewer: how things stand.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct State {
-    /// Whether monitoring is on.
-    pub monitoring: bool,
-    /// How the capture goes.
-    pub capture: Capture,
-    /// What is left of the lock's lease, in milliseconds, or `None` when the pointer is free.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lock_ms: Option<u32>,
-    /// How many viewers are connected.
-    #[serde(default)]
-    pub viewers: u32,
-    /// Anybody may watch and command this agent: it runs without authentication off the loopback.
-    #[serde(default)]
-    pub insecure: bool,
-}
-
-/// Viewer to agent: I have this version of the screen, and room for another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Acknowledge {
-    /// The version.
-    pub version: u64,
-}
-
-/// Either way: I am closing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Goodbye {
-    /// Why, for people.
-    pub reason: String,
-}
-
-/// Either way: answer with a pong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ping {
-    /// The sender's clock, in microseconds since 1970.
-    pub clock_us: u64,
-}
-
-/// The answer to a ping.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pong {
-    /// The clock in the ping.
-    pub ping_us: u64,
-    /// The answerer's clock, in microseconds since 1970.
-    pub clock_us: u64,
-}
-
-/// Agent's answer to a command.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reply {
-    /// The code of the command that is answered.
-    pub of: i64,
-    /// Whether it was obeyed.
-    pub ok: bool,
-    /// Why not, for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-    /// The lease that was granted, in milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lease_ms: Option<u32>,
 }
 
 /// A packet, parsed.
@@ -260,18 +166,21 @@ impl Message {
             Command::ImageText => base64::engine::general_purpose::STANDARD
                 .decode(&p)
                 .map(|png| Self::ImageText(png.into()))
-                .map_err(|e| PayloadError::Base64 { command, reason: e.to_string() }),
+                .map_err(|e| PayloadError::Base64 { command, reason: json::reason(&e) }),
             Command::Image => Ok(Self::Image(p)),
             Command::File => Ok(Self::File(p)),
-            Command::Struct => json(command, &p).map(Self::Struct),
-            Command::Hello => json(command, &p).map(Self::Hello),
-            Command::Welcome => json(command, &p).map(Self::Welcome),
-            Command::Acknowledge => json(command, &p).map(Self::Acknowledge),
-            Command::State => json(command, &p).map(Self::State),
-            Command::Goodbye => json(command, &p).map(Self::Goodbye),
-            Command::Ping => json(command, &p).map(Self::Ping),
-            Command::Pong => json(command, &p).map(Self::Pong),
-            Command::Reply => json(command, &p).map(Self::Reply),
+            Command::Struct => match json::parse_value(&p) {
+                Ok(v) => Ok(Self::Struct(v)),
+                Err(reason) => Err(PayloadError::Json { command, reason }),
+            },
+            Command::Hello => object(command, &p).map(Self::Hello),
+            Command::Welcome => object(command, &p).map(Self::Welcome),
+            Command::Acknowledge => object(command, &p).map(Self::Acknowledge),
+            Command::State => object(command, &p).map(Self::State),
+            Command::Goodbye => object(command, &p).map(Self::Goodbye),
+            Command::Ping => object(command, &p).map(Self::Ping),
+            Command::Pong => object(command, &p).map(Self::Pong),
+            Command::Reply => object(command, &p).map(Self::Reply),
         }
     }
 
@@ -311,18 +220,21 @@ impl Message {
         Packet { command, payload }
     }
 
-    /// The message's bytes on a stream or in a datagram.
+    /// The message's bytes on a stream. They are not held against any limit: [`Packet::fits`] does
+    /// that for a stream, [`crate::datagram::encode`] for a datagram.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         self.packet().encode()
     }
 }
 
-fn json<T: serde::de::DeserializeOwned>(command: Command, bytes: &[u8]) -> Result<T, PayloadError> {
-    serde_json::from_slice(bytes).map_err(|e| PayloadError::Json { command, reason: e.to_string() })
+fn object<T: serde::de::DeserializeOwned>(
+    command: Command,
+    bytes: &[u8],
+) -> Result<T, PayloadError> {
+    json::parse_object(bytes).map_err(|reason| PayloadError::Json { command, reason })
 }
 
-/// None of our messages has a map with keys that are not strings, which is all that can fail here.
 fn to_json<T: Serialize>(value: &T) -> Bytes {
-    serde_json::to_vec(value).unwrap_or_default().into()
+    json::encode(value).into()
 }

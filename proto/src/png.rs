@@ -59,19 +59,37 @@ pub enum PngError {
     /// A second `htFr` chunk.
     #[error("the PNG has more than one htFr chunk")]
     SecondFrameInfo,
+    /// The image does not lie on the canvas of its `htFr` chunk, does not cover it although it is a
+    /// key frame, or the canvas is outside the limits.
+    #[error(
+        "an image of {}x{} at {},{} does not fit a canvas of {}x{}",
+        size.0, size.1, position.0, position.1, canvas.0, canvas.1
+    )]
+    Canvas {
+        /// The image's width and height, in pixels.
+        size: (u32, u32),
+        /// Where it should lie.
+        position: (u32, u32),
+        /// The canvas's width and height.
+        canvas: (u32, u32),
+    },
     /// A broken `htFr` chunk.
     #[error(transparent)]
     FrameInfo(#[from] FrameInfoError),
 }
 
 impl Header {
-    /// Reads a PNG up to its pixels, without allocating.
+    /// Reads a PNG up to its pixels, without allocating anything for it.
     ///
-    /// An `htFr` chunk of a later layout is left out, as other unknown chunks are.
+    /// An `htFr` chunk of a later layout is left out, as other unknown chunks are. One that is
+    /// there fits the image and the limits: a canvas may be made of what it says.
     ///
     /// # Errors
     /// When the PNG is broken up to there, or larger than the limits.
     pub fn parse(png: &[u8], limits: &Limits) -> Result<Self, PngError> {
+        if SIGNATURE.starts_with(png) && png.len() < SIGNATURE.len() {
+            return Err(PngError::Truncated(png.len()));
+        }
         if !png.starts_with(&SIGNATURE) {
             return Err(PngError::Signature(png[..png.len().min(8)].to_vec()));
         }
@@ -100,6 +118,13 @@ impl Header {
                 b"IEND" => return Err(PngError::Truncated(chunks.at)),
                 &htfr::CHUNK => match FrameInfo::parse(data) {
                     Ok(_) if header.frame.is_some() => return Err(PngError::SecondFrameInfo),
+                    Ok(info) if !fits_canvas(&info, (width, height), limits) => {
+                        return Err(PngError::Canvas {
+                            size: (width, height),
+                            position: info.position,
+                            canvas: info.canvas,
+                        });
+                    }
                     Ok(info) => header.frame = Some(info),
                     Err(FrameInfoError::Layout(_)) => {}
                     Err(e) => return Err(e.into()),
@@ -108,6 +133,17 @@ impl Header {
             }
         }
     }
+}
+
+/// Whether an image of this size is what its chunk says: a part of the canvas, or all of it in a
+/// key frame.
+fn fits_canvas(info: &FrameInfo, size: (u32, u32), limits: &Limits) -> bool {
+    let inside =
+        |at: u32, length: u32, whole: u32| at.checked_add(length).is_some_and(|end| end <= whole);
+    limits.allow_image(info.canvas.0, info.canvas.1)
+        && inside(info.position.0, size.0, info.canvas.0)
+        && inside(info.position.1, size.1, info.canvas.1)
+        && (!info.is_key() || size == info.canvas)
 }
 
 /// Walks over a PNG's chunks.

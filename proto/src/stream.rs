@@ -5,6 +5,10 @@
 //! [`Decoder::needed`] says how many. Nothing that was seen is looked at again, and payloads are
 //! handed out without a copy.
 
+mod error;
+
+pub use error::{StreamError, guess_protocol};
+
 use crate::command::Command;
 use crate::limits::Limits;
 use crate::message::{PACKET_HEADER, Packet};
@@ -16,9 +20,16 @@ pub const FRAME_MAGIC: [u8; 2] = *b"HT";
 /// The length of a frame's header: magic and length.
 pub const FRAME_HEADER: usize = 10;
 
+/// The codes that commands have or will have. Where anything may stand before a frame, a header
+/// with another one is no packet's: zeros and a frame after them would be taken for it.
+const COMMAND_CODES: std::ops::Range<i64> = 0..1 << 16;
+
 /// How much is made room for at a time while a long item comes in, in bytes. A peer that announces
 /// much and sends little costs no more than this beyond what it sent.
 const STEP: usize = 1 << 20;
+
+/// The least that is made room for: short items come many at a time.
+const LEAST: usize = 8 << 10;
 
 /// The header of a frame with a payload of `length` bytes.
 #[must_use]
@@ -49,7 +60,8 @@ pub struct Options {
     /// Whether packets may come.
     pub packets: bool,
     /// The plain client's tolerance: where an item should begin, bytes that begin none are dropped
-    /// one by one until they do, and counted in [`Stats::dropped`].
+    /// one by one until they do, and counted in [`Stats::dropped`]. "HT" always begins a frame: one
+    /// of an impossible length is an error here too, and what tells an HTTP server from an agent.
     pub tolerant: bool,
 }
 
@@ -78,79 +90,6 @@ pub struct Stats {
     pub unknown: u64,
     /// Bytes dropped by tolerance.
     pub dropped: u64,
-}
-
-/// Why a stream can't be read on; every offset counts from the stream's first byte.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StreamError {
-    /// Neither a frame nor a packet begins here.
-    #[error("at byte {offset}: neither a frame nor a packet begins with {first:#04x}")]
-    NoItem {
-        /// Where.
-        offset: u64,
-        /// The byte there.
-        first: u8,
-    },
-    /// A frame where none may come.
-    #[error("at byte {offset}: a frame, where only packets may come")]
-    FrameNotAllowed {
-        /// Where.
-        offset: u64,
-    },
-    /// A frame of no bytes.
-    #[error("at byte {offset}: a frame of no bytes")]
-    FrameEmpty {
-        /// Where.
-        offset: u64,
-    },
-    /// A frame longer than allowed.
-    #[error("at byte {offset}: a frame of {length} bytes, more than the {limit} allowed")]
-    FrameTooLong {
-        /// Where.
-        offset: u64,
-        /// Its length.
-        length: u64,
-        /// What is allowed.
-        limit: u64,
-    },
-    /// A packet of negative length.
-    #[error("at byte {offset}: a packet of negative length {length}")]
-    PacketNegative {
-        /// Where.
-        offset: u64,
-        /// Its length.
-        length: i64,
-    },
-    /// A packet shorter than its own header.
-    #[error("at byte {offset}: a packet of {length} bytes, shorter than its header")]
-    PacketTooShort {
-        /// Where.
-        offset: u64,
-        /// Its length.
-        length: i64,
-    },
-    /// A packet longer than its command allows.
-    #[error(
-        "at byte {offset}: a packet of command {command} with {length} bytes of payload, more than the {limit} allowed"
-    )]
-    PacketTooLong {
-        /// Where.
-        offset: u64,
-        /// Its command's code.
-        command: i64,
-        /// Its payload's length.
-        length: u64,
-        /// What is allowed.
-        limit: u64,
-    },
-    /// The stream ended in the middle of an item.
-    #[error("at byte {offset}: the stream ends, {missing} bytes short of the item begun there")]
-    Truncated {
-        /// Where the item began.
-        offset: u64,
-        /// At least so many bytes are missing.
-        missing: u64,
-    },
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -198,20 +137,45 @@ impl Decoder {
         }
     }
 
-    /// The buffer to read into, with room for what is expected next (at least 8 KiB, at most
-    /// 1 MiB at a time).
+    /// The buffer to read into. It has room for 4 KiB at least, and for what is expected next, but
+    /// for no more than 1 MiB beyond what has come and was not handed out. Append to it, and nothing
+    /// else.
+    ///
+    /// On a stream that has failed, what was read is thrown away.
     pub fn buffer(&mut self) -> &mut BytesMut {
-        let room = self.needed().clamp(8 << 10, STEP);
-        self.buffer.reserve(room);
+        if self.failed.is_some() {
+            self.buffer.clear();
+        }
+        self.make_room(0);
         &mut self.buffer
     }
 
-    /// Adds bytes.
+    /// Adds bytes; on a stream that has failed they are thrown away.
     pub fn feed(&mut self, bytes: &[u8]) {
-        self.buffer.extend_from_slice(bytes);
+        if self.failed.is_none() {
+            self.make_room(bytes.len());
+            self.buffer.extend_from_slice(bytes);
+        }
     }
 
-    /// How many bytes the item at work still needs, at least.
+    /// Makes room for `least` bytes, and where there is little left, for what is expected next.
+    fn make_room(&mut self, least: usize) {
+        let spare = self.buffer.capacity() - self.buffer.len();
+        if spare >= least.max(LEAST / 2) {
+            return;
+        }
+        let room = self.needed().clamp(LEAST, STEP).max(least);
+        if !self.buffer.try_reclaim(room) {
+            // `BytesMut::reserve` would double the buffer, so that a peer could make us hold twice
+            // what it sent.
+            let mut held = Vec::from(std::mem::take(&mut self.buffer));
+            held.reserve_exact(room);
+            self.buffer = Bytes::from(held).into();
+        }
+    }
+
+    /// How many bytes the item at work still needs, at least; told after [`Decoder::next_item`]
+    /// gave `None`.
     #[must_use]
     pub fn needed(&self) -> usize {
         let have = self.buffer.len();
@@ -255,7 +219,7 @@ impl Decoder {
         result
     }
 
-    /// Whether the stream may end here.
+    /// Whether the stream may end here; asked after [`Decoder::next_item`] gave `None`.
     ///
     /// # Errors
     /// [`StreamError::Truncated`] when it ends in the middle of an item.
@@ -307,7 +271,9 @@ impl Decoder {
         match (first, self.buffer.get(1)) {
             (b'H', None) => Ok(false),
             (b'H', Some(b'T')) => self.frame_header(),
-            (0 | 0x80.., _) if self.options.packets => self.packet_header(),
+            // With tolerance, a length that can only be negative is not waited for.
+            (0x80.., _) if self.options.packets && !self.options.tolerant => self.packet_header(),
+            (0, _) if self.options.packets => self.packet_header(),
             _ => self.no_item(StreamError::NoItem { offset: self.offset, first }),
         }
     }
@@ -351,6 +317,10 @@ impl Decoder {
             return self.no_item(StreamError::PacketTooShort { offset, length });
         };
         let command = Command::from_code(code);
+        if command.is_none() && self.options.tolerant && !COMMAND_CODES.contains(&code) {
+            let first = self.buffer[0];
+            return self.no_item(StreamError::NoItem { offset, first });
+        }
         let limits = &self.options.limits;
         let limit = command.map_or(limits.max_packet, |c| c.max_payload(limits));
         let too_long = StreamError::PacketTooLong { offset, command: code, length: payload, limit };
@@ -391,6 +361,11 @@ impl Decoder {
             return None;
         }
         let payload = self.buffer.split_to(length).freeze();
+        if length > STEP {
+            // The room that a long item needed goes with it: kept here, one would be held for as
+            // long as the stream lasts.
+            self.buffer = BytesMut::from(&self.buffer[..]);
+        }
         self.position += length as u64;
         self.begin();
         Some(payload)
@@ -405,24 +380,4 @@ impl Decoder {
         self.expect = Expect::Header;
         self.offset = self.position;
     }
-}
-
-/// Names the protocol that a stream's first bytes belong to, where it is a well-known one: for the
-/// message to somebody who connected to the wrong port.
-#[must_use]
-pub fn guess_protocol(first: &[u8]) -> Option<&'static str> {
-    const KNOWN: [(&[u8], &str); 11] = [
-        (b"HTTP/", "an HTTP server"),
-        (b"GET ", "an HTTP client"),
-        (b"POST ", "an HTTP client"),
-        (b"HEAD ", "an HTTP client"),
-        (b"SSH-", "SSH"),
-        (b"RFB ", "VNC"),
-        (b"220 ", "a mail or FTP server"),
-        (b"<!", "a web page"),
-        (b"<?xml", "XML"),
-        (b"\x15\x03", "TLS"),
-        (b"\x16\x03", "TLS"),
-    ];
-    KNOWN.iter().find(|(begin, _)| first.starts_with(begin)).map(|&(_, name)| name)
 }

@@ -1,0 +1,115 @@
+//! The JSON objects that packets carry.
+
+use crate::json;
+use serde::{Deserialize, Serialize};
+
+/// Viewer to agent: I speak.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The protocol revision the viewer speaks.
+    pub protocol: u32,
+    /// Program and version, for people.
+    #[serde(default)]
+    pub software: String,
+}
+
+/// Agent to viewer: who I am.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// The protocol revision the agent speaks.
+    pub protocol: u32,
+    /// Program and version, for people.
+    #[serde(default)]
+    pub software: String,
+    /// The machine's host name.
+    #[serde(default)]
+    pub host: String,
+    /// What is captured, for people: "xcap, monitor 0".
+    #[serde(default)]
+    pub source: String,
+    /// How many frames the agent sends ahead of acknowledgements.
+    #[serde(default)]
+    pub credit: u32,
+    /// How things stand.
+    #[serde(deserialize_with = "json::object")]
+    pub state: State,
+}
+
+/// How the capture goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "lowercase")]
+pub enum Capture {
+    /// Nothing is captured: monitoring is stopped, or nobody watches.
+    Idle,
+    /// The screen is captured.
+    Running,
+    /// The screen can't be captured now; it is tried again.
+    Failed {
+        /// Why, in words a person can act on.
+        cause: String,
+    },
+}
+
+/// Agent to viewer: how things stand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// Whether monitoring is on.
+    pub monitoring: bool,
+    /// How the capture goes.
+    #[serde(deserialize_with = "json::object")]
+    pub capture: Capture,
+    /// What is left of the lock's lease, in milliseconds, or `None` when the pointer is free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock_ms: Option<u32>,
+    /// How many viewers are connected.
+    #[serde(default)]
+    pub viewers: u32,
+    /// Anybody may watch and command this agent: it runs without authentication off the loopback.
+    #[serde(default)]
+    pub insecure: bool,
+}
+
+/// Viewer to agent: I have this version of the screen, and room for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledge {
+    /// The version.
+    pub version: u64,
+}
+
+/// Either way: I am closing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Goodbye {
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// Either way: answer with a pong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ping {
+    /// The sender's clock, in microseconds since 1970.
+    pub clock_us: u64,
+}
+
+/// The answer to a ping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pong {
+    /// The clock in the ping.
+    pub ping_us: u64,
+    /// The answerer's clock, in microseconds since 1970.
+    pub clock_us: u64,
+}
+
+/// Agent's answer to a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    /// The code of the command that is answered.
+    pub of: i64,
+    /// Whether it was obeyed.
+    pub ok: bool,
+    /// Why not, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The lease that was granted, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_ms: Option<u32>,
+}
