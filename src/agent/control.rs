@@ -4,7 +4,7 @@
 use super::broadcaster::Broadcaster;
 use super::messages::{MouseCommand, SetMonitoring, order_mouse};
 use actix::prelude::*;
-use hightower_proto::datagram::{self, Datagram, DatagramError, Reading};
+use hightower_proto::datagram::{self, DatagramError};
 use hightower_proto::limits::MAX_DATAGRAM;
 use hightower_proto::message::Reply;
 use hightower_proto::{Command, Message};
@@ -56,12 +56,10 @@ async fn hear(socket: UdpSocket, broadcaster: Addr<Broadcaster>, mouse: Recipien
                 continue;
             }
         };
-        let parsed = datagram::parse(&buffer[..length]);
-        let answer = match parsed {
-            Ok(Datagram { message, reading }) => {
-                let reply = obey(&message, peer, &broadcaster, &mouse).await;
-                // The oldest viewer expects no answer, and could not read one.
-                reply.filter(|_| reading != Reading::FourBytes)
+        let answer = match datagram::parse(&buffer[..length]) {
+            Ok(datagram) => {
+                let reply = obey(&datagram.message, peer, &broadcaster, &mouse).await;
+                datagram.wants_reply().then_some(reply)
             }
             Err(error) => {
                 refused += 1;
@@ -72,11 +70,19 @@ async fn hear(socket: UdpSocket, broadcaster: Addr<Broadcaster>, mouse: Recipien
                 }
             }
         };
-        if let Some(reply) = answer
-            && let Err(e) = socket.send_to(&Message::Reply(reply).encode(), peer).await
-        {
-            tracing::debug!(%peer, "the answer could not be sent: {e}");
+        if let Some(reply) = answer {
+            answer_peer(&socket, peer, reply).await;
         }
+    }
+}
+
+async fn answer_peer(socket: &UdpSocket, peer: SocketAddr, reply: Reply) {
+    let sent = match datagram::encode(&Message::Reply(reply)) {
+        Ok(bytes) => socket.send_to(&bytes, peer).await.map(drop),
+        Err(e) => Err(std::io::Error::other(e)),
+    };
+    if let Err(e) = sent {
+        tracing::debug!(%peer, "the answer could not be sent: {e}");
     }
 }
 
@@ -84,29 +90,27 @@ fn refusal(of: i64, error: String) -> Reply {
     Reply { of, ok: false, error: Some(error), lease_ms: None }
 }
 
-/// Obeys a command; what to answer, if anything. An answer is never answered, so that two agents
-/// can't be made to talk to each other for ever.
+/// Obeys a command, or refuses it.
 async fn obey(
     message: &Message,
     peer: SocketAddr,
     broadcaster: &Addr<Broadcaster>,
     mouse: &Recipient<MouseCommand>,
-) -> Option<Reply> {
+) -> Reply {
     let command = message.packet().command;
     let of = command.code();
     if let Some(order) = MouseCommand::of(message) {
-        return Some(order_mouse(mouse.clone(), order, command, peer).await);
+        return order_mouse(mouse.clone(), order, command, peer).await;
     }
     match command {
         Command::StartMonitor | Command::StopMonitor => {
             let on = command == Command::StartMonitor;
             let ok = broadcaster.send(SetMonitoring { on, by: peer }).await.is_ok();
-            Some(Reply { of, ok, error: None, lease_ms: None })
+            Reply { of, ok, error: None, lease_ms: None }
         }
-        Command::Reply => None,
         other => {
             tracing::warn!(%peer, "{other} came as a datagram and is refused");
-            Some(refusal(of, format!("{other} is no command for a datagram")))
+            refusal(of, format!("{other} is no command for a datagram"))
         }
     }
 }
