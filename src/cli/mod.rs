@@ -1,6 +1,7 @@
 //! The command line: one module a subcommand, each with its arguments and what it runs.
 
 mod agent;
+mod demo;
 mod order;
 pub mod view;
 
@@ -41,6 +42,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// See it work on this machine: agent and viewer in one process.
+    Demo(demo::DemoArgs),
     /// Serve this machine's screen to viewers.
     Agent(agent::AgentArgs),
     /// Watch a machine's screen.
@@ -72,6 +75,7 @@ impl Cli {
         };
         log_to_stderr(level);
         match self.command {
+            Task::Demo(args) => demo::run(args),
             Task::Agent(args) => agent::run(args),
             Task::View(args) => view::run(args),
             Task::Start(hosts) => order::start(hosts),

@@ -137,7 +137,7 @@ pub fn run(args: ViewArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// A flag that Ctrl-C or a request to terminate sets. A second one ends the program at once.
-fn interruption() -> std::io::Result<Arc<AtomicBool>> {
+pub(super) fn interruption() -> std::io::Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     let set = flag.clone();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

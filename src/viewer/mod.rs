@@ -30,7 +30,7 @@ mod connection;
 pub mod headless;
 mod overlay;
 mod picture;
-mod save;
+pub mod save;
 mod scale;
 mod scene;
 mod slot;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 /// When it can't, in words that name the path.
-pub(super) fn prepare(path: &Path) -> anyhow::Result<()> {
+pub fn prepare(path: &Path) -> anyhow::Result<()> {
     let (path, temporary) = places(path)?;
     fs::File::create(&temporary)
         .and_then(|_| fs::remove_file(&temporary))
@@ -22,7 +22,7 @@ pub(super) fn prepare(path: &Path) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When it can't be written; what stood there before still does then.
-pub(super) fn write(path: &Path, picture: &Picture) -> anyhow::Result<()> {
+pub fn write(path: &Path, picture: &Picture) -> anyhow::Result<()> {
     let (path, temporary) = places(path)?;
     let written = || -> anyhow::Result<()> {
         let mut out = BufWriter::new(fs::File::create(&temporary)?);
