@@ -1,0 +1,112 @@
+//! Every command of the README is run, as it stands there but for names and addresses.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::{Agent, hightower, stderr, stdout};
+use std::process::{Command, Stdio};
+
+/// The commands in the README's `sh` blocks, comments cut off.
+fn commands() -> Vec<String> {
+    let readme = include_str!("../README.md");
+    let mut commands = Vec::new();
+    let mut inside = false;
+    for line in readme.lines() {
+        match line {
+            "```sh" => inside = true,
+            "```" => inside = false,
+            _ if inside => {
+                let command = line.split("  #").next().unwrap().trim();
+                assert!(!command.is_empty(), "an empty line among the commands");
+                commands.push(command.to_string());
+            }
+            _ => {}
+        }
+    }
+    commands
+}
+
+#[test]
+fn every_command_of_the_readme_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/");
+    let agent = Agent::card(&["--card-size", "320x200"]);
+    let mut run = 0;
+    for command in commands() {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        let mut arguments: Vec<String> = words[1..].iter().map(|w| (*w).to_string()).collect();
+        for argument in &mut arguments {
+            match argument.as_str() {
+                "lab-07" | "lab-08" => *argument = agent.address.to_string(),
+                "0.0.0.0:18516" => *argument = "127.0.0.1:0".into(),
+                "examples/plain_viewer.py" => *argument = format!("{examples}plain_viewer.py"),
+                _ => {}
+            }
+        }
+        println!("$ {command}");
+        match words.as_slice() {
+            // The two that CI itself is made of: it runs the one, and the other runs the demo.
+            ["./dev", "demo" | "test"] => {}
+            // Runs until it is told to stop; without a screen it needs the test card.
+            ["hightower", "agent", ..] => {
+                if !command.contains("--source") {
+                    arguments.extend(["--source".into(), "card".into()]);
+                }
+                let status = Agent::start(hightower().args(&arguments)).terminate();
+                assert!(status.success(), "{command}");
+            }
+            // Its window is tested where there is a display.
+            ["hightower", "view", "lab-07"] => {
+                let help = common::run(&["view", "--help"]);
+                assert!(help.status.success() && stdout(&help).contains("--headless"));
+            }
+            // There is no display here to lock: the words say so, and the form is right.
+            ["hightower", "lock" | "mouse", ..] => {
+                let output = hightower().args(&arguments).output().unwrap();
+                assert!(stdout(&output).contains("no display"), "{command}: {}", stdout(&output));
+            }
+            ["hightower", ..] => {
+                let mut program = hightower();
+                let output =
+                    program.args(&arguments).current_dir(&folder).stdin(Stdio::null()).output();
+                let output = output.unwrap();
+                assert!(output.status.success(), "{command}: {}", stderr(&output));
+            }
+            ["python3", ..] => {
+                let (host, port) = (agent.address.ip(), agent.address.port());
+                let at = arguments.iter().position(|a| a == "18516").unwrap();
+                arguments[at] = port.to_string();
+                arguments[at - 1] = host.to_string();
+                let output =
+                    Command::new("python3").args(&arguments).current_dir(&folder).output().unwrap();
+                assert!(output.status.success(), "{command}: {}", stderr(&output));
+                let png = std::fs::read(folder.path().join("screen.png")).unwrap();
+                assert_eq!(common::decode(&png).0, 320);
+            }
+            _ => panic!("a command of the README that no test runs: {command}"),
+        }
+        run += 1;
+    }
+    assert!(run >= 10, "only {run} commands found in the README");
+}
+
+#[test]
+fn every_help_text_is_there_and_the_readme_names_no_option_that_is_not() {
+    let top = stdout(&common::run(&["--help"]));
+    let mut all = top.clone();
+    for task in ["demo", "agent", "view", "start", "stop", "lock", "unlock", "mouse"] {
+        assert!(top.contains(task), "{task} is not in the help");
+        let output = common::run(&[task, "--help"]);
+        assert!(output.status.success());
+        let help = stdout(&output);
+        assert!(help.len() > 300, "the help of {task} says little:\n{help}");
+        all += &help;
+    }
+    let readme = include_str!("../README.md");
+    let is_option = |word: &&str| word.starts_with("--") && word.len() > 4;
+    let words = readme.split(|c: char| !(c.is_alphanumeric() || c == '-')).filter(is_option);
+    for option in words.filter(|w| *w != "--release") {
+        assert!(all.contains(option), "{option} is in the README and in no help text");
+    }
+}
