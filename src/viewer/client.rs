@@ -320,6 +320,9 @@ fn decode(slot: &Slot, queue: &Queue, limits: Limits) {
         match canvas.apply(&frame.payload, frame.received) {
             Ok(picture) => {
                 bad_in_a_row = 0;
+                if let Some(version) = picture.version {
+                    link.decoded.send_replace(version);
+                }
                 let picture = Arc::new(picture);
                 slot.change_noting(|view| {
                     let latency = view.latency(&picture);
@@ -334,9 +337,6 @@ fn decode(slot: &Slot, queue: &Queue, limits: Limits) {
                         latency,
                     }
                 });
-                if let Some(version) = picture.version {
-                    link.decoded.send_replace(version);
-                }
             }
             Err(error) => {
                 bad_in_a_row += 1;

@@ -147,6 +147,11 @@ impl<'a> Connection<'a> {
                 }
             }
             let now = decoder.stats();
+            self.slot.count(|counters| {
+                counters.unknown_packets += now.unknown - stats.unknown;
+                counters.dropped_bytes += now.dropped - stats.dropped;
+            });
+            stats = now;
             let buffer = decoder.buffer();
             let before = buffer.len();
             let read = match reader.read_buf(buffer).await {
@@ -157,12 +162,7 @@ impl<'a> Connection<'a> {
             let more = FIRST.saturating_sub(first.len());
             first.extend(buffer.iter().skip(before).take(more));
             self.heard.set(Instant::now());
-            self.slot.count(|counters| {
-                counters.bytes += read as u64;
-                counters.unknown_packets += now.unknown - stats.unknown;
-                counters.dropped_bytes += now.dropped - stats.dropped;
-            });
-            stats = now;
+            self.slot.count(|counters| counters.bytes += read as u64);
         }
         match decoder.finish() {
             Ok(()) => Cause::Closed,
@@ -322,9 +322,14 @@ impl<'a> Connection<'a> {
             };
             next = message.encode();
         }
-        let goodbye = Message::Goodbye(Goodbye { reason: "the viewer was closed".into() }).encode();
+        let reason = "the viewer was closed".to_owned();
+        let mut last = Message::Goodbye(Goodbye { reason }).encode().to_vec();
+        if let Ok(true) = decoded.has_changed() {
+            let version = *decoded.borrow_and_update();
+            last.splice(..0, Message::Acknowledge(Acknowledge { version }).encode());
+        }
         let farewell = async {
-            writer.write_all(&goodbye).await?;
+            writer.write_all(&last).await?;
             writer.shutdown().await
         };
         match tokio::time::timeout(GOODBYE, farewell).await {

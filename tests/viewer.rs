@@ -1,0 +1,20 @@
+//! The viewer against an agent that says what a test wants said.
+
+// A test that can't go on has failed: unwrapping is how it says so.
+#![allow(clippy::unwrap_used)]
+
+#[path = "common/fake_agent.rs"]
+mod fake_agent;
+#[path = "common/xvfb.rs"]
+mod xvfb;
+
+#[path = "viewer/connection.rs"]
+mod connection;
+#[path = "viewer/faults.rs"]
+mod faults;
+#[path = "viewer/headless.rs"]
+mod headless;
+#[path = "viewer/pictures.rs"]
+mod pictures;
+#[path = "viewer/window.rs"]
+mod window;
