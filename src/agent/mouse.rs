@@ -72,9 +72,10 @@ where
     }
 
     fn move_to(&mut self, x: i32, y: i32) -> Result<Option<Duration>, MouseError> {
-        self.with(|p| p.move_to(x, y))?;
+        // A place off the screens becomes one at their edge: that is where it is held.
+        let place = self.with(|p| p.move_to(x, y).and_then(|()| p.location()))?;
         if let Some(lock) = &mut self.lock {
-            lock.anchor = (x, y);
+            lock.anchor = place;
         }
         Ok(None)
     }

@@ -41,7 +41,7 @@ impl Pointer for System {
 fn words(error: InputError) -> String {
     match error {
         InputError::InvalidInput(_) => {
-            "coordinates are pixels of the virtual desktop, from 0 to 32767".into()
+            "coordinates are pixels of the virtual desktop, from -32768 to 32767".into()
         }
         e => format!("the display does not take the pointer: {e}"),
     }
