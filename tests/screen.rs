@@ -172,11 +172,18 @@ fn a_screen_that_changes_its_size_is_followed() {
     let agent = agent_on(&display.display, &["--autostart"]);
     let mut viewer = Plain::connect(agent.address);
     assert_eq!(decode(&viewer.frame()).0, 640);
-    let resized = Command::new("xrandr")
-        .args(["-display", &display.display, "-s", "320x240"])
-        .output()
-        .unwrap();
-    assert!(resized.status.success(), "{}", stderr(&resized));
+    // A mode's name, and its numbers: clock, then the horizontal and the vertical timing.
+    let mode = "small 10 320 330 340 350 240 250 260 270";
+    for step in
+        [&format!("--newmode {mode}"), "--addmode screen small", "--output screen --mode small"]
+    {
+        let output = Command::new("xrandr")
+            .args(["-display", &display.display])
+            .args(step.split(' '))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
     let deadline = std::time::Instant::now() + PATIENCE;
     while decode(&viewer.frame()).0 != 320 {
         assert!(std::time::Instant::now() < deadline, "the new size never came");
