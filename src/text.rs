@@ -22,34 +22,18 @@ const MAX_SIZE: u32 = 512;
 /// Everything drawn is clipped to it; coordinates may lie outside.
 #[derive(Debug)]
 pub struct Surface<'a> {
-    pixels: &'a mut [u32],
-    width: usize,
-    height: usize,
+    /// The pixels; rows that are not wholly there are not drawn on.
+    pub pixels: &'a mut [u32],
+    /// Width in pixels.
+    pub width: usize,
+    /// Height in pixels.
+    pub height: usize,
 }
 
 impl<'a> Surface<'a> {
-    /// A surface over the pixels; rows that are not wholly there are left out of it.
+    /// A surface over the pixels.
     pub fn new(pixels: &'a mut [u32], width: usize, height: usize) -> Self {
-        let rows = pixels.len().checked_div(width).unwrap_or(0);
-        Self { pixels, width, height: height.min(rows) }
-    }
-
-    /// Width in pixels.
-    #[must_use]
-    pub fn width(&self) -> usize {
-        self.width
-    }
-
-    /// Height in pixels.
-    #[must_use]
-    pub fn height(&self) -> usize {
-        self.height
-    }
-
-    /// The pixels, row by row.
-    #[must_use]
-    pub fn pixels(&mut self) -> &mut [u32] {
-        self.pixels
+        Self { pixels, width, height }
     }
 
     /// Fills a rectangle with a colour.
@@ -89,7 +73,7 @@ impl<'a> Surface<'a> {
         for row in first..last {
             let cover = &letter.cover[(row as i32 - top) as usize * letter.width as usize..];
             let cover = &cover[(from as i32 - left) as usize..];
-            let pixels = &mut self.pixels[row * self.width + from..row * self.width + to];
+            let Some(pixels) = self.row(row, from, to) else { return };
             for (pixel, &alpha) in pixels.iter_mut().zip(cover) {
                 match alpha {
                     0 => {}
@@ -104,8 +88,14 @@ impl<'a> Surface<'a> {
         let Some((from, to)) = clip(x, w, self.width) else { return };
         let Some((first, last)) = clip(y, h, self.height) else { return };
         for row in first..last {
-            each(&mut self.pixels[row * self.width + from..row * self.width + to]);
+            let Some(pixels) = self.row(row, from, to) else { return };
+            each(pixels);
         }
+    }
+
+    fn row(&mut self, row: usize, from: usize, to: usize) -> Option<&mut [u32]> {
+        let start = row * self.width;
+        self.pixels.get_mut(start..start + self.width)?.get_mut(from..to)
     }
 }
 

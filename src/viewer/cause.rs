@@ -40,7 +40,7 @@ pub enum Cause {
     #[error("the agent closed the connection")]
     Closed,
     /// The agent is connected and silent: it answers no pings.
-    #[error("{peer} has not answered for {} s", quiet.as_secs())]
+    #[error("{peer} has not answered for {:.1} s", quiet.as_secs_f64())]
     Silent {
         /// Who.
         peer: SocketAddr,

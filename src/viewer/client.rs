@@ -6,6 +6,7 @@ use super::picture::Canvas;
 use super::slot::{Queue, Slot};
 use super::view::{Event, Link, Notice, View};
 use crate::address::Target;
+use crate::text::printable;
 use hightower_proto::{Limits, Message};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
@@ -37,6 +38,9 @@ pub struct ClientOptions {
     pub limits: Limits,
     /// How long to wait for an answer to a call.
     pub connect_limit: Duration,
+    /// How long an agent that speaks may say nothing at all; it is pinged four times as often, and
+    /// every two seconds at least.
+    pub quiet_limit: Duration,
 }
 
 impl Default for ClientOptions {
@@ -47,6 +51,7 @@ impl Default for ClientOptions {
             tolerant: false,
             limits: Limits::default(),
             connect_limit: Duration::from_secs(5),
+            quiet_limit: Duration::from_secs(10),
         }
     }
 }
@@ -237,13 +242,16 @@ impl Life {
             let ends = !self.options.reconnect || matches!(*cause, Cause::Stopped);
             let retry = (!ends).then(|| jitter(wait));
             tracing::info!(target = %self.target, %cause, ?retry, "not connected");
-            self.slot.happened(Event::Disconnected { cause: cause.to_string(), retry }, |view| {
-                view.link = Link::Disconnected;
-                view.next_try = retry.map(|wait| Instant::now() + wait);
-                view.cause = Some(cause);
-                view.state = None;
-                view.clock = None;
-            });
+            self.slot.happened(
+                Event::Disconnected { cause: printable(&cause.to_string()), retry },
+                |view| {
+                    view.link = Link::Disconnected;
+                    view.next_try = retry.map(|wait| Instant::now() + wait);
+                    view.cause = Some(cause);
+                    view.state = None;
+                    view.clock = None;
+                },
+            );
             let Some(retry) = retry else { break };
             wait = (wait * 2).min(BACK_OFF.1);
             let pause = tokio::time::sleep(retry);
@@ -342,7 +350,7 @@ fn decode(slot: &Slot, queue: &Queue, limits: Limits) {
                 bad_in_a_row += 1;
                 let bad = BadFrame { peer: link.peer, offset: frame.offset, error };
                 tracing::warn!(%bad, "a frame could not be decoded");
-                let text = bad.to_string();
+                let text = printable(&bad.to_string());
                 slot.happened(Event::BadFrame(text.clone()), |view| {
                     view.counters.bad += 1;
                     let text = format!("a frame could not be shown: {text}");

@@ -23,11 +23,11 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, watch};
 
-/// How often an agent that speaks is pinged.
+/// How often an agent that speaks is pinged, at least.
 const PING: Duration = Duration::from_secs(2);
 
-/// How long such an agent may say nothing at all.
-const QUIET: Duration = Duration::from_secs(10);
+/// How often it is pinged at most, whatever the options say.
+const SHORTEST: Duration = Duration::from_millis(10);
 
 /// How many frames in a row may be bad before the connection is given up.
 const PATIENCE: u32 = 3;
@@ -280,7 +280,7 @@ impl<'a> Connection<'a> {
     ) -> Arc<Cause> {
         let mut decoded = self.link.decoded.subscribe();
         let mut broken = self.link.broken.subscribe();
-        let mut pings = tokio::time::interval(PING);
+        let mut pings = tokio::time::interval(PING.min(self.options.quiet_limit / 4).max(SHORTEST));
         pings.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
 
         let software = format!("hightower {}", env!("CARGO_PKG_VERSION"));
@@ -314,7 +314,7 @@ impl<'a> Connection<'a> {
                 Some(order) = orders.recv() => self.order(order, memory),
                 _ = pings.tick(), if self.welcomed.get() => {
                     let quiet = self.heard.get().elapsed();
-                    if quiet > QUIET {
+                    if quiet > self.options.quiet_limit {
                         return Arc::new(Cause::Silent { peer: self.peer, quiet });
                     }
                     self.ping()

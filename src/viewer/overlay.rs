@@ -63,14 +63,18 @@ pub(super) fn help(surface: &mut Surface<'_>, place: Rect) {
     }
 }
 
-/// A line of words at the lower edge of a place.
+/// A few lines of words at the lower edge of a place.
 pub(super) fn toast(surface: &mut Surface<'_>, place: Rect, text: &str) {
-    let text = shorten(BODY, text, place.width as i32 - 3 * MARGIN);
-    let (width, height) = (text_width(BODY, &text) + MARGIN, line_height(BODY) + MARGIN / 2);
+    let lines = wrap(BODY, text, place.width as i32 - 3 * MARGIN);
+    let width = lines.iter().map(|line| text_width(BODY, line)).max().unwrap_or(0) + MARGIN;
+    let height = lines.len() as i32 * line_height(BODY) + MARGIN / 2;
     let x = place.x as i32 + MARGIN / 2;
     let y = (place.y + place.height) as i32 - height - MARGIN / 2;
     frame(surface, x, y, width, height);
-    surface.text(x + MARGIN / 2, y + MARGIN / 4, BODY, BRIGHT, &text);
+    for (n, line) in lines.iter().enumerate() {
+        let y = y + MARGIN / 4 + n as i32 * line_height(BODY);
+        surface.text(x + MARGIN / 2, y, BODY, BRIGHT, line);
+    }
 }
 
 /// A panel in the middle of a place; gives where its text begins.
@@ -82,7 +86,7 @@ fn panel(surface: &mut Surface<'_>, place: Rect, width: i32, height: i32) -> (i3
 }
 
 fn frame(surface: &mut Surface<'_>, x: i32, y: i32, width: i32, height: i32) {
-    surface.blend_rect(x, y, width, height, BOX, 235);
+    surface.blend_rect(x, y, width, height, BOX, 245);
     surface.fill_rect(x, y, width, 1, EDGE);
     surface.fill_rect(x, y + height - 1, width, 1, EDGE);
     surface.fill_rect(x, y, 1, height, EDGE);

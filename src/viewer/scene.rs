@@ -7,7 +7,7 @@ use super::scale::{Rect, Scaler, fit};
 use super::status::{self, Mood};
 use super::view::{Link, View};
 use crate::address::Target;
-use crate::text::{Surface, line_height, shorten, text_width};
+use crate::text::{Surface, line_height, printable, shorten, text_width};
 use hightower_proto::message::Capture;
 use std::sync::Arc;
 use std::time::Duration;
@@ -125,7 +125,7 @@ fn message(view: &View, target: &Target) -> Option<(String, Vec<String>)> {
             Link::Disconnected => format!("{host}: disconnected"),
             link => format!("{host}: {} …", link.words()),
         };
-        let mut text = vec![cause.to_string()];
+        let mut text = vec![printable(&cause.to_string())];
         match view.next_try {
             Some(at) => {
                 let left = at.saturating_duration_since(std::time::Instant::now());
@@ -227,11 +227,18 @@ fn status_line(surface: &mut Surface<'_>, look: &Look) {
     let text_top = top + (STATUS as i32 - line_height(PX)) / 2;
     let (gap, light) = (12, 8);
 
-    let badges: i32 =
-        look.badges.iter().map(|(_, text)| gap + light + 5 + text_width(PX, text)).sum();
-    let host = shorten(PX, &look.host, (width - badges - 2 * gap).clamp(8 * gap, 24 * gap));
+    let widths = |badges: &[&(Mood, String)]| -> i32 {
+        badges.iter().map(|(_, text)| gap + light + 5 + text_width(PX, text)).sum()
+    };
+    let mut badges: Vec<_> = look.badges.iter().collect();
+    if widths(&badges) + 10 * gap > width {
+        // In a narrow window what is well goes without saying.
+        badges.retain(|(mood, _)| *mood != Mood::Good);
+    }
+    let room = width - widths(&badges) - 2 * gap;
+    let host = shorten(PX, &look.host, room.clamp(4 * gap, 24 * gap));
     let mut x = gap + surface.text(gap, text_top, PX, HOST, &host);
-    for (mood, text) in &look.badges {
+    for (mood, text) in badges {
         let color = match mood {
             Mood::Good => 0x4c_c38a,
             Mood::Warning => 0xf2_c14e,

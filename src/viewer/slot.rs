@@ -195,3 +195,65 @@ impl Queue {
         self.emptied.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(offset: u64, key: bool) -> Frame {
+        let link = FrameLink {
+            peer: SocketAddr::from(([127, 0, 0, 1], 1)),
+            decoded: watch::Sender::new(0),
+            patience: AtomicU32::new(1),
+            broken: watch::Sender::new(None),
+        };
+        let (payload, received) = (Bytes::new(), Instant::now());
+        Frame { payload, received, key, offset, link: Arc::new(link) }
+    }
+
+    #[tokio::test]
+    async fn a_key_frame_replaces_all_that_waits() {
+        let queue = Queue::default();
+        assert_eq!(queue.push(frame(1, true)).await, 0);
+        assert_eq!(queue.push(frame(2, false)).await, 0);
+        assert_eq!(queue.push(frame(3, true)).await, 2);
+        assert_eq!(queue.pop().map(|f| f.offset), Some(3));
+        assert_eq!(queue.push(frame(4, true)).await, 0);
+    }
+
+    #[tokio::test]
+    async fn what_builds_on_others_waits_for_room() {
+        let queue = Arc::new(Queue::default());
+        for n in 0..QUEUE as u64 {
+            queue.push(frame(n, false)).await;
+        }
+        let pushed = tokio::spawn({
+            let queue = queue.clone();
+            async move { queue.push(frame(9, false)).await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!pushed.is_finished());
+        assert_eq!(queue.pop().map(|f| f.offset), Some(0));
+        assert_eq!(pushed.await.ok(), Some(0), "nothing was lost");
+        assert_eq!(queue.pop().map(|f| f.offset), Some(1));
+        assert_eq!(queue.pop().map(|f| f.offset), Some(9));
+        queue.push(frame(10, false)).await;
+        queue.close();
+        assert!(queue.pop().is_none());
+        queue.push(frame(11, false)).await;
+    }
+
+    #[test]
+    fn events_are_kept_in_order_and_not_for_ever() {
+        let slot = Slot::new(View::new());
+        let note = |n: usize| slot.happened(Event::Notice(n.to_string()), |_| {});
+        (0..3).for_each(note);
+        let (events, next) = slot.events(1);
+        assert_eq!(events, [Event::Notice("1".into()), Event::Notice("2".into())]);
+        assert_eq!((next, slot.events(next).0.len()), (3, 0));
+        (3..3 + 2 * JOURNAL).for_each(note);
+        let (events, next) = slot.events(next);
+        assert_eq!((events.len(), next as usize), (JOURNAL, 3 + 2 * JOURNAL));
+        assert_eq!(events.last(), Some(&Event::Notice((2 + 2 * JOURNAL).to_string())));
+    }
+}

@@ -240,6 +240,41 @@ fn states_and_odd_packets_are_taken_as_they_come() {
 }
 
 #[test]
+fn an_agent_that_falls_silent_is_given_up() {
+    let agent = FakeAgent::new();
+    let quiet_limit = Duration::from_millis(300);
+    let options = ClientOptions { quiet_limit, reconnect: false, ..ClientOptions::default() };
+    let client = Client::start(agent.target(), options).unwrap();
+    let mut viewer = agent.accept_speaking();
+    let view = client.wait_until(LONG, |v| v.ended()).unwrap();
+    assert!(matches!(view.cause.as_deref(), Some(Cause::Silent { .. })), "{:?}", view.cause);
+    let pings = viewer.rest().iter().filter(|m| matches!(m, Message::Ping(_))).count();
+    assert!(pings > 0, "it was asked first");
+}
+
+#[test]
+fn frames_faster_than_they_are_decoded_are_skipped_for_the_newest() {
+    let agent = FakeAgent::new();
+    let client = client(&agent);
+    let mut viewer = agent.accept_speaking();
+    let mut frames = Vec::new();
+    for version in 1..=40 {
+        let png = rgb_frame(900, 600, version, &red);
+        frames.extend_from_slice(&hightower_proto::stream::frame_header(png.len() as u64));
+        frames.extend_from_slice(&png);
+    }
+    viewer.raw(&frames);
+    let newest = |v: &hightower::viewer::View| {
+        v.picture.as_ref().and_then(|picture| picture.version) == Some(40)
+    };
+    let view = client.wait_until(LONG, newest).unwrap();
+    assert_eq!(view.counters.frames + view.counters.skipped, 40);
+    assert_eq!(view.sequence, view.counters.frames);
+    let acknowledged = viewer.expect(|m| *m == Message::Acknowledge(Acknowledge { version: 40 }));
+    assert!(matches!(acknowledged, Message::Acknowledge(_)));
+}
+
+#[test]
 fn stopping_waits_for_nothing() {
     // An address that answers nothing, a lookup, a back-off: none holds the viewer up.
     let options = ClientOptions { connect_limit: Duration::from_secs(3600), ..Default::default() };

@@ -27,7 +27,7 @@ fn events(output: &Output) -> Vec<Value> {
 }
 
 fn pattern(x: u32, y: u32) -> u32 {
-    (x * 3 % 256) << 16 | (y * 5 % 256) << 8 | (x + y) % 256
+    ((x * 3 % 256) << 16) | ((y * 5 % 256) << 8) | ((x + y) % 256)
 }
 
 #[test]

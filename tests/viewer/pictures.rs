@@ -11,11 +11,11 @@ fn decode(frame: &[u8]) -> Result<Picture, PictureError> {
 
 /// A pattern in which each pixel differs from its neighbours, and rows from each other.
 fn pattern(x: u32, y: u32) -> u32 {
-    (x * 7 % 256) << 16 | (y * 13 % 256) << 8 | (x * y) % 256
+    ((x * 7 % 256) << 16) | ((y * 13 % 256) << 8) | ((x * y) % 256)
 }
 
 fn grey(value: u32) -> u32 {
-    value << 16 | value << 8 | value
+    (value << 16) | (value << 8) | value
 }
 
 #[test]
