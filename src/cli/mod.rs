@@ -1,5 +1,7 @@
 //! The command line: one module a subcommand, each with its arguments and what it runs.
 
+#![allow(rustdoc::broken_intra_doc_links, reason = "doc comments here are help texts")]
+
 mod agent;
 mod demo;
 mod order;
