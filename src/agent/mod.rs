@@ -7,12 +7,12 @@
 //!                          Listener┘   └Control, Mouse
 //! ```
 //!
-//! Everything is pulled. A session that can send asks the [`encoder`] for the step from what its
+//! Everything is pulled. A session that can send asks the `encoder` for the step from what its
 //! viewer has to what the screen shows now; one that has the newest version leaves its wish in
-//! [`demand`], and only a wish makes the source thread look at the screen again. So a slow viewer
+//! `demand`, and only a wish makes the source thread look at the screen again. So a slow viewer
 //! costs nobody anything, and without viewers nothing runs.
 //!
-//! All actors but [`mouse`] share one arbiter. What can block has a thread of its own: the source,
+//! All actors but `mouse` share one arbiter. What can block has a thread of its own: the source,
 //! the encoder's workers, the pointer.
 
 mod broadcaster;
