@@ -102,10 +102,11 @@ fn log_to_stderr(level: &str) {
         .init();
 }
 
-/// A length of time as a person types it: 10s, 1m30s, 500ms; a bare number is seconds.
+/// A length of time as a person types it: 10s, 1m30s, 500ms; a bare number is seconds. Not 0.
 fn duration(text: &str) -> Result<Duration, String> {
-    match text.parse::<f64>() {
+    let duration = match text.parse::<f64>() {
         Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string()),
         Err(_) => humantime::parse_duration(text).map_err(|e| e.to_string()),
-    }
+    }?;
+    if duration.is_zero() { Err("no time at all".into()) } else { Ok(duration) }
 }

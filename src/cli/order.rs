@@ -2,7 +2,7 @@
 
 use crate::address::Target;
 use crate::order;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use hightower_proto::Message;
@@ -53,12 +53,8 @@ pub(super) fn stop(hosts: Hosts) -> Result<ExitCode> {
 }
 
 pub(super) fn lock(args: LockArgs) -> Result<ExitCode> {
-    let lease_ms = match args.lease {
-        Some(lease) => {
-            Some(u32::try_from(lease.as_millis()).context("a lock of more than 49 days")?)
-        }
-        None => None,
-    };
+    let lease_ms = args.lease.map(|lease| u32::try_from(lease.as_millis())).transpose();
+    let Ok(lease_ms) = lease_ms else { bail!("a lock can't be asked for more than 49 days") };
     run(&args.hosts, &Message::LockMouse { lease_ms })
 }
 
