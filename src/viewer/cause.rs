@@ -39,6 +39,9 @@ pub enum Cause {
     /// The other side closed the connection between two items.
     #[error("the agent closed the connection")]
     Closed,
+    /// The other side closed the connection and had said nothing at all.
+    #[error("{0} closed the connection without a word: is that a Hightower agent?")]
+    Wordless(SocketAddr),
     /// The agent is connected and silent: it answers no pings.
     #[error("{peer} has not answered for {:.1} s", quiet.as_secs_f64())]
     Silent {

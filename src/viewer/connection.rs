@@ -165,6 +165,7 @@ impl<'a> Connection<'a> {
             self.slot.count(|counters| counters.bytes += read as u64);
         }
         match decoder.finish() {
+            Ok(()) if first.is_empty() => Cause::Wordless(self.peer),
             Ok(()) => Cause::Closed,
             Err(error) => Cause::stream(self.peer, error, &first),
         }

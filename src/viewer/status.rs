@@ -61,7 +61,7 @@ pub(super) fn waiting_for(view: &View) -> String {
                 Capture::Failed { cause } => format!("the screen can't be captured: {cause}"),
                 _ => "connected; waiting for the first picture".into(),
             },
-            None => "connected; nothing was sent yet".into(),
+            None => "connected; it has said nothing yet: is that a Hightower agent?".into(),
         },
     }
 }

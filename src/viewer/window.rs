@@ -5,7 +5,7 @@ use super::save;
 use super::scale::fit;
 use super::scene::{Choice, Layout, Look, STATUS, Scene};
 use super::status::{self, Rates};
-use super::view::{Notice, View};
+use super::view::{Link, Notice, View};
 use crate::address::Target;
 use anyhow::{anyhow, bail};
 use minifb::{InputCallback, Key, MouseButton, MouseMode, Window};
@@ -183,6 +183,9 @@ impl Shown {
         if title != self.title {
             self.window.set_title(&title);
             self.title = title;
+        }
+        if view.link != Link::Connected {
+            self.latency = None;
         }
         let rates = self.rates.take(Instant::now(), view.counters.frames, view.counters.bytes);
         if self.figures.0.elapsed() >= FIGURES || self.figures.1.is_empty() {

@@ -50,6 +50,12 @@ fn random_bytes_are_no_agent() {
 }
 
 #[test]
+fn who_says_nothing_at_all_may_be_something_else() {
+    let cause = cause_of(b"");
+    assert!(matches!(*cause, Cause::Wordless(_)), "{cause}");
+}
+
+#[test]
 fn lengths_that_lie_are_refused_with_their_offset() {
     let good = Message::Welcome(welcome(true)).encode();
     let at = format!("at byte {}", good.len());
