@@ -1,5 +1,6 @@
 //! `hightower agent`.
 
+use super::signal::asked_to_stop;
 use crate::agent::{Agent, Config};
 use crate::source::Kind;
 use anyhow::{Context, Result, bail};
@@ -114,7 +115,7 @@ pub(super) fn run(args: AgentArgs) -> Result<ExitCode> {
         let agent = Agent::start(config).await?;
         announce(&agent, &args)?;
         let reason = tokio::select! {
-            reason = asked_to_stop() => reason?,
+            reason = asked_to_stop() => reason.context("can't hear Ctrl-C")?,
             () = panicked.notified() => {
                 agent.stop("the agent has failed").await;
                 bail!("a part of the agent has failed; see the message above");
@@ -143,24 +144,6 @@ fn announce(agent: &Agent, args: &AgentArgs) -> Result<()> {
         writeln!(out, "listening on {address} (TCP and UDP), capturing {}", agent.source())
     };
     written.and_then(|()| out.flush()).context("can't write the address to standard output")
-}
-
-/// Waits for Ctrl-C or SIGTERM.
-async fn asked_to_stop() -> Result<&'static str> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut term = signal(SignalKind::terminate()).context("can't hear SIGTERM")?;
-        tokio::select! {
-            result = tokio::signal::ctrl_c() => result.map(|()| "Ctrl-C"),
-            _ = term.recv() => Ok("SIGTERM"),
-        }
-        .context("can't hear Ctrl-C")
-    }
-    #[cfg(not(unix))]
-    {
-        tokio::signal::ctrl_c().await.map(|()| "Ctrl-C").context("can't hear Ctrl-C")
-    }
 }
 
 /// An actor that panics is gone while the rest runs on; such an agent would look alive and be

@@ -1,6 +1,6 @@
 //! `hightower demo`: an agent and a viewer in one process.
 
-use super::view::interruption;
+use super::signal::interruption;
 use crate::address::Target;
 use crate::agent::{Background, Config, StartError};
 use crate::source::Kind;

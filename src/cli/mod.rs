@@ -5,7 +5,8 @@
 mod agent;
 mod demo;
 mod order;
-pub mod view;
+mod signal;
+mod view;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -33,32 +34,28 @@ Set HIGHTOWER_LOG=debug (or trace, or a filter such as hightower::agent=debug) f
 #[command(arg_required_else_help = true, subcommand_required = true)]
 pub struct Cli {
     /// Say less: errors only.
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, conflicts_with = "verbose", display_order = 900)]
     quiet: bool,
     /// Say more: -v for what happens, -vv for every step.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, display_order = 901)]
     verbose: u8,
     #[command(subcommand)]
     command: Task,
 }
 
+// A variant without words of its own takes those of its arguments.
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// See it work on this machine: agent and viewer in one process.
     Demo(demo::DemoArgs),
-    /// Serve this machine's screen to viewers.
     Agent(agent::AgentArgs),
-    /// Watch a machine's screen.
     View(view::ViewArgs),
     /// Start monitoring on machines.
     Start(order::Hosts),
     /// Stop monitoring on machines: nothing is captured or sent until it is started again.
     Stop(order::Hosts),
-    /// Lock the mouse pointer of machines, for a time.
     Lock(order::LockArgs),
     /// Free the mouse pointer of machines.
     Unlock(order::Hosts),
-    /// Move the mouse pointer of machines.
     Mouse(order::MouseArgs),
 }
 

@@ -21,7 +21,10 @@ pub(super) struct Hosts {
     json: bool,
 }
 
-/// Lock the mouse pointer where it is. The lock ends by itself.
+/// Lock the mouse pointer of machines, for a time.
+///
+/// The pointer stays where it is; keys and buttons still work. The lock ends by itself: after this
+/// time, and when the agent ends. Locking again renews it.
 #[derive(Debug, Args)]
 pub(super) struct LockArgs {
     /// For how long (10s, 1m30s); the agent has a default (a minute) and a ceiling.
@@ -31,7 +34,9 @@ pub(super) struct LockArgs {
     hosts: Hosts,
 }
 
-/// Move the mouse pointer.
+/// Move the mouse pointer of machines.
+///
+/// A pointer that is locked is held at the new place from then on.
 #[derive(Debug, Args)]
 pub(super) struct MouseArgs {
     /// Pixels from the left of the virtual desktop.

@@ -1,5 +1,6 @@
 //! `hightower view`: watch a machine's screen, in a window or from a script.
 
+use super::signal::interruption;
 use crate::address::Target;
 use crate::viewer::headless::{self, HeadlessOptions};
 use crate::viewer::window::{self, WindowOptions};
@@ -8,8 +9,6 @@ use anyhow::Context;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const EXAMPLES: &str = "\
@@ -32,61 +31,61 @@ Exit code: 0 when what was asked for was done, 1 when not (standard error says w
 /// shown.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub struct ViewArgs {
+pub(super) struct ViewArgs {
     /// The machine: a name, an IPv4 address, an IPv6 address or [IPV6]:PORT
     #[arg(value_name = "HOST[:PORT]")]
-    pub target: Target,
+    target: Target,
 
     /// Leave the monitoring as it is: never start it on connecting
     #[arg(long)]
-    pub no_start: bool,
+    no_start: bool,
 
     /// End when the connection is lost or can't be made
     #[arg(long)]
-    pub no_reconnect: bool,
+    no_reconnect: bool,
 
     /// Skip bytes that are neither a frame nor a packet, for plain servers that send such
     #[arg(long)]
-    pub tolerant: bool,
+    tolerant: bool,
 
     /// The window's size at first, in pixels
     #[arg(long, value_name = "WxH", conflicts_with = "headless")]
-    pub size: Option<Size>,
+    size: Option<Size>,
 
     /// Where the key P puts its screenshots
     #[arg(long, value_name = "DIR", default_value = ".", conflicts_with = "headless")]
-    pub screenshots: PathBuf,
+    screenshots: PathBuf,
 
     /// No window: lines on standard output instead
     #[arg(long)]
-    pub headless: bool,
+    headless: bool,
 
     /// End after so many pictures
     ///
     /// Without it, a viewer without a window runs until Ctrl-C; with --save it ends after one.
     #[arg(long, value_name = "N", requires = "headless", value_parser = clap::value_parser!(u64).range(1..))]
-    pub frames: Option<u64>,
+    frames: Option<u64>,
 
     /// Write the last picture there, as a lossless PNG
     #[arg(long, value_name = "FILE.png", requires = "headless")]
-    pub save: Option<PathBuf>,
+    save: Option<PathBuf>,
 
-    /// End after so many seconds at the latest
-    #[arg(long, value_name = "SECONDS", requires = "headless", value_parser = seconds)]
-    pub timeout: Option<Duration>,
+    /// End after this time at the latest
+    #[arg(long, value_name = "TIME", requires = "headless", value_parser = super::duration)]
+    timeout: Option<Duration>,
 
     /// One JSON object a line on standard output, and nothing else there
     #[arg(long, requires = "headless")]
-    pub json: bool,
+    json: bool,
 }
 
 /// A size in pixels, written `WxH`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Size {
+pub(super) struct Size {
     /// Width.
-    pub width: usize,
+    width: usize,
     /// Height.
-    pub height: usize,
+    height: usize,
 }
 
 impl FromStr for Size {
@@ -102,20 +101,12 @@ impl FromStr for Size {
     }
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| format!("'{text}' is not a number"))?;
-    match Duration::try_from_secs_f64(seconds) {
-        Ok(duration) if !duration.is_zero() && seconds <= 1e9 => Ok(duration),
-        _ => Err(format!("{text} seconds can't be waited for")),
-    }
-}
-
 /// Runs `hightower view`. The window, when there is one, belongs to the calling thread, which
 /// should be the main one.
 ///
 /// # Errors
 /// When what was asked for was not done, in words for the user.
-pub fn run(args: ViewArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: ViewArgs) -> anyhow::Result<ExitCode> {
     let options = ClientOptions {
         start: !args.no_start,
         reconnect: !args.no_reconnect,
@@ -134,36 +125,4 @@ pub fn run(args: ViewArgs) -> anyhow::Result<ExitCode> {
     let size = args.size.map(|size| (size.width, size.height));
     let wanted = WindowOptions { size, screenshots: args.screenshots };
     window::run(args.target, options, wanted, &interrupted)
-}
-
-/// A flag that Ctrl-C or a request to terminate sets. A second one ends the program at once.
-pub(super) fn interruption() -> std::io::Result<Arc<AtomicBool>> {
-    let flag = Arc::new(AtomicBool::new(false));
-    let set = flag.clone();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    std::thread::Builder::new().name("signals".into()).spawn(move || {
-        runtime.block_on(async {
-            while let Ok(()) = signal().await {
-                if set.swap(true, Ordering::Relaxed) {
-                    std::process::exit(130);
-                }
-            }
-        });
-    })?;
-    Ok(flag)
-}
-
-#[cfg(unix)]
-async fn signal() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        pressed = tokio::signal::ctrl_c() => pressed,
-        _ = terminate.recv() => Ok(()),
-    }
-}
-
-#[cfg(not(unix))]
-async fn signal() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
 }

@@ -70,9 +70,6 @@ pub enum PictureError {
         /// The version it builds on.
         base: u64,
     },
-    /// A key frame that is not its whole canvas.
-    #[error("the frame stands alone, but is not its whole canvas")]
-    Part,
 }
 
 /// What frames are applied to.
@@ -103,13 +100,8 @@ impl Canvas {
             return Ok(Picture { width, height, pixels, version, captured_us, received, bytes });
         }
         let header = Header::parse(frame, &self.limits)?;
-        if let Some(info) = header.frame {
-            if !info.is_key() {
-                return Err(PictureError::Base { base: info.base });
-            }
-            if info.position != (0, 0) || info.canvas != (header.width, header.height) {
-                return Err(PictureError::Part);
-            }
+        if let Some(info) = header.frame.filter(|info| !info.is_key()) {
+            return Err(PictureError::Base { base: info.base });
         }
         let (width, height) = (header.width as usize, header.height as usize);
         let pixels = self.png(frame)?;
