@@ -6,7 +6,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 profile=${HIGHTOWER_PROFILE:-release}
-cargo build --quiet --locked --profile "$profile"
+echo "building; the first time takes some minutes" >&2
+cargo build --locked --profile "$profile"
 case $profile in dev) folder=debug ;; *) folder=$profile ;; esac
 hightower=$PWD/${CARGO_TARGET_DIR:-target}/$folder/hightower
 out=$PWD/target/demo
