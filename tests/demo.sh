@@ -9,7 +9,7 @@ profile=${HIGHTOWER_PROFILE:-release}
 echo "building; the first time takes some minutes" >&2
 cargo build --locked --profile "$profile"
 case $profile in dev) folder=debug ;; *) folder=$profile ;; esac
-hightower=$PWD/${CARGO_TARGET_DIR:-target}/$folder/hightower
+hightower=$(realpath "${CARGO_TARGET_DIR:-target}/$folder/hightower")
 out=$PWD/target/demo
 mkdir -p "$out"
 rm -f "$out"/*

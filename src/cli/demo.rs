@@ -45,7 +45,7 @@ pub(super) struct DemoArgs {
 /// Runs the demo. The window, when there is one, belongs to the calling thread.
 pub(super) fn run(args: DemoArgs) -> Result<ExitCode> {
     let interrupted = interruption().context("can't listen for Ctrl-C")?;
-    let windowed = !args.headless && has_display();
+    let windowed = !args.headless && window::has_display();
     if !windowed {
         save::prepare(&args.save)?;
     }
@@ -63,11 +63,6 @@ pub(super) fn run(args: DemoArgs) -> Result<ExitCode> {
     figures.save(&args.save)?;
     figures.print(agent.source(), &args.save, args.json);
     Ok(ExitCode::SUCCESS)
-}
-
-fn has_display() -> bool {
-    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    !cfg!(all(unix, not(target_os = "macos"))) || set("DISPLAY") || set("WAYLAND_DISPLAY")
 }
 
 /// Starts an agent for what was asked for; for the test card when nothing was and there is no

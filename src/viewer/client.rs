@@ -1,18 +1,17 @@
 //! A client of one agent: it connects, and connects again, until it is told to stop.
 
-use super::cause::{BadFrame, Cause};
-use super::connection::{Connection, Memory};
-use super::picture::Canvas;
+use super::cause::Cause;
+use super::connection::{Connection, Memory, stopped};
+use super::decode::decode;
+use super::options::{ClientOptions, Order};
 use super::slot::{Queue, Slot};
 use super::view::{Event, Link, Notice, View};
 use crate::address::Target;
 use crate::text::printable;
-use hightower_proto::{Limits, Message};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
@@ -23,70 +22,6 @@ const ORDERS: usize = 16;
 
 /// The waits before trying again: the first, and the longest.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
-
-/// How a client behaves.
-#[derive(Debug, Clone, Copy)]
-pub struct ClientOptions {
-    /// Whether to start the monitoring: on the first connection, and again on the next one when
-    /// it was on as the last one broke.
-    pub start: bool,
-    /// Whether to connect again after a connection was lost or not made.
-    pub reconnect: bool,
-    /// Whether to skip what is neither a frame nor a packet, for plain servers that send such.
-    pub tolerant: bool,
-    /// Bounds on what the agent may send.
-    pub limits: Limits,
-    /// How long to wait for an answer to a call.
-    pub connect_limit: Duration,
-    /// How long an agent that speaks may say nothing at all; it is pinged four times as often, and
-    /// every two seconds at least.
-    pub quiet_limit: Duration,
-}
-
-impl Default for ClientOptions {
-    fn default() -> Self {
-        Self {
-            start: true,
-            reconnect: true,
-            tolerant: false,
-            limits: Limits::default(),
-            connect_limit: Duration::from_secs(5),
-            quiet_limit: Duration::from_secs(10),
-        }
-    }
-}
-
-/// What an agent can be told to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    /// Start the monitoring.
-    Start,
-    /// Stop it.
-    Stop,
-    /// Lock the pointer, for so many milliseconds or for the agent's default.
-    Lock(Option<u32>),
-    /// Free the pointer.
-    Unlock,
-    /// Move the pointer to this place of the virtual desktop, in pixels.
-    Move {
-        /// Rightwards.
-        x: i32,
-        /// Downwards.
-        y: i32,
-    },
-}
-
-impl Order {
-    pub(super) fn message(self) -> Message {
-        match self {
-            Self::Start => Message::StartMonitor,
-            Self::Stop => Message::StopMonitor,
-            Self::Lock(lease_ms) => Message::LockMouse { lease_ms },
-            Self::Unlock => Message::UnlockMouse,
-            Self::Move { x, y } => Message::MouseMove { x, y },
-        }
-    }
-}
 
 /// Why an order was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -207,12 +142,6 @@ impl Drop for Client {
     }
 }
 
-/// Completes once the client is to stop.
-pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // An error means that the client is gone, which is the same.
-    let _ = stop.wait_for(|&stop| stop).await;
-}
-
 /// The network thread's part.
 struct Life {
     target: Target,
@@ -312,55 +241,4 @@ impl Life {
 fn jitter(wait: Duration) -> Duration {
     let random = RandomState::new().build_hasher().finish() % 2001;
     wait.mul_f64(0.9 + random as f64 / 10_000.0)
-}
-
-/// The decode thread's part.
-fn decode(slot: &Slot, queue: &Queue, limits: Limits) {
-    let mut canvas = Canvas::new(limits);
-    let mut bad_in_a_row = 0;
-    let mut current = None;
-    while let Some(frame) = queue.pop() {
-        let link = frame.link;
-        if !current.as_ref().is_some_and(|current| Arc::ptr_eq(current, &link)) {
-            bad_in_a_row = 0;
-            current = Some(link.clone());
-        }
-        match canvas.apply(&frame.payload, frame.received) {
-            Ok(picture) => {
-                bad_in_a_row = 0;
-                if let Some(version) = picture.version {
-                    link.decoded.send_replace(version);
-                }
-                let picture = Arc::new(picture);
-                slot.change_noting(|view| {
-                    let latency = view.latency(&picture);
-                    view.sequence += 1;
-                    view.counters.frames += 1;
-                    view.picture = Some(picture.clone());
-                    Event::Frame {
-                        version: picture.version,
-                        width: picture.width,
-                        height: picture.height,
-                        bytes: picture.bytes,
-                        latency,
-                    }
-                });
-            }
-            Err(error) => {
-                bad_in_a_row += 1;
-                let bad = BadFrame { peer: link.peer, offset: frame.offset, error };
-                tracing::warn!(%bad, "a frame could not be decoded");
-                let text = printable(&bad.to_string());
-                slot.happened(Event::BadFrame(text.clone()), |view| {
-                    view.counters.bad += 1;
-                    let text = format!("a frame could not be shown: {text}");
-                    view.notice = Some(Notice { text, at: Instant::now() });
-                });
-                if bad_in_a_row >= link.patience.load(Ordering::Relaxed) {
-                    let cause = Cause::BadFrames { in_a_row: bad_in_a_row, last: bad };
-                    link.broken.send_replace(Some(Arc::new(cause)));
-                }
-            }
-        }
-    }
 }

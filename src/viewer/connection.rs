@@ -1,8 +1,8 @@
 //! One connection to an agent: what is read from it, what is written to it.
 
 use super::cause::Cause;
-use super::client::{ClientOptions, Order, stopped};
 use super::clock::{Clock, now_us};
+use super::options::{ClientOptions, Order};
 use super::slot::{Frame, FrameLink, Queue, Slot};
 use super::view::{Event, Link, Notice};
 use crate::text::printable;
@@ -356,6 +356,12 @@ impl<'a> Connection<'a> {
         }
         order.message()
     }
+}
+
+/// Completes once the client is to stop.
+pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error means that the client is gone, which is the same.
+    let _ = stop.wait_for(|&stop| stop).await;
 }
 
 /// Completes when the decoder has given the connection up.

@@ -13,6 +13,8 @@
 //! | `connection` | one connection: what is read from it and written to it |
 //! | `cause` | why there is no connection, in plain words |
 //! | `clock` | round trip and clock of the agent |
+//! | `decode` | the decode thread |
+//! | `options` | what a client is told: how to behave, what to order |
 //! | `slot` | where threads meet: the latest view, the short queue of frames |
 //! | `view` | what is known at a moment, and what happened |
 //! | `picture` | frames decoded into pixels |
@@ -27,7 +29,9 @@ mod cause;
 mod client;
 mod clock;
 mod connection;
+mod decode;
 pub mod headless;
+mod options;
 mod overlay;
 mod picture;
 pub mod save;
@@ -39,8 +43,9 @@ mod view;
 pub mod window;
 
 pub use cause::{BadFrame, Cause};
-pub use client::{Client, ClientOptions, Order, OrderError};
+pub use client::{Client, OrderError};
 pub use clock::{Estimate, now_us};
+pub use options::{ClientOptions, Order};
 pub use picture::{Canvas, Picture, PictureError};
 pub use scale::{Rect, Scaler, fit};
 pub use view::{Counters, Event, Link, Notice, View};

@@ -1,6 +1,7 @@
 //! The viewer's window. It lives on the calling thread and draws only when something changed.
 
-use super::client::{Client, ClientOptions, Order};
+use super::client::Client;
+use super::options::{ClientOptions, Order};
 use super::save;
 use super::scale::fit;
 use super::scene::{Choice, Layout, Look, STATUS, Scene};
@@ -57,8 +58,7 @@ pub fn run(
     if !options.screenshots.is_dir() {
         bail!("screenshots can't go to {}: it is no directory", options.screenshots.display());
     }
-    let unset = |name| std::env::var_os(name).is_none_or(|value| value.is_empty());
-    if cfg!(all(unix, not(target_os = "macos"))) && unset("DISPLAY") && unset("WAYLAND_DISPLAY") {
+    if !has_display() {
         bail!(
             "there is no display to open a window on (neither DISPLAY nor WAYLAND_DISPLAY is set); \
              use --headless to go without"
@@ -71,6 +71,13 @@ pub fn run(
         shown.turn()?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether this process knows of a display to open a window on.
+#[must_use]
+pub fn has_display() -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    cfg!(not(all(unix, not(target_os = "macos")))) || set("DISPLAY") || set("WAYLAND_DISPLAY")
 }
 
 /// The size for a picture that comes soon, or the largest.

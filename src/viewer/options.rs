@@ -1,0 +1,68 @@
+//! What a client is told: how to behave, and what to order.
+
+use hightower_proto::{Limits, Message};
+use std::time::Duration;
+
+/// How a client behaves.
+#[derive(Debug, Clone, Copy)]
+pub struct ClientOptions {
+    /// Whether to start the monitoring: on the first connection, and again on the next one when
+    /// it was on as the last one broke.
+    pub start: bool,
+    /// Whether to connect again after a connection was lost or not made.
+    pub reconnect: bool,
+    /// Whether to skip what is neither a frame nor a packet, for plain servers that send such.
+    pub tolerant: bool,
+    /// Bounds on what the agent may send.
+    pub limits: Limits,
+    /// How long to wait for an answer to a call.
+    pub connect_limit: Duration,
+    /// How long an agent that speaks may say nothing at all; it is pinged four times as often, and
+    /// every two seconds at least.
+    pub quiet_limit: Duration,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            start: true,
+            reconnect: true,
+            tolerant: false,
+            limits: Limits::default(),
+            connect_limit: Duration::from_secs(5),
+            quiet_limit: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What an agent can be told to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Start the monitoring.
+    Start,
+    /// Stop it.
+    Stop,
+    /// Lock the pointer, for so many milliseconds or for the agent's default.
+    Lock(Option<u32>),
+    /// Free the pointer.
+    Unlock,
+    /// Move the pointer to this place of the virtual desktop, in pixels.
+    Move {
+        /// Rightwards.
+        x: i32,
+        /// Downwards.
+        y: i32,
+    },
+}
+
+impl Order {
+    pub(super) fn message(self) -> Message {
+        match self {
+            Self::Start => Message::StartMonitor,
+            Self::Stop => Message::StopMonitor,
+            Self::Lock(lease_ms) => Message::LockMouse { lease_ms },
+            Self::Unlock => Message::UnlockMouse,
+            Self::Move { x, y } => Message::MouseMove { x, y },
+        }
+    }
+}
