@@ -53,15 +53,16 @@ pub enum OrderError {
 /// # Errors
 /// When the host is not found, does not answer, or refuses.
 pub async fn send(target: &Target, order: &Message) -> Result<Reply, OrderError> {
-    let mut refused = None;
+    let mut failed = None;
     for address in target.resolve().await? {
         match send_to(address, order).await {
+            Ok(reply) => return Ok(reply),
+            Err(e @ OrderError::Denied(_)) => return Err(e),
             // A name may stand for several addresses, of which the agent listens on one.
-            Err(e @ OrderError::Refused(_)) => refused = refused.or(Some(e)),
-            result => return result,
+            Err(e) => failed = failed.or(Some(e)),
         }
     }
-    Err(refused.unwrap_or_else(|| LookupError::Unknown(target.host.clone()).into()))
+    Err(failed.unwrap_or_else(|| LookupError::Unknown(target.host.clone()).into()))
 }
 
 async fn send_to(address: SocketAddr, order: &Message) -> Result<Reply, OrderError> {

@@ -5,6 +5,9 @@
 mod common;
 
 use common::{Agent, Plain, packet, version};
+use hightower_proto::stream::Options;
+use hightower_proto::{Command, Decoder, Item, Message};
+use std::io::{Read, Write};
 
 #[test]
 fn what_breaks_the_format_is_closed_and_named_while_others_watch_on() {
@@ -55,22 +58,85 @@ fn unknown_commands_are_skipped_and_the_next_packet_is_understood() {
 }
 
 #[test]
-fn a_flood_of_commands_is_slowed_down_and_costs_no_memory() {
+fn a_flood_of_commands_is_obeyed_to_the_last_and_costs_no_memory() {
     let agent = Agent::card(&["--card-size", "64x64"]);
     let mut viewer = Plain::connect(agent.address);
-    agent.monitor(false);
+    viewer.send(&packet(32, br#"{"protocol":1}"#, false, false));
     let before = agent.rss_kib();
-    let start = packet(0, b"", false, false);
-    let stop = packet(1, b"", false, false);
-    let burst = [start, stop].concat().repeat(10_000);
-    let mut reader = viewer.socket.try_clone().unwrap();
-    let drain = std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
-    viewer.send(&burst);
-    viewer.send(&packet(1, b"", false, false));
+    let mut writer = viewer.socket.try_clone().unwrap();
+    let flood = std::thread::spawn(move || {
+        let both = [packet(0, b"", false, false), packet(1, b"", false, false)].concat();
+        for _ in 0..10 {
+            writer.write_all(&both.repeat(1_000)).unwrap();
+        }
+        writer.write_all(&packet(37, br#"{"clock_us":4711}"#, false, false)).unwrap();
+    });
+    let mut decoder = Decoder::new(Options::viewer());
+    let mut replies = 0;
+    loop {
+        match decoder.next_item().unwrap() {
+            Some(Item::Packet(packet)) => match Message::parse(&packet).unwrap() {
+                Message::Reply(reply) if reply.ok => replies += 1,
+                Message::Pong(pong) if pong.ping_us == 4711 => break,
+                _ => {}
+            },
+            Some(Item::Frame(_)) => {}
+            None => {
+                let mut piece = [0; 4096];
+                let n = viewer.socket.read(&mut piece).unwrap();
+                assert_ne!(n, 0, "the agent closed");
+                decoder.feed(&piece[..n]);
+            }
+        }
+    }
+    flood.join().unwrap();
+    // The pong may come before the last of them.
+    assert!(replies >= 20_000 - 64, "{replies} replies");
     let after = agent.rss_kib();
-    viewer.socket.shutdown(std::net::Shutdown::Both).unwrap();
-    drop(drain.join());
     assert!(after < before + 16 * 1024, "{before} KiB before, {after} KiB after the flood");
+    assert!(agent.order(&["stop"]).status.success());
+}
+
+#[test]
+fn commands_without_reading_replies_are_held_back_and_all_answered_in_the_end() {
+    let agent = Agent::card(&["--card-size", "1920x1080", "--autostart"]);
+    let mut viewer = Plain::connect(agent.address);
+    viewer.send(&packet(32, br#"{"protocol":1}"#, false, false));
+    for _ in 0..200 {
+        viewer.send(&packet(2, &[0; 8], false, false));
+    }
+    let mut decoder = Decoder::new(Options::viewer());
+    let mut replies = 0;
+    while replies < 200 {
+        match decoder.next_item().unwrap() {
+            Some(Item::Packet(packet)) => {
+                replies += usize::from(packet.command == Command::Reply);
+            }
+            Some(Item::Frame(png)) => drop(common::decode(&png)),
+            None => {
+                let mut piece = [0; 4096];
+                let n = viewer.socket.read(&mut piece).unwrap();
+                assert_ne!(n, 0, "the agent closed after {replies} replies");
+                decoder.feed(&piece[..n]);
+            }
+        }
+    }
+}
+
+#[test]
+fn announced_lengths_cost_nothing() {
+    let agent = Agent::card(&["--accept-rate", "1000"]);
+    let before = agent.rss_kib();
+    let file = [&(16_i64 << 20).to_be_bytes()[..], &19_i64.to_be_bytes()].concat();
+    let text = [&(65_000_i64).to_be_bytes()[..], &16_i64.to_be_bytes(), &[b'x'; 60_000]].concat();
+    let mut peers: Vec<Plain> = (0..40).map(|_| Plain::connect(agent.address)).collect();
+    for (i, peer) in peers.iter_mut().enumerate() {
+        peer.send(if i % 2 == 0 { &file } else { &text });
+    }
+    assert!(peers[0].is_closed(), "a file is more than an agent takes");
+    assert!(agent.order(&["stop"]).status.success());
+    let after = agent.rss_kib();
+    assert!(after < before + 16 * 1024, "{before} KiB before, {after} KiB with forty such peers");
 }
 
 #[test]
@@ -84,12 +150,12 @@ fn more_viewers_than_allowed_are_turned_away_and_a_free_place_is_given_again() {
     let mut three = Plain::connect(agent.address);
     three.send(&packet(32, br#"{"protocol":1}"#, false, false));
     let mut text = String::new();
-    std::io::Read::read_to_string(&mut three.socket, &mut text).unwrap();
-    assert!(text.contains("2 viewers watch already"), "{text:?}");
+    three.socket.read_to_string(&mut text).unwrap();
+    assert!(text.contains("as many viewers watch already as are allowed: 2"), "{text:?}");
     // One that says nothing is sent nothing, and closed.
     let mut four = Plain::connect(agent.address);
     let mut bytes = Vec::new();
-    std::io::Read::read_to_end(&mut four.socket, &mut bytes).unwrap();
+    four.socket.read_to_end(&mut bytes).unwrap();
     assert_eq!(bytes, b"");
     drop(two);
     agent.await_log("a viewer has left, 1 now");

@@ -4,9 +4,8 @@
 
 mod common;
 
-use common::{Agent, Plain, hightower};
+use common::{Agent, Lines, Plain, hightower};
 use serde_json::Value;
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -14,7 +13,7 @@ use std::time::{Duration, Instant};
 /// A viewer without a window, event by event.
 struct Viewer {
     child: Child,
-    lines: BufReader<std::process::ChildStdout>,
+    lines: Lines,
 }
 
 impl Viewer {
@@ -25,21 +24,15 @@ impl Viewer {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap());
+        let lines = Lines::of(child.stdout.take().unwrap());
         Self { child, lines }
     }
 
     /// The next event of this kind; those between are passed over.
     fn await_event(&mut self, kind: &str) -> Value {
-        let mut line = String::new();
-        loop {
-            line.clear();
-            assert_ne!(self.lines.read_line(&mut line).unwrap(), 0, "it ended before {kind:?}");
-            let event: Value = serde_json::from_str(&line).unwrap();
-            if event["event"] == kind {
-                return event;
-            }
-        }
+        let event = format!(r#""event":"{kind}""#);
+        let line = self.lines.await_line(|line| line.contains(&event), &event);
+        serde_json::from_str(&line).unwrap()
     }
 }
 

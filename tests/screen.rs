@@ -10,9 +10,8 @@ mod desk;
 #[allow(dead_code, reason = "each test file uses its part")]
 mod xvfb;
 
-use common::{Agent, PATIENCE, Plain, decode, hightower, stderr};
+use common::{Agent, Lines, PATIENCE, Plain, decode, hightower, stderr};
 use desk::Desk;
-use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use xvfb::Xvfb;
@@ -144,13 +143,13 @@ fn a_display_that_vanishes_is_told_and_captured_again_when_it_is_back() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(viewer.stdout.take().unwrap()).lines();
+    let mut lines = Lines::of(viewer.stdout.take().unwrap());
     let viewer = Ended(viewer);
-    let mut await_line = |words: &str| lines.find(|l| l.as_ref().unwrap().contains(words)).unwrap();
-    await_line(r#""event":"frame""#).unwrap();
+    let mut await_line = |words: &str| lines.await_line(|line| line.contains(words), words);
+    await_line(r#""event":"frame""#);
     drop(desk);
     drop(display);
-    let told = await_line(r#""is":"failed""#).unwrap();
+    let told = await_line(r#""is":"failed""#);
     println!("{told}");
     assert!(told.contains(&format!("display {name}")) || told.contains("monitor 0"), "{told}");
     // The same display, started again by whoever looks after the machine.
@@ -160,7 +159,7 @@ fn a_display_that_vanishes_is_told_and_captured_again_when_it_is_back() {
         .spawn()
         .map(Ended)
         .unwrap();
-    await_line(r#""width":320"#).unwrap();
+    await_line(r#""width":320"#);
     assert!(again.0.try_wait().unwrap().is_none());
     drop(viewer);
 }

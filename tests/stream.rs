@@ -5,7 +5,7 @@
 mod common;
 
 use common::{Agent, PATIENCE, Plain, decode, packet, version};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 #[test]
 fn a_plain_viewer_gets_whole_frames_of_rising_version() {
@@ -120,10 +120,52 @@ fn start_and_stop_by_packet_are_obeyed_and_a_viewer_that_only_commands_stays_pla
 
 #[test]
 fn autostart_begins_with_the_first_viewer_and_a_stop_holds() {
-    let agent = Agent::card(&["--card-size", "64x64", "--autostart"]);
+    let mut agent = Agent::card(&["--card-size", "64x64", "--autostart"]);
     let mut viewer = Plain::connect(agent.address);
     viewer.frame();
     agent.monitor(false);
     let mut second = Plain::connect(agent.address);
     assert!(second.is_silent_for(Duration::from_millis(500)), "a second viewer starts nothing");
+    // Nor does the next first one, after everybody has left.
+    drop((viewer, second));
+    agent.await_log("a viewer has left, 0 now");
+    let mut third = Plain::connect(agent.address);
+    assert!(third.is_silent_for(Duration::from_millis(500)), "a stop holds until a start");
+    agent.monitor(true);
+    third.frame();
+}
+
+#[test]
+fn a_first_picture_does_not_wait_for_the_pace_of_the_run_before() {
+    let agent = Agent::card(&["--card-size", "64x64", "--max-fps", "0.1"]);
+    let mut viewer = Plain::connect(agent.address);
+    for _ in 0..4 {
+        // At this pace, four frames of one run would take half a minute, and the socket gives up
+        // after twenty seconds.
+        agent.monitor(true);
+        viewer.frame();
+        agent.monitor(false);
+    }
+}
+
+#[test]
+fn a_newcomer_gets_the_screen_of_now_though_nobody_has_looked_for_long() {
+    let agent = Agent::card(&["--card-size", "1920x1080", "--max-fps", "60", "--autostart"]);
+    // It takes nothing; when its socket is full, nobody wants anything.
+    let stalled = Plain::connect(agent.address);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let ticks = agent.cpu_ticks();
+        std::thread::sleep(Duration::from_secs(1));
+        if agent.cpu_ticks() - ticks <= 1 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "the agent works on though nobody takes anything");
+    }
+    let before = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros();
+    let png = Plain::connect(agent.address).frame();
+    let limits = hightower_proto::Limits::default();
+    let header = hightower_proto::png::Header::parse(&png, &limits).unwrap();
+    assert!(u128::from(header.frame.unwrap().captured_us) >= before, "an old picture");
+    drop(stalled);
 }

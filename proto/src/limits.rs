@@ -9,13 +9,16 @@ pub const MAX_DATAGRAM: usize = 1232;
 /// The largest payload of a packet that carries text or JSON, in bytes.
 pub const MAX_TEXT: u64 = 64 * 1024;
 
+/// The longest payload of an unknown command, in bytes. It is skipped and never held, so whatever
+/// this allows costs no memory.
+pub const MAX_UNKNOWN: u64 = 16 << 20;
+
 /// Bounds on what a stream may announce.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// The longest frame payload, in bytes.
     pub max_frame: u64,
-    /// The longest packet payload of the bulk commands (images, files) and of unknown ones, in
-    /// bytes. Commands with text or JSON stay within [`MAX_TEXT`] whatever this says.
+    /// The longest packet payload of the bulk commands (images, files), in bytes. Commands with text or JSON stay within [`MAX_TEXT`] whatever this says.
     pub max_packet: u64,
     /// The greatest width or height of an image, in pixels.
     pub max_dimension: u32,

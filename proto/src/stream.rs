@@ -10,7 +10,7 @@ mod error;
 pub use error::{StreamError, guess_protocol};
 
 use crate::command::Command;
-use crate::limits::Limits;
+use crate::limits::{Limits, MAX_TEXT, MAX_UNKNOWN};
 use crate::message::{PACKET_HEADER, Packet};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -72,10 +72,12 @@ impl Options {
         Self { frames: true, packets: true, ..Self::default() }
     }
 
-    /// What an agent reads: packets.
+    /// What an agent reads: packets. It takes no bulk command yet, so none may be longer than text
+    /// is: whoever connects can make it hold 64 KiB and no more.
     #[must_use]
     pub fn agent() -> Self {
-        Self { packets: true, ..Self::default() }
+        let limits = Limits { max_packet: MAX_TEXT, ..Limits::default() };
+        Self { limits, packets: true, ..Self::default() }
     }
 }
 
@@ -322,7 +324,7 @@ impl Decoder {
             return self.no_item(StreamError::NoItem { offset, first });
         }
         let limits = &self.options.limits;
-        let limit = command.map_or(limits.max_packet, |c| c.max_payload(limits));
+        let limit = command.map_or(MAX_UNKNOWN, |c| c.max_payload(limits));
         let too_long = StreamError::PacketTooLong { offset, command: code, length: payload, limit };
         if payload > limit {
             return self.no_item(too_long);

@@ -3,17 +3,23 @@
 //! It tells sessions that a version exists and how things stand. It never carries pixels.
 
 use super::config::Config;
+use super::demand::Demand;
 use super::messages::{
-    AskState, Attach, Captured, Full, Join, Joined, Leave, LockChanged, Notice, Run, SetMonitoring,
-    Shutdown, ViewerId,
+    AskState, Attach, Captured, Join, Joined, Leave, LockChanged, Notice, Refused, Run,
+    SetMonitoring, Shutdown, ViewerId,
 };
+use super::throttle::Throttle;
 use crate::canvas::Version;
 use actix::prelude::*;
 use hightower_proto::message::{Capture, State};
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
+
+/// Log lines a second for what peers can do as often as they like.
+const LOG_LINES: u32 = 20;
 
 struct Viewer {
     peer: SocketAddr,
@@ -26,8 +32,10 @@ pub(super) struct Broadcaster {
     next_id: ViewerId,
     max_viewers: usize,
     monitoring: bool,
+    /// Whether the first viewer starts the monitoring; not any more once somebody has stopped it.
     autostart: bool,
     insecure: bool,
+    demand: Arc<Demand>,
     capture: Option<Recipient<Run>>,
     /// Whether capture was told to run.
     running: bool,
@@ -36,8 +44,12 @@ pub(super) struct Broadcaster {
     stale: Version,
     failure: Option<String>,
     locked_until: Option<Instant>,
+    /// Why the agent stops, once it does.
+    stopping: Option<String>,
     /// Told when the table is empty, once the agent stops.
     emptied: Option<oneshot::Sender<()>>,
+    /// For what peers can do as often as they like.
+    log: Throttle,
 }
 
 /// How things stand when an agent starts.
@@ -52,7 +64,7 @@ pub(super) fn initial_state(config: &Config) -> State {
 }
 
 impl Broadcaster {
-    pub(super) fn new(config: &Config) -> Self {
+    pub(super) fn new(config: &Config, demand: Arc<Demand>) -> Self {
         Self {
             viewers: HashMap::new(),
             next_id: 1,
@@ -60,13 +72,16 @@ impl Broadcaster {
             monitoring: false,
             autostart: config.autostart,
             insecure: initial_state(config).insecure,
+            demand,
             capture: None,
             running: false,
             newest: 0,
             stale: 0,
             failure: None,
             locked_until: None,
+            stopping: None,
             emptied: None,
+            log: Throttle::new(LOG_LINES),
         }
     }
 
@@ -106,13 +121,19 @@ impl Broadcaster {
             return;
         }
         self.running = run;
-        self.failure = None;
         if run {
             self.stale = self.newest;
         }
         match &self.capture {
             Some(capture) => capture.do_send(Run(run)),
             None => tracing::error!("no capture is attached"),
+        }
+    }
+
+    /// Logs something that a peer did.
+    fn log(&mut self, peer: SocketAddr, what: &str) {
+        if let Some(held_back) = self.log.pass(Instant::now()) {
+            tracing::info!(%peer, held_back, "{what}, {} now", self.viewers.len());
         }
     }
 
@@ -140,23 +161,34 @@ impl Handler<Attach> for Broadcaster {
 }
 
 impl Handler<Join> for Broadcaster {
-    type Result = Result<Joined, Full>;
+    type Result = Result<Joined, Refused>;
 
     fn handle(&mut self, Join { peer, session }: Join, _ctx: &mut Self::Context) -> Self::Result {
-        if self.viewers.len() >= self.max_viewers || self.emptied.is_some() {
-            tracing::warn!(%peer, "refused: {} viewers watch already", self.viewers.len());
-            return Err(Full(self.viewers.len()));
+        if let Some(reason) = &self.stopping {
+            return Err(Refused::Stopping(reason.clone()));
+        }
+        if self.viewers.len() >= self.max_viewers {
+            self.log(peer, "a viewer is refused: the table is full");
+            return Err(Refused::Full(self.viewers.len()));
         }
         let id = self.next_id;
         self.next_id += 1;
         self.viewers.insert(id, Viewer { peer, session });
-        tracing::info!(%peer, "a viewer has connected, {} now", self.viewers.len());
+        self.log(peer, "a viewer has connected");
         if self.autostart && self.viewers.len() == 1 {
             self.monitoring = true;
         }
+        let ran = self.running;
         self.update_run();
         self.tell_state();
-        let (monitoring, after, newest) = (self.monitoring, self.stale, self.newest);
+        let mut after = self.stale;
+        // Where nobody waits for more, the screen is not looked at, and what is on the canvas may
+        // be of long ago.
+        if ran && (self.failure.is_some() || !self.demand.is_wanted(self.newest)) {
+            self.demand.renew();
+            after = self.newest;
+        }
+        let (monitoring, newest) = (self.monitoring, self.newest);
         Ok(Joined { id, monitoring, after, newest })
     }
 }
@@ -166,7 +198,7 @@ impl Handler<Leave> for Broadcaster {
 
     fn handle(&mut self, Leave(id): Leave, _ctx: &mut Self::Context) {
         let Some(viewer) = self.viewers.remove(&id) else { return };
-        tracing::info!(peer = %viewer.peer, "a viewer has left, {} now", self.viewers.len());
+        self.log(viewer.peer, "a viewer has left");
         self.update_run();
         self.tell_state();
         if self.viewers.is_empty()
@@ -183,8 +215,10 @@ impl Handler<SetMonitoring> for Broadcaster {
 
     fn handle(&mut self, SetMonitoring { on, by }: SetMonitoring, _ctx: &mut Self::Context) {
         if self.monitoring != on {
-            tracing::info!("monitoring {} by {by}", if on { "started" } else { "stopped" });
+            self.log(by, if on { "monitoring is started" } else { "monitoring is stopped" });
         }
+        // Who stops it means it for the next first viewer too.
+        self.autostart &= on;
         self.set_monitoring(on);
     }
 }
@@ -233,6 +267,7 @@ impl Handler<Shutdown> for Broadcaster {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, Shutdown { reason }: Shutdown, _ctx: &mut Self::Context) -> Self::Result {
+        self.stopping = Some(reason.clone());
         let (emptied, wait) = oneshot::channel();
         if self.viewers.is_empty() {
             drop(emptied);

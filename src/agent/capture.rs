@@ -6,7 +6,7 @@
 //! publishes: only the newest counts, so it is a watch and never a queue.
 
 use super::config::Config;
-use super::demand::{Demand, Order};
+use super::demand::{Demand, Order, Pace};
 use super::messages::{Captured, Run};
 use crate::canvas::{Canvas, Snapshot};
 use crate::source::{Choice, GrabError, Source};
@@ -24,6 +24,18 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::fro
 
 /// A grab may use at most one part in so many of a core's time.
 const GRAB_SHARE: u32 = 3;
+
+/// A grab that was held up by the display does not hold up the next for longer than this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// However often it is started and stopped, the screen is looked at no more often than this.
+const NEW_RUN_INTERVAL: Duration = Duration::from_millis(50);
+
+/// A display that has not answered for so long is a failure that viewers are told of.
+const HUNG: Duration = Duration::from_secs(3);
+
+/// How often it is looked whether the display hangs.
+const WATCH: Duration = Duration::from_secs(1);
 
 /// When the screen has not changed for so long, it is looked at only every [`REST_INTERVAL`].
 const REST_AFTER: Duration = Duration::from_secs(1);
@@ -46,6 +58,8 @@ pub(super) struct Capture {
     demand: Arc<Demand>,
     changes: Option<watch::Receiver<Published>>,
     broadcaster: WeakRecipient<Captured>,
+    /// Looks whether the display hangs, while capturing is on.
+    watch: Option<SpawnHandle>,
 }
 
 impl Capture {
@@ -54,7 +68,23 @@ impl Capture {
         changes: watch::Receiver<Published>,
         broadcaster: WeakRecipient<Captured>,
     ) -> Self {
-        Self { demand, changes: Some(changes), broadcaster }
+        Self { demand, changes: Some(changes), broadcaster, watch: None }
+    }
+}
+
+impl Capture {
+    fn tell(&self, captured: Captured) {
+        if let Some(broadcaster) = self.broadcaster.upgrade() {
+            broadcaster.do_send(captured);
+        }
+    }
+
+    /// Tells of a display that hangs; the picture that comes after it says that it is over.
+    fn look_for_hang(&mut self, _ctx: &mut Context<Self>) {
+        if self.demand.grabbing_for().is_some_and(|time| time >= HUNG) {
+            let cause = format!("the display has not answered for {} s", HUNG.as_secs());
+            self.tell(Captured::Failed(cause));
+        }
     }
 }
 
@@ -78,17 +108,21 @@ impl Actor for Capture {
 
 impl StreamHandler<Captured> for Capture {
     fn handle(&mut self, captured: Captured, _ctx: &mut Self::Context) {
-        if let Some(broadcaster) = self.broadcaster.upgrade() {
-            broadcaster.do_send(captured);
-        }
+        self.tell(captured);
     }
 }
 
 impl Handler<Run> for Capture {
     type Result = ();
 
-    fn handle(&mut self, Run(run): Run, _ctx: &mut Self::Context) {
+    fn handle(&mut self, Run(run): Run, ctx: &mut Self::Context) {
         self.demand.run(run);
+        if let Some(watch) = self.watch.take() {
+            ctx.cancel_future(watch);
+        }
+        if run {
+            self.watch = Some(ctx.run_interval(WATCH, Self::look_for_hang));
+        }
     }
 }
 
@@ -143,11 +177,11 @@ struct Worker {
 impl Worker {
     fn run(&mut self) {
         let mut run = 0;
-        let mut not_before = None;
+        let mut pace = None;
         let mut last_change = Instant::now();
         let mut backoff = BACKOFF.0;
         loop {
-            let began = match self.demand.wait(self.canvas.version(), run, not_before) {
+            let began = match self.demand.wait(self.canvas.version(), run, pace) {
                 Order::Stop => return,
                 Order::Grab { run: now } => {
                     // What is on the canvas is of the run before: the new one begins with a
@@ -158,10 +192,16 @@ impl Worker {
                 }
             };
             let start = Instant::now();
-            match self.refresh() {
+            self.demand.grabbing(Some(start));
+            let refreshed = self.refresh();
+            self.demand.grabbing(None);
+            let new_run = Instant::now() + NEW_RUN_INTERVAL;
+            match refreshed {
                 Ok(changed) => {
                     backoff = BACKOFF.0;
-                    let recovered = matches!(&*self.publish.borrow(), Some(Screen::Failed(_)));
+                    let failed = matches!(&*self.publish.borrow(), Some(Screen::Failed(_)));
+                    // A failure was told, and only a version takes it back.
+                    let recovered = failed || start.elapsed() >= HUNG;
                     if changed || began || recovered {
                         last_change = start;
                         let snapshot = self.canvas.commit(now_us());
@@ -172,14 +212,15 @@ impl Worker {
                     } else {
                         Duration::ZERO
                     };
-                    let pause = self.interval.max(start.elapsed() * GRAB_SHARE).max(rest);
-                    not_before = Some(start + pause);
+                    let share = (start.elapsed() * GRAB_SHARE).min(LONGEST_PAUSE);
+                    let next = start + self.interval.max(share).max(rest);
+                    pace = Some(Pace { next, new_run });
                 }
                 Err(cause) => {
                     tracing::warn!("the screen can't be captured: {cause}; trying again");
                     self.source = None;
                     self.publish.send_replace(Some(Screen::Failed(cause)));
-                    not_before = Some(Instant::now() + backoff);
+                    pace = Some(Pace { next: Instant::now() + backoff, new_run });
                     backoff = (backoff * 2).min(BACKOFF.1);
                     // Nobody can wish for the next version of a screen that failed, but it is
                     // wanted.

@@ -1,34 +1,46 @@
-//! Control: the UDP socket. One datagram is one command; each is answered before the next is
-//! read, so what waits is bounded by the kernel's buffer.
+//! Control: the UDP socket. One datagram is one command, obeyed and answered in turn, so what
+//! waits is bounded by the kernel's buffer.
+//!
+//! Orders to the mouse wait for the display, which may take its time: they have a short queue of
+//! their own, so that START and STOP never stand behind them.
 
 use super::broadcaster::Broadcaster;
-use super::messages::{MouseCommand, SetMonitoring, order_mouse};
+use super::messages::{MouseCommand, MouseOrder, SetMonitoring, order_mouse};
+use super::throttle::Throttle;
+use super::udp::{Received, Route, Udp};
 use actix::prelude::*;
-use hightower_proto::datagram::{self, DatagramError};
-use hightower_proto::limits::MAX_DATAGRAM;
+use hightower_proto::datagram::{self, Datagram, DatagramError};
 use hightower_proto::message::Reply;
 use hightower_proto::{Command, Message};
 use std::net::SocketAddr;
-use std::time::Duration;
-use tokio::net::UdpSocket;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
 
 /// How long to pause when the socket fails.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Orders to the mouse that may wait for the display.
+const MOUSE_ORDERS: usize = 8;
+
+/// Refused datagrams a second that are logged and, where they are understood, answered: refusals
+/// are longer than what they answer, and must not serve to flood a third machine.
+const REFUSALS: u32 = 10;
+
 /// Hears UDP commands.
 pub(super) struct Control {
-    socket: Option<UdpSocket>,
+    udp: Option<Udp>,
     broadcaster: Addr<Broadcaster>,
-    mouse: Recipient<MouseCommand>,
+    mouse: Recipient<MouseOrder>,
 }
 
 impl Control {
     pub(super) fn new(
-        socket: UdpSocket,
+        udp: Udp,
         broadcaster: Addr<Broadcaster>,
-        mouse: Recipient<MouseCommand>,
+        mouse: Recipient<MouseOrder>,
     ) -> Self {
-        Self { socket: Some(socket), broadcaster, mouse }
+        Self { udp: Some(udp), broadcaster, mouse }
     }
 }
 
@@ -36,81 +48,121 @@ impl Actor for Control {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        if let Some(socket) = self.socket.take() {
-            let hear = hear(socket, self.broadcaster.clone(), self.mouse.clone());
-            ctx.spawn(hear.into_actor(self));
+        if let Some(udp) = self.udp.take() {
+            let udp = Arc::new(udp);
+            let (orders, queue) = mpsc::channel(MOUSE_ORDERS);
+            let mouse = obey_mouse_orders(Arc::clone(&udp), queue, self.mouse.clone());
+            ctx.spawn(mouse.into_actor(self));
+            let broadcaster = self.broadcaster.clone();
+            let refusals = Throttle::new(REFUSALS);
+            let ear = Ear { udp, broadcaster, orders, refusals };
+            ctx.spawn(ear.hear().into_actor(self));
         }
     }
 }
 
-async fn hear(socket: UdpSocket, broadcaster: Addr<Broadcaster>, mouse: Recipient<MouseCommand>) {
-    // A byte more than allowed, so that what is too long shows.
-    let mut buffer = vec![0; MAX_DATAGRAM + 1];
-    let mut refused = 0_u64;
-    loop {
-        let (length, peer) = match socket.recv_from(&mut buffer).await {
-            Ok(received) => received,
-            Err(e) => {
-                tracing::warn!("can't receive commands: {e}");
-                tokio::time::sleep(PAUSE).await;
-                continue;
-            }
-        };
-        let answer = match datagram::parse(&buffer[..length]) {
-            Ok(datagram) => {
-                let reply = obey(&datagram.message, peer, &broadcaster, &mouse).await;
-                datagram.wants_reply().then_some(reply)
-            }
-            Err(error) => {
-                refused += 1;
-                tracing::warn!(%peer, refused, "a datagram is refused: {error}");
-                match error {
-                    DatagramError::UnknownCommand(of) => Some(refusal(of, error.to_string())),
-                    _ => None,
-                }
-            }
-        };
-        if let Some(reply) = answer {
-            answer_peer(&socket, peer, reply).await;
+/// An order to the mouse, and whom to answer.
+struct Waiting {
+    order: MouseCommand,
+    command: Command,
+    /// `None` for those who expect no answer.
+    route: Option<Route>,
+    peer: SocketAddr,
+}
+
+async fn obey_mouse_orders(
+    udp: Arc<Udp>,
+    mut queue: mpsc::Receiver<Waiting>,
+    mouse: Recipient<MouseOrder>,
+) {
+    while let Some(Waiting { order, command, route, peer }) = queue.recv().await {
+        let reply = order_mouse(mouse.clone(), order, command, peer).await;
+        if let Some(route) = route {
+            answer(&udp, route, reply).await;
         }
     }
 }
 
-async fn answer_peer(socket: &UdpSocket, peer: SocketAddr, reply: Reply) {
+async fn answer(udp: &Udp, route: Route, reply: Reply) {
     let sent = match datagram::encode(&Message::Reply(reply)) {
-        Ok(bytes) => socket.send_to(&bytes, peer).await.map(drop),
+        Ok(bytes) => udp.answer(route, &bytes).await,
         Err(e) => Err(std::io::Error::other(e)),
     };
     if let Err(e) = sent {
-        tracing::debug!(%peer, "the answer could not be sent: {e}");
+        tracing::debug!(peer = %route.peer, "the answer could not be sent: {e}");
     }
 }
 
-fn refusal(of: i64, error: String) -> Reply {
-    Reply { of, ok: false, error: Some(error), lease_ms: None }
+struct Ear {
+    udp: Arc<Udp>,
+    broadcaster: Addr<Broadcaster>,
+    orders: mpsc::Sender<Waiting>,
+    refusals: Throttle,
 }
 
-/// Obeys a command, or refuses it.
-async fn obey(
-    message: &Message,
-    peer: SocketAddr,
-    broadcaster: &Addr<Broadcaster>,
-    mouse: &Recipient<MouseCommand>,
-) -> Reply {
-    let command = message.packet().command;
-    let of = command.code();
-    if let Some(order) = MouseCommand::of(message) {
-        return order_mouse(mouse.clone(), order, command, peer).await;
+impl Ear {
+    async fn hear(mut self) {
+        let mut received = Received::new();
+        loop {
+            match self.udp.receive(&mut received).await {
+                Ok(route) => {
+                    for bytes in received.datagrams() {
+                        if let Some(reply) = self.datagram(bytes, route).await {
+                            answer(&self.udp, route, reply).await;
+                        }
+                    }
+                }
+                Err(e) => {
+                    tracing::warn!("can't receive commands: {e}");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
     }
-    match command {
-        Command::StartMonitor | Command::StopMonitor => {
-            let on = command == Command::StartMonitor;
-            let ok = broadcaster.send(SetMonitoring { on, by: peer }).await.is_ok();
-            Reply { of, ok, error: None, lease_ms: None }
+
+    /// Obeys or refuses a datagram; gives what is to be answered now.
+    async fn datagram(&mut self, bytes: &[u8], route: Route) -> Option<Reply> {
+        match datagram::parse(bytes) {
+            Ok(datagram) => self.obey(&datagram, route).await,
+            Err(error) => {
+                let of = match error {
+                    DatagramError::UnknownCommand(code) => Some(code),
+                    _ => None,
+                };
+                self.refuse(of, &error.to_string(), route)
+            }
         }
-        other => {
-            tracing::warn!(%peer, "{other} came as a datagram and is refused");
-            refusal(of, format!("{other} is no command for a datagram"))
+    }
+
+    async fn obey(&mut self, datagram: &Datagram, route: Route) -> Option<Reply> {
+        let message = &datagram.message;
+        let command = message.packet().command;
+        let peer = route.peer;
+        let answered = datagram.wants_reply().then_some(route);
+        if let Some(order) = MouseCommand::of(message) {
+            let waiting = Waiting { order, command, route: answered, peer };
+            return match self.orders.try_send(waiting) {
+                Ok(()) => None,
+                Err(_) => self.refuse(Some(command.code()), "the pointer is busy", route),
+            };
         }
+        let on = match command {
+            Command::StartMonitor => true,
+            Command::StopMonitor => false,
+            other => {
+                let why = format!("{other} is no command for a datagram");
+                return self.refuse(answered.map(|_| other.code()), &why, route);
+            }
+        };
+        let ok = self.broadcaster.send(SetMonitoring { on, by: peer }).await.is_ok();
+        answered.map(|_| Reply { of: command.code(), ok, error: None, lease_ms: None })
+    }
+
+    /// Logs a refusal, and answers it where the command is known.
+    fn refuse(&mut self, of: Option<i64>, why: &str, route: Route) -> Option<Reply> {
+        let held_back = self.refusals.pass(Instant::now())?;
+        tracing::warn!(peer = %route.peer, held_back, "a datagram is refused: {why}");
+        let error = Some(why.to_string());
+        Some(Reply { of: of?, ok: false, error, lease_ms: None })
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::canvas::Version;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The wishes of all sessions, and the switches of the source thread.
 #[derive(Debug, Default)]
@@ -22,7 +22,18 @@ struct Wishes {
     runs: u64,
     /// The newest version that somebody has, wants to get past, and has room for.
     past: Option<Version>,
+    /// Since when the thread has been looking at the screen.
+    grabbing: Option<Instant>,
     stop: bool,
+}
+
+/// When the screen may be looked at again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    /// In the run that goes on.
+    pub(super) next: Instant,
+    /// When a new run begins: nobody should wait long for the first picture.
+    pub(super) new_run: Instant,
 }
 
 /// What the source thread is to do next.
@@ -57,23 +68,46 @@ impl Demand {
         }
     }
 
+    /// Whether somebody waits for what comes after `version`, so that the screen is looked at.
+    pub(super) fn is_wanted(&self, version: Version) -> bool {
+        self.lock().past.is_some_and(|past| past >= version)
+    }
+
+    /// Has the screen looked at anew, and made a version of its own, changed or not.
+    pub(super) fn renew(&self) {
+        self.lock().runs += 1;
+        self.changed.notify_all();
+    }
+
+    /// The thread begins to look at the screen, or has looked.
+    pub(super) fn grabbing(&self, since: Option<Instant>) {
+        self.lock().grabbing = since;
+    }
+
+    /// For how long the thread has been looking at the screen, when it does so now.
+    pub(super) fn grabbing_for(&self) -> Option<Duration> {
+        self.lock().grabbing.map(|since| since.elapsed())
+    }
+
     /// Ends the source thread.
     pub(super) fn stop(&self) {
         self.lock().stop = true;
         self.changed.notify_all();
     }
 
-    /// Waits until the screen is wanted: capturing is on, `not_before` has come, and somebody
-    /// wants to get past `version`, or a run began that is not `run`.
-    pub(super) fn wait(&self, version: Version, run: u64, not_before: Option<Instant>) -> Order {
+    /// Waits until the screen is wanted: capturing is on, the pace allows it, and somebody wants
+    /// to get past `version`, or a run began that is not `run`.
+    pub(super) fn wait(&self, version: Version, run: u64, pace: Option<Pace>) -> Order {
         let mut wishes = self.lock();
         loop {
             if wishes.stop {
                 return Order::Stop;
             }
-            let wanted = wishes.past.is_some_and(|past| past >= version) || wishes.runs != run;
+            let began = wishes.runs != run;
+            let wanted = wishes.past.is_some_and(|past| past >= version) || began;
             if wishes.run && wanted {
-                let Some(left) = not_before
+                let due = pace.map(|pace| if began { pace.new_run } else { pace.next });
+                let Some(left) = due
                     .and_then(|due| due.checked_duration_since(Instant::now()))
                     .filter(|left| !left.is_zero())
                 else {

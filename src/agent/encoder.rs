@@ -5,9 +5,10 @@
 //! version only; whoever is still sending an older one holds its bytes.
 
 use super::capture::{Published, Screen};
-use super::messages::{Encode, EncodeError, Encoded, Rendition};
+use super::messages::{Captured, Encode, EncodeError, Encoded, Rendition};
 use super::workers::{Job, Outcome, Workers};
 use crate::canvas::Version;
+use actix::WeakRecipient;
 use actix::prelude::*;
 use std::collections::HashMap;
 use std::io;
@@ -30,13 +31,18 @@ enum Memo {
 pub(super) struct Encoder {
     screen: watch::Receiver<Published>,
     workers: Workers,
+    broadcaster: WeakRecipient<Captured>,
     memo: HashMap<Step, Memo>,
 }
 
 impl Encoder {
     /// Starts the worker threads for at most so many viewers.
-    pub(super) fn new(screen: watch::Receiver<Published>, viewers: usize) -> io::Result<Self> {
-        Ok(Self { screen, workers: Workers::start(viewers)?, memo: HashMap::new() })
+    pub(super) fn new(
+        screen: watch::Receiver<Published>,
+        viewers: usize,
+        broadcaster: WeakRecipient<Captured>,
+    ) -> io::Result<Self> {
+        Ok(Self { screen, workers: Workers::start(viewers)?, broadcaster, memo: HashMap::new() })
     }
 }
 
@@ -90,6 +96,9 @@ impl Handler<Done> for Encoder {
         let newest = self.memo.keys().all(|s| s.now <= step.now);
         if let (true, Ok(encoded)) = (newest, &outcome) {
             self.memo.insert(step, Memo::Ready(encoded.clone()));
+        }
+        if let (Err(e), Some(broadcaster)) = (&outcome, self.broadcaster.upgrade()) {
+            broadcaster.do_send(Captured::Failed(e.to_string()));
         }
         for answer in waiting {
             // A session that is gone does not want its answer any more.

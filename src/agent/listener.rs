@@ -68,7 +68,7 @@ async fn accept(
         match tcp.accept().await {
             Ok((stream, peer)) => {
                 if let Err(e) = prepare(&stream, links.write_deadline) {
-                    tracing::debug!(%peer, "gone before it could be served: {e}");
+                    tracing::warn!(%peer, "the connection can't be served: {e}");
                     continue;
                 }
                 Session::new(stream, peer, links.clone(), welcome.clone(), place).start();

@@ -6,14 +6,18 @@ use bytes::Bytes;
 use hightower_proto::message::{Reply, State};
 use hightower_proto::{Command, Message as Packet};
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tokio::time::timeout;
+
+/// How long an order to the mouse waits for the display.
+const MOUSE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Names a viewer in the broadcaster's table.
 pub(super) type ViewerId = u64;
 
 /// Session to broadcaster: a viewer has connected.
 #[derive(Message)]
-#[rtype(result = "Result<Joined, Full>")]
+#[rtype(result = "Result<Joined, Refused>")]
 pub(super) struct Join {
     pub(super) peer: SocketAddr,
     pub(super) session: Recipient<Notice>,
@@ -31,10 +35,16 @@ pub(super) struct Joined {
     pub(super) newest: Version,
 }
 
-/// The table holds as many viewers as it may.
+/// Why there is no place in the table.
 #[derive(Debug, thiserror::Error)]
-#[error("{0} viewers watch already, and no more are allowed")]
-pub(super) struct Full(pub(super) usize);
+pub(super) enum Refused {
+    /// It holds as many viewers as it may.
+    #[error("as many viewers watch already as are allowed: {0}")]
+    Full(usize),
+    /// The agent stops.
+    #[error("{0}")]
+    Stopping(String),
+}
 
 /// Session to broadcaster: the viewer is gone.
 #[derive(Message)]
@@ -138,17 +148,25 @@ pub(super) enum EncodeError {
     Failed(String),
 }
 
+/// What the pointer is to do.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum MouseCommand {
+    /// Move, and with it the place it is locked to.
+    Move { x: i32, y: i32 },
+    /// Lock where it is; `None` asks for the default lease. Answered with the lease that was
+    /// granted.
+    Lock { lease: Option<Duration> },
+    /// Free.
+    Unlock,
+}
+
 /// Anyone to mouse.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "Result<Option<Duration>, MouseError>")]
-pub(super) enum MouseCommand {
-    /// Move the pointer, and with it the place it is locked to.
-    Move { x: i32, y: i32 },
-    /// Lock the pointer where it is; `None` asks for the default lease. Answered with the lease
-    /// that was granted.
-    Lock { lease: Option<Duration> },
-    /// Free the pointer.
-    Unlock,
+pub(super) struct MouseOrder {
+    pub(super) command: MouseCommand,
+    /// Not to be begun after this: whoever gave the order has given it up.
+    pub(super) until: Instant,
 }
 
 /// Why the pointer did not obey.
@@ -177,14 +195,16 @@ impl MouseCommand {
 
 /// Gives a pointer command of a peer to the mouse; the reply for the peer.
 pub(super) async fn order_mouse(
-    mouse: Recipient<MouseCommand>,
+    mouse: Recipient<MouseOrder>,
     command: MouseCommand,
     of: Command,
     peer: SocketAddr,
 ) -> Reply {
-    let result = match mouse.send(command).await {
-        Ok(result) => result,
-        Err(_) => Err(MouseError("the pointer's actor has ended".into())),
+    let order = MouseOrder { command, until: Instant::now() + MOUSE_PATIENCE };
+    let result = match timeout(MOUSE_PATIENCE, mouse.send(order)).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(MouseError("the pointer's actor has ended".into())),
+        Err(_) => Err(MouseError("the display does not answer".into())),
     };
     match &result {
         Err(e) => tracing::warn!(%peer, "{of} refused: {e}"),

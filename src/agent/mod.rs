@@ -27,11 +27,13 @@ mod mouse;
 mod pointer;
 mod session;
 mod session_io;
+mod throttle;
+mod udp;
 mod workers;
 
 pub use config::{Config, StartError};
 
-use crate::source::OpenError;
+use crate::source::{Choice, OpenError, Source};
 use actix::prelude::*;
 use broadcaster::Broadcaster;
 use capture::Capture;
@@ -48,10 +50,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
+use udp::Udp;
+
+/// How long the screen may take to be opened.
+const OPEN_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long each part gets to end when the agent stops: the viewers to take their goodbye, the
 /// display to answer.
-const FAREWELL: Duration = Duration::from_secs(1);
+const FAREWELL: Duration = Duration::from_millis(1500);
 
 /// The name and version that this program announces.
 pub const SOFTWARE: &str = concat!("hightower ", env!("CARGO_PKG_VERSION"));
@@ -76,18 +82,15 @@ impl Agent {
         let sockets = config.bind().await?;
         let address = sockets.address;
         // Opened once here, so that whoever starts the agent reads why it can't work.
-        let choice = config.source.clone();
-        let source = tokio::task::spawn_blocking(move || choice.open())
-            .await
-            .map_err(|e| OpenError::Display { display: "?".into(), cause: e.to_string() })
-            .flatten()?;
+        let source = open(config.source.clone()).await?;
         let described = source.describe();
 
         let demand = Arc::new(Demand::default());
         let (screen, screen_changes) = watch::channel(None);
-        let encoder = Encoder::new(screen.subscribe(), config.max_viewers)?.start();
+        let broadcaster = Broadcaster::new(&config, Arc::clone(&demand)).start();
+        let told = broadcaster.downgrade().recipient();
+        let encoder = Encoder::new(screen.subscribe(), config.max_viewers, told)?.start();
         let capture = capture::Thread::spawn(source, &config, Arc::clone(&demand), screen)?;
-        let broadcaster = Broadcaster::new(&config).start();
         let capture_actor =
             Capture::new(Arc::clone(&demand), screen_changes, broadcaster.downgrade().recipient())
                 .start();
@@ -115,7 +118,8 @@ impl Agent {
             credit: config.credit,
             state: broadcaster::initial_state(&config),
         };
-        Control::new(sockets.udp, broadcaster.clone(), mouse.clone().recipient()).start();
+        let udp = Udp::new(sockets.udp)?;
+        Control::new(udp, broadcaster.clone(), mouse.clone().recipient()).start();
         Listener::new(sockets.tcp, links, welcome, &config).start();
         Ok(Self { address, source: described, broadcaster, mouse, mouse_arbiter, capture })
     }
@@ -146,6 +150,20 @@ impl Agent {
         if timeout(FAREWELL, self.capture.stop()).await.is_err() {
             tracing::warn!("the screen's capture does not answer; it is abandoned");
         }
+    }
+}
+
+/// Opens the source on a thread of its own: a display that does not answer would hold it for ever.
+async fn open(choice: Choice) -> Result<Box<dyn Source>, StartError> {
+    let (opened, opening) = oneshot::channel();
+    std::thread::Builder::new().name("source".into()).spawn(move || {
+        // Nobody waits for it any more when it took too long.
+        let _ = opened.send(choice.open());
+    })?;
+    match timeout(OPEN_PATIENCE, opening).await {
+        Ok(Ok(source)) => Ok(source?),
+        Ok(Err(_)) => Err(OpenError::Library.into()),
+        Err(_) => Err(OpenError::Silent(OPEN_PATIENCE.as_secs()).into()),
     }
 }
 

@@ -4,7 +4,7 @@
 //! its process dies, because a lock is nothing but this actor putting the pointer back. It runs
 //! on an arbiter of its own, since the display may take its time to answer.
 
-use super::messages::{LockChanged, MouseCommand, MouseError, Release};
+use super::messages::{LockChanged, MouseCommand, MouseError, MouseOrder, Release};
 use super::pointer::Pointer;
 use actix::WeakRecipient;
 use actix::prelude::*;
@@ -146,15 +146,20 @@ impl<P: Unpin + 'static, F: Unpin + 'static> Actor for Mouse<P, F> {
     type Context = Context<Self>;
 }
 
-impl<P, F> Handler<MouseCommand> for Mouse<P, F>
+impl<P, F> Handler<MouseOrder> for Mouse<P, F>
 where
     P: Pointer + Unpin + 'static,
     F: FnMut() -> Result<P, String> + Unpin + 'static,
 {
     type Result = Result<Option<Duration>, MouseError>;
 
-    fn handle(&mut self, command: MouseCommand, ctx: &mut Self::Context) -> Self::Result {
-        match command {
+    fn handle(&mut self, order: MouseOrder, ctx: &mut Self::Context) -> Self::Result {
+        let late = Instant::now() > order.until;
+        match order.command {
+            // To free it is right however late it comes.
+            MouseCommand::Move { .. } | MouseCommand::Lock { .. } if late => {
+                Err(MouseError("the display answered too late".into()))
+            }
             MouseCommand::Move { x, y } => self.move_to(x, y),
             MouseCommand::Lock { lease } => self.lock(lease, ctx),
             MouseCommand::Unlock => {
@@ -214,6 +219,26 @@ mod tests {
         }
     }
 
+    fn order(command: MouseCommand) -> MouseOrder {
+        MouseOrder { command, until: Instant::now() + Duration::from_secs(60) }
+    }
+
+    #[actix::test]
+    async fn an_order_that_was_given_up_is_not_begun_but_for_freeing() {
+        let (tx, _heard) = tokio::sync::mpsc::channel(4);
+        let ear = Ear(tx).start();
+        let desk = Desk::default();
+        let hand = desk.clone();
+        let open = move || Ok(hand.clone());
+        let mouse = Mouse::new(LEASE, open, ear.downgrade().recipient()).start();
+        let late = |command| MouseOrder { command, until: Instant::now() - TICK };
+        for command in [MouseCommand::Move { x: 5, y: 6 }, MouseCommand::Lock { lease: None }] {
+            assert!(mouse.send(late(command)).await.unwrap().is_err());
+        }
+        assert_eq!(desk.0.get(), (0, 0));
+        assert!(mouse.send(late(MouseCommand::Unlock)).await.unwrap().is_ok());
+    }
+
     const LEASE: Lease =
         Lease { default: Duration::from_millis(100), ceiling: Duration::from_millis(200) };
 
@@ -226,8 +251,8 @@ mod tests {
         let open = move || Ok(hand.clone());
         let mouse = Mouse::new(LEASE, open, ear.downgrade().recipient()).start();
 
-        mouse.send(MouseCommand::Move { x: 5, y: 6 }).await.unwrap().unwrap();
-        let lock = MouseCommand::Lock { lease: Some(Duration::from_secs(3600)) };
+        mouse.send(order(MouseCommand::Move { x: 5, y: 6 })).await.unwrap().unwrap();
+        let lock = order(MouseCommand::Lock { lease: Some(Duration::from_secs(3600)) });
         assert_eq!(mouse.send(lock).await.unwrap().unwrap(), Some(LEASE.ceiling));
         assert_eq!(heard.recv().await, Some(true));
         while desk.0.replace((900, 900)) != (5, 6) {
@@ -246,7 +271,7 @@ mod tests {
         let ear = Ear(tx).start();
         let open = || Err::<Desk, _>("no display".to_string());
         let mouse = Mouse::new(LEASE, open, ear.downgrade().recipient()).start();
-        let answer = mouse.send(MouseCommand::Lock { lease: None }).await.unwrap();
+        let answer = mouse.send(order(MouseCommand::Lock { lease: None })).await.unwrap();
         assert_eq!(answer.unwrap_err().to_string(), "no display");
     }
 }

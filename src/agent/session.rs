@@ -12,10 +12,10 @@ use super::broadcaster::Broadcaster;
 use super::capture::now_us;
 use super::demand::Demand;
 use super::messages::{
-    AskState, Encode, Encoded, Join, Leave, MouseCommand, Notice, Rendition, SetMonitoring,
-    ViewerId, order_mouse,
+    AskState, Encode, Encoded, Join, Leave, MouseCommand, MouseOrder, Notice, Rendition,
+    SetMonitoring, ViewerId, order_mouse,
 };
-use super::session_io::{self, End, Outbox, Overflow};
+use super::session_io::{self, End, Outbox};
 use crate::canvas::Version;
 use crate::text::printable;
 use actix::prelude::*;
@@ -28,17 +28,21 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 /// How long a viewer that finds the table full has to say hello, so that it can be told.
 const REFUSED_HELLO: Duration = Duration::from_secs(2);
+
+/// How long a viewer has to take what was sent last, and to close. Closing first would lose it:
+/// a socket that is closed while the peer still talks forgets what is under way.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// Whom a session talks to, and by what rules.
 #[derive(Clone)]
 pub(super) struct Links {
     pub(super) broadcaster: Addr<Broadcaster>,
     pub(super) encoder: Recipient<Encode>,
-    pub(super) mouse: Recipient<MouseCommand>,
+    pub(super) mouse: Recipient<MouseOrder>,
     pub(super) demand: Arc<Demand>,
     pub(super) write_deadline: Duration,
     pub(super) credit: u32,
@@ -75,6 +79,8 @@ pub(super) struct Session {
     /// Versions sent to a speaking viewer and not acknowledged; never more than the credit.
     unacknowledged: VecDeque<Version>,
     closing: bool,
+    /// The reader waits here until there is room for replies again.
+    room: Option<oneshot::Sender<()>>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -103,6 +109,7 @@ impl Session {
             epoch: 0,
             unacknowledged: VecDeque::new(),
             closing: false,
+            room: None,
             _place: place,
         }
     }
@@ -115,7 +122,9 @@ impl Session {
         if let Some(bytes) = self.outbox.take() {
             self.write(bytes, ctx);
         } else if self.closing {
-            ctx.stop();
+            // Ends the sending half; the reader goes on until the viewer closes.
+            drop(self.writer.take());
+            ctx.run_later(LINGER, |_, ctx| ctx.stop());
         } else if self.wants_frames() && !self.asked {
             if self.newest > self.have {
                 self.ask(ctx);
@@ -157,7 +166,7 @@ impl Session {
 
     fn send_step(&mut self, step: Encoded) {
         // The canvas may be of before the last start: that is not of now.
-        if step.version <= self.have {
+        if step.version <= self.have || self.closing {
             return;
         }
         self.have = step.version;
@@ -175,6 +184,10 @@ impl Session {
             .map(|result, session, ctx| match result {
                 Ok(writer) => {
                     session.writer = Some(writer);
+                    if let Some(room) = session.room.take() {
+                        // The reader may have ended with its stream.
+                        let _ = room.send(());
+                    }
                     session.advance(ctx);
                 }
                 Err(e) => {
@@ -211,7 +224,9 @@ impl Session {
     /// Handles a packet of the viewer. What needs another actor's answer is waited for.
     fn packet(&mut self, packet: Packet, ctx: &mut Context<Self>) -> ResponseActFuture<Self, ()> {
         let code = packet.packet().command.code();
-        let done = || Box::pin(actix::fut::ready(()));
+        if self.closing {
+            return self.settled();
+        }
         if let Admission::Refused(reason) = &self.admission {
             if let Packet::Hello(_) = packet {
                 self.speaks = true;
@@ -219,26 +234,30 @@ impl Session {
                 self.close(reason);
                 self.advance(ctx);
             }
-            return done();
+            return self.settled();
         }
         if let Some(command) = MouseCommand::of(&packet) {
             let of = packet.packet().command;
             let order = order_mouse(self.links.mouse.clone(), command, of, self.peer);
-            return Box::pin(
-                order.into_actor(self).map(|reply, session, ctx| session.reply(reply, ctx)),
-            );
+            return Box::pin(order.into_actor(self).then(|reply, session, ctx| {
+                session.reply(reply, ctx);
+                session.settled()
+            }));
         }
         match packet {
             Packet::StartMonitor | Packet::StopMonitor => {
                 let on = matches!(packet, Packet::StartMonitor);
                 let answer = self.links.broadcaster.send(SetMonitoring { on, by: self.peer });
-                return Box::pin(answer.into_actor(self).map(move |result, session, ctx| {
+                return Box::pin(answer.into_actor(self).then(move |result, session, ctx| {
                     let ok = result.is_ok();
                     session.reply(Reply { of: code, ok, error: None, lease_ms: None }, ctx);
+                    session.settled()
                 }));
             }
             Packet::Hello(hello) => {
-                tracing::info!(peer = %self.peer, "the viewer is {}", printable(&hello.software));
+                if !self.speaks {
+                    tracing::info!(peer = %self.peer, "the viewer is {:?}", printable(&hello.software));
+                }
                 let answer = self.links.broadcaster.send(AskState).into_actor(self);
                 return Box::pin(answer.map(|state, session, ctx| {
                     if let Ok(state) = state {
@@ -263,12 +282,24 @@ impl Session {
             }
             Packet::Goodbye(_) => ctx.stop(),
             other => {
-                let error = Some(format!("{} is not for an agent", other.packet().command));
-                tracing::warn!(peer = %self.peer, "refused: {error:?}");
+                let error = format!("{} is not for an agent", other.packet().command);
+                tracing::debug!(peer = %self.peer, "refused: {error}");
+                let error = Some(error);
                 self.reply(Reply { of: code, ok: false, error, lease_ms: None }, ctx);
             }
         }
-        done()
+        self.settled()
+    }
+
+    /// Resolves when the viewer may be read on: when there is room for a reply.
+    fn settled(&mut self) -> ResponseActFuture<Self, ()> {
+        if !self.outbox.is_full() {
+            return Box::pin(actix::fut::ready(()));
+        }
+        let (room, wait) = oneshot::channel();
+        self.room = Some(room);
+        // An error says that the session has ended, and nothing is read any more.
+        Box::pin(wait.into_actor(self).map(|_, _, _| ()))
     }
 
     fn greet(&mut self, state: State, ctx: &mut Context<Self>) {
@@ -285,10 +316,8 @@ impl Session {
     }
 
     fn push(&mut self, bytes: Bytes, ctx: &mut Context<Self>) {
-        if let Err(Overflow) = self.outbox.push(bytes) {
-            tracing::info!(peer = %self.peer, "the viewer is dropped: it reads no replies");
-            ctx.stop();
-        } else {
+        if !self.closing {
+            self.outbox.push(bytes);
             self.advance(ctx);
         }
     }
@@ -303,8 +332,8 @@ impl Actor for Session {
             self.links.broadcaster.send(join).into_actor(self).map(|answer, session, ctx| {
                 match answer {
                     Ok(Ok(j)) => session.joined(j.id, j.monitoring, j.after, j.newest),
-                    Ok(Err(full)) => {
-                        session.admission = Admission::Refused(full.to_string());
+                    Ok(Err(refused)) => {
+                        session.admission = Admission::Refused(refused.to_string());
                         ctx.run_later(REFUSED_HELLO, |_, ctx| ctx.stop());
                     }
                     Err(_) => ctx.stop(),

@@ -11,12 +11,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-/// The most replies that may wait for a viewer that sends commands and reads nothing.
+/// With so many replies waiting, nothing more is read from the viewer.
 const MAX_REPLIES: usize = 32;
-
-/// The viewer reads no replies.
-#[derive(Debug)]
-pub(super) struct Overflow;
 
 /// What waits to be written: one slot a kind, the newest wins; replies in order, a few.
 #[derive(Debug, Default)]
@@ -30,12 +26,14 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    pub(super) fn push(&mut self, reply: Bytes) -> Result<(), Overflow> {
-        if self.replies.len() >= MAX_REPLIES {
-            return Err(Overflow);
-        }
+    /// Adds a reply. Whoever adds should not go on before there is room again.
+    pub(super) fn push(&mut self, reply: Bytes) {
         self.replies.push_back(reply);
-        Ok(())
+    }
+
+    /// Whether as many replies wait as may.
+    pub(super) fn is_full(&self) -> bool {
+        self.replies.len() >= MAX_REPLIES
     }
 
     /// Forgets everything.

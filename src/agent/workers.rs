@@ -11,6 +11,9 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+/// No viewer takes a frame longer than this, in bytes.
+const MAX_FRAME: u64 = 64 << 20;
+
 /// The result of a job.
 pub(super) type Outcome = Result<Encoded, EncodeError>;
 
@@ -51,6 +54,9 @@ fn work(todo: &Receiver<Job>) {
     while let Ok(Job { snapshot, done }) = todo.recv() {
         let outcome = catch_unwind(AssertUnwindSafe(|| encode_key(&snapshot, &mut rgb)));
         done(match outcome {
+            Ok(Ok(frame)) if frame.bytes.len() as u64 > MAX_FRAME => Err(EncodeError::Failed(
+                format!("it is {} bytes long, more than a frame may be", frame.bytes.len()),
+            )),
             Ok(Ok(frame)) => Ok(Encoded { version: snapshot.version, bytes: frame.bytes }),
             Ok(Err(e)) => Err(EncodeError::Failed(e.to_string())),
             Err(_) => Err(EncodeError::Failed("the encoder panicked".into())),

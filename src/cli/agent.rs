@@ -1,6 +1,6 @@
 //! `hightower agent`.
 
-use super::signal::asked_to_stop;
+use super::signal::Signals;
 use crate::agent::{Agent, Config};
 use crate::source::Kind;
 use anyhow::{Context, Result, bail};
@@ -52,7 +52,7 @@ pub(super) struct AgentArgs {
     accept_rate: u16,
     /// Drop a viewer that takes nothing, or is gone without a word, after so long.
     #[arg(long, value_name = "TIME", default_value = "2m", env = "HIGHTOWER_WRITE_DEADLINE")]
-    #[arg(value_parser = super::duration)]
+    #[arg(value_parser = write_deadline)]
     write_deadline: Duration,
     /// The longest time for which the mouse may be locked at once.
     #[arg(long, value_name = "TIME", default_value = "10m", env = "HIGHTOWER_MAX_LOCK")]
@@ -68,6 +68,14 @@ fn frame_rate(text: &str) -> Result<f64, String> {
         Ok(fps) if (0.1..=240.0).contains(&fps) => Ok(fps),
         Ok(_) => Err("from 0.1 to 240".into()),
         Err(e) => Err(e.to_string()),
+    }
+}
+
+/// What the kernel can be told: keep-alive counts in seconds, retransmission in milliseconds.
+fn write_deadline(text: &str) -> Result<Duration, String> {
+    match super::duration(text)? {
+        time if (1..=86_400).contains(&time.as_secs()) => Ok(time),
+        _ => Err("from 1s to 1day".into()),
     }
 }
 
@@ -112,10 +120,11 @@ pub(super) fn run(args: AgentArgs) -> Result<ExitCode> {
     let config = args.config();
     let panicked = notify_panics();
     actix::System::new().block_on(async move {
+        let mut signals = Signals::hear().context("can't hear Ctrl-C")?;
         let agent = Agent::start(config).await?;
         announce(&agent, &args)?;
         let reason = tokio::select! {
-            reason = asked_to_stop() => reason.context("can't hear Ctrl-C")?,
+            reason = signals.next() => reason,
             () = panicked.notified() => {
                 agent.stop("the agent has failed").await;
                 bail!("a part of the agent has failed; see the message above");

@@ -13,6 +13,7 @@ use clap::{Parser, Subcommand};
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
 const EXAMPLES: &str = "\
@@ -72,7 +73,7 @@ impl Cli {
             (_, 1) => "debug",
             _ => "trace",
         };
-        log_to_stderr(level);
+        let _writing = log_to_stderr(level);
         match self.command {
             Task::Demo(args) => demo::run(args),
             Task::Agent(args) => agent::run(args),
@@ -86,17 +87,27 @@ impl Cli {
     }
 }
 
-/// Other crates speak only when something is wrong.
-fn log_to_stderr(level: &str) {
+/// Log lines that may wait for standard error; what comes beyond is dropped.
+const LOG_LINES: usize = 4096;
+
+/// Logs to standard error until the guard is dropped. A thread of its own writes: whoever should
+/// read our standard error, and does not, must not stop the program. Other crates speak only when
+/// something is wrong.
+fn log_to_stderr(level: &str) -> WorkerGuard {
     let filter = EnvFilter::try_from_env("HIGHTOWER_LOG")
         .unwrap_or_else(|_| EnvFilter::new(format!("warn,enigo=off,hightower={level}")));
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(LOG_LINES)
+        .finish(std::io::stderr());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(writer)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .compact()
         .init();
+    guard
 }
 
 /// A length of time as a person types it: 10s, 1m30s, 500ms; a bare number is seconds. Not 0.

@@ -4,11 +4,14 @@ use crate::address::Target;
 use crate::order;
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::stream::{self, StreamExt};
 use hightower_proto::Message;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
+
+/// To how many machines an order is under way at a time: each takes a file descriptor.
+const AT_ONCE: usize = 256;
 
 /// The machines an order is for.
 #[derive(Debug, Args)]
@@ -81,12 +84,10 @@ fn run(hosts: &Hosts, order: &Message) -> Result<ExitCode> {
     let width = names.iter().map(|n| n.chars().count()).max().unwrap_or(0);
     let command = order.packet().command;
     let all_obeyed = runtime.block_on(async {
-        let mut answers: FuturesUnordered<_> = hosts
-            .hosts
-            .iter()
-            .zip(&names)
+        let orders = hosts.hosts.iter().zip(&names);
+        let mut answers = stream::iter(orders)
             .map(async |(target, name)| (name, order::send(target, order).await))
-            .collect();
+            .buffer_unordered(AT_ONCE);
         let mut all_obeyed = true;
         while let Some((name, result)) = answers.next().await {
             all_obeyed &= result.is_ok();

@@ -54,6 +54,15 @@ pub enum OpenError {
         /// The system's words.
         cause: String,
     },
+    /// The display takes no end of time.
+    #[error(
+        "the display has not answered for {0} s: it hangs, or waits for somebody to allow the \
+         capture. Use --source card to try it without a screen"
+    )]
+    Silent(u64),
+    /// The capture library failed.
+    #[error("the capture library panicked while it opened the screen")]
+    Library,
     /// No such monitor.
     #[error("there is no monitor {wanted}; this machine's monitors are: {have}")]
     NoMonitor {

@@ -7,7 +7,8 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::{Duration, Instant};
 
 /// How long anything may take before a test calls it lost. Nothing is expected to need it.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -32,11 +33,48 @@ pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// The lines that a process writes. A thread reads them all, so that the process never waits for
+/// the test; beyond a few thousand unread ones they are dropped.
+pub struct Lines {
+    lines: Receiver<String>,
+}
+
+impl Lines {
+    pub fn of(source: impl Read + Send + 'static) -> Self {
+        let (sender, lines) = sync_channel(4096);
+        std::thread::spawn(move || {
+            for line in BufReader::new(source).lines().map_while(Result::ok) {
+                // Full, or nobody reads any more: read on all the same.
+                drop(sender.try_send(line));
+            }
+        });
+        Self { lines }
+    }
+
+    /// The next line that is so; those between are passed over.
+    pub fn await_line(&mut self, so: impl Fn(&str) -> bool, what: &str) -> String {
+        let end = Instant::now() + PATIENCE;
+        let mut seen = Vec::new();
+        loop {
+            match self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(line) if so(&line) => return line,
+                Ok(line) => seen.push(line),
+                Err(e) => panic!("no line with {what:?} ({e}), only: {seen:#?}"),
+            }
+        }
+    }
+
+    /// What is left, once the process has ended.
+    pub fn rest(&self) -> String {
+        self.lines.iter().collect::<Vec<_>>().join("\n")
+    }
+}
+
 /// An agent as a process of its own.
 pub struct Agent {
     child: Child,
     pub address: SocketAddr,
-    log: BufReader<std::process::ChildStderr>,
+    log: Lines,
 }
 
 impl Agent {
@@ -60,11 +98,9 @@ impl Agent {
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let log = BufReader::new(child.stderr.take().unwrap());
+        let log = Lines::of(child.stderr.take().unwrap());
         let Ok(event) = serde_json::from_str::<serde_json::Value>(&line) else {
-            let mut rest = String::new();
-            BufReader::new(log).read_to_string(&mut rest).unwrap();
-            panic!("the agent did not start: {line}{rest}");
+            panic!("the agent did not start: {line}{}", log.rest());
         };
         let address = event["tcp"].as_str().unwrap().parse().unwrap();
         Self { child, address, log }
@@ -72,14 +108,7 @@ impl Agent {
 
     /// Waits until the agent's log has a line with these words, and gives it back.
     pub fn await_log(&mut self, words: &str) -> String {
-        let mut line = String::new();
-        loop {
-            line.clear();
-            assert_ne!(self.log.read_line(&mut line).unwrap(), 0, "the log ended before {words:?}");
-            if line.contains(words) {
-                return line;
-            }
-        }
+        self.log.await_line(|line| line.contains(words), words)
     }
 
     pub fn id(&self) -> u32 {
