@@ -121,10 +121,10 @@ fn a_new_agents_picture_replaces_the_old_ones() {
     let client = client(&agent);
     let mut viewer = agent.accept_speaking();
     viewer.frame(&rgb_frame(8, 8, 900, &red));
-    viewer.expect(|m| matches!(m, Message::Acknowledge(_)));
+    client.wait_until(LONG, |v| v.picture.is_some()).unwrap();
     drop(viewer);
     let view = client.wait_until(LONG, |v| v.link == Link::Disconnected).unwrap();
-    assert!(view.next_try.is_some() && view.picture.is_some());
+    assert!(view.next_try.is_some() && view.picture.is_some(), "{view:?}");
     let mut viewer = agent.accept_speaking();
     // Its versions begin anew.
     viewer.frame(&rgb_frame(9, 9, 1, &|_, _| 0x00_00ff));
