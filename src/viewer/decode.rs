@@ -24,11 +24,13 @@ pub(super) fn decode(slot: &Slot, queue: &Queue, limits: Limits) {
         match canvas.apply(&frame.payload, frame.received) {
             Ok(picture) => {
                 bad_in_a_row = 0;
-                if let Some(version) = picture.version {
-                    link.decoded.send_replace(version);
-                }
                 let picture = Arc::new(picture);
                 slot.change_noting(|view| {
+                    // Here, where the view is held: whoever sees the picture finds it
+                    // acknowledged, and whoever hears the acknowledgement finds the picture.
+                    if let Some(version) = picture.version {
+                        link.decoded.send_replace(version);
+                    }
                     let latency = view.latency(&picture);
                     view.sequence += 1;
                     view.counters.frames += 1;
