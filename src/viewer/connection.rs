@@ -295,6 +295,8 @@ impl<'a> Connection<'a> {
         let mut next = bytes::Bytes::from(bytes);
         loop {
             let written = tokio::select! {
+                // First what can be written at once: then a goodbye can follow.
+                biased;
                 written = writer.write_all(&next) => written,
                 // Cut in the middle, so nothing polite can follow.
                 () = stopped(stop) => return Arc::new(Cause::Stopped),
