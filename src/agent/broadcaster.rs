@@ -133,7 +133,8 @@ impl Broadcaster {
     /// Logs something that a peer did.
     fn log(&mut self, peer: SocketAddr, what: &str) {
         if let Some(held_back) = self.log.pass(Instant::now()) {
-            tracing::info!(%peer, held_back, "{what}, {} now", self.viewers.len());
+            let held_back = (held_back > 0).then_some(held_back);
+            tracing::info!(%peer, held_back, "{what}");
         }
     }
 
@@ -174,7 +175,7 @@ impl Handler<Join> for Broadcaster {
         let id = self.next_id;
         self.next_id += 1;
         self.viewers.insert(id, Viewer { peer, session });
-        self.log(peer, "a viewer has connected");
+        self.log(peer, &format!("a viewer has connected, {} now", self.viewers.len()));
         if self.autostart && self.viewers.len() == 1 {
             self.monitoring = true;
         }
@@ -198,7 +199,7 @@ impl Handler<Leave> for Broadcaster {
 
     fn handle(&mut self, Leave(id): Leave, _ctx: &mut Self::Context) {
         let Some(viewer) = self.viewers.remove(&id) else { return };
-        self.log(viewer.peer, "a viewer has left");
+        self.log(viewer.peer, &format!("a viewer has left, {} now", self.viewers.len()));
         self.update_run();
         self.tell_state();
         if self.viewers.is_empty()

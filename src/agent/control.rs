@@ -161,6 +161,7 @@ impl Ear {
     /// Logs a refusal, and answers it where the command is known.
     fn refuse(&mut self, of: Option<i64>, why: &str, route: Route) -> Option<Reply> {
         let held_back = self.refusals.pass(Instant::now())?;
+        let held_back = (held_back > 0).then_some(held_back);
         tracing::warn!(peer = %route.peer, held_back, "a datagram is refused: {why}");
         let error = Some(why.to_string());
         Some(Reply { of: of?, ok: false, error, lease_ms: None })

@@ -17,6 +17,9 @@ const TICK: Duration = Duration::from_millis(20);
 /// locked.
 const REOPEN: Duration = Duration::from_secs(1);
 
+/// What is said of an order that nobody waits for any more.
+const TOO_LATE: &str = "the display answered too late";
+
 /// How long a lock lasts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
@@ -83,6 +86,7 @@ where
     fn lock(
         &mut self,
         lease: Option<Duration>,
+        until: Instant,
         ctx: &mut Context<Self>,
     ) -> Result<Option<Duration>, MouseError> {
         let lease = lease.unwrap_or(self.lease.default).min(self.lease.ceiling);
@@ -91,6 +95,10 @@ where
             Some(lock) => lock.anchor,
             None => self.with(|p| p.location())?,
         };
+        // The display may have taken its time to say where the pointer is.
+        if Instant::now() > until {
+            return Err(MouseError(TOO_LATE.into()));
+        }
         self.lock = Some(Lock { anchor, until: Instant::now() + lease });
         if self.tick.is_none() {
             self.tick = Some(ctx.run_interval(TICK, Self::hold));
@@ -158,10 +166,10 @@ where
         match order.command {
             // To free it is right however late it comes.
             MouseCommand::Move { .. } | MouseCommand::Lock { .. } if late => {
-                Err(MouseError("the display answered too late".into()))
+                Err(MouseError(TOO_LATE.into()))
             }
             MouseCommand::Move { x, y } => self.move_to(x, y),
-            MouseCommand::Lock { lease } => self.lock(lease, ctx),
+            MouseCommand::Lock { lease } => self.lock(lease, order.until, ctx),
             MouseCommand::Unlock => {
                 self.unlock("unlocked", ctx);
                 Ok(None)
