@@ -7,7 +7,6 @@ mod common;
 #[path = "common/desk.rs"]
 mod desk;
 #[path = "common/xvfb.rs"]
-#[allow(dead_code, reason = "only its display is used here")]
 mod xvfb;
 
 use common::{Agent, hightower, stdout};

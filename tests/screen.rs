@@ -7,10 +7,9 @@ mod common;
 #[path = "common/desk.rs"]
 mod desk;
 #[path = "common/xvfb.rs"]
-#[allow(dead_code, reason = "each test file uses its part")]
 mod xvfb;
 
-use common::{Agent, Lines, PATIENCE, Plain, decode, hightower, stderr};
+use common::{Agent, Lines, PATIENCE, Plain, decode, hightower, stderr, stdout};
 use desk::Desk;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -162,6 +161,33 @@ fn a_display_that_vanishes_is_told_and_captured_again_when_it_is_back() {
     await_line(r#""width":320"#);
     assert!(again.0.try_wait().unwrap().is_none());
     drop(viewer);
+}
+
+#[test]
+fn a_display_that_hangs_is_told_and_holds_up_neither_stop_nor_start() {
+    let Some(display) = Xvfb::start(SIZE.0, SIZE.1) else { return };
+    let _desk = Desk::cover(&display.display);
+    let agent = agent_on(&display.display, &[]);
+    let mut viewer = hightower()
+        .args(["view", "--headless", "--json"])
+        .arg(agent.address.to_string())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = Lines::of(viewer.stdout.take().unwrap());
+    let _viewer = Ended(viewer);
+    let mut await_line = |words: &str| lines.await_line(|line| line.contains(words), words);
+    await_line(r#""event":"frame""#);
+    // It connects to the display, so that the next order finds one that hangs.
+    assert!(agent.order(&["mouse", "5", "5"]).status.success());
+    display.hang(true);
+    let lock = agent.order(&["lock"]);
+    assert!(stdout(&lock).contains("the display does not answer"), "{}", stdout(&lock));
+    agent.monitor(false);
+    agent.monitor(true);
+    await_line("the display has not answered for 3 s");
+    display.hang(false);
+    await_line(r#""event":"frame""#);
 }
 
 #[test]

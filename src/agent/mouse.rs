@@ -247,6 +247,37 @@ mod tests {
         assert!(mouse.send(late(MouseCommand::Unlock)).await.unwrap().is_ok());
     }
 
+    /// A pointer whose display library panics when it is moved too far.
+    struct Fragile(Desk);
+
+    impl Pointer for Fragile {
+        fn location(&self) -> Result<(i32, i32), String> {
+            assert!(self.0.0.get().0 < 1000, "for the test's sake");
+            self.0.location()
+        }
+
+        fn move_to(&mut self, x: i32, y: i32) -> Result<(), String> {
+            self.0.move_to(x, y)
+        }
+    }
+
+    #[actix::test]
+    async fn a_panic_ends_the_lock() {
+        let (tx, _heard) = tokio::sync::mpsc::channel(4);
+        let ear = Ear(tx).start();
+        let desk = Desk::default();
+        let hand = desk.clone();
+        let open = move || Ok(Fragile(hand.clone()));
+        let lease = Lease { default: Duration::from_secs(60), ceiling: Duration::from_secs(60) };
+        let mouse = Mouse::new(lease, open, ear.downgrade().recipient()).start();
+        mouse.send(order(MouseCommand::Lock { lease: None })).await.unwrap().unwrap();
+        desk.0.set((2000, 0));
+        while mouse.connected() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(desk.0.get(), (2000, 0), "nothing puts it back any more");
+    }
+
     const LEASE: Lease =
         Lease { default: Duration::from_millis(100), ceiling: Duration::from_millis(200) };
 

@@ -1,5 +1,7 @@
 //! A display of its own for a test: Xvfb, looked at and typed into from outside.
 
+#![allow(dead_code, reason = "each test file uses its part")]
+
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -56,6 +58,13 @@ impl Xvfb {
             .unwrap();
         let pixels = image.data.as_chunks::<4>().0;
         pixels.iter().map(|&bytes| u32::from_le_bytes(bytes) & 0xff_ffff).collect()
+    }
+
+    /// Makes the display answer nobody, or answer again.
+    pub(crate) fn hang(&self, hangs: bool) {
+        let signal = if hangs { "STOP" } else { "CONT" };
+        let id = self.server.id().to_string();
+        assert!(Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());
     }
 
     /// Waits until the display looks so, and gives its pixels.
