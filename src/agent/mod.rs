@@ -26,7 +26,6 @@ mod messages;
 mod mouse;
 mod pointer;
 mod session;
-mod session_io;
 mod throttle;
 mod udp;
 mod workers;

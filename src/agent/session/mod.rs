@@ -8,20 +8,18 @@
 //! The reader is a future of this actor. It hands over one packet at a time and waits until it
 //! is done with, so a viewer that floods is slowed down by its own socket.
 
+mod io;
+mod packets;
+
 use super::broadcaster::Broadcaster;
-use super::capture::now_us;
 use super::demand::Demand;
-use super::messages::{
-    AskState, Encode, Encoded, Join, Leave, MouseCommand, MouseOrder, Notice, Rendition,
-    SetMonitoring, ViewerId, order_mouse,
-};
-use super::session_io::{self, End, Outbox};
+use super::messages::{Encode, Encoded, Join, Leave, MouseOrder, Notice, Rendition, ViewerId};
 use crate::canvas::Version;
-use crate::text::printable;
 use actix::prelude::*;
 use bytes::Bytes;
 use hightower_proto::Message as Packet;
-use hightower_proto::message::{Goodbye, Pong, Reply, State, Welcome};
+use hightower_proto::message::{Goodbye, Welcome};
+use io::{End, Outbox};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -179,9 +177,8 @@ impl Session {
 
     fn write(&mut self, bytes: Bytes, ctx: &mut Context<Self>) {
         let Some(writer) = self.writer.take() else { return };
-        let written = session_io::write(writer, bytes, self.links.write_deadline)
-            .into_actor(self)
-            .map(|result, session, ctx| match result {
+        let written = io::write(writer, bytes, self.links.write_deadline).into_actor(self).map(
+            |result, session, ctx| match result {
                 Ok(writer) => {
                     session.writer = Some(writer);
                     if let Some(room) = session.room.take() {
@@ -194,7 +191,8 @@ impl Session {
                     tracing::info!(peer = %session.peer, "the viewer is dropped: {e}");
                     ctx.stop();
                 }
-            });
+            },
+        );
         ctx.spawn(written);
     }
 
@@ -220,107 +218,6 @@ impl Session {
         }
         self.newest = self.newest.max(newest);
     }
-
-    /// Handles a packet of the viewer. What needs another actor's answer is waited for.
-    fn packet(&mut self, packet: Packet, ctx: &mut Context<Self>) -> ResponseActFuture<Self, ()> {
-        let code = packet.packet().command.code();
-        if self.closing {
-            return self.settled();
-        }
-        if let Admission::Refused(reason) = &self.admission {
-            if let Packet::Hello(_) = packet {
-                self.speaks = true;
-                let reason = Some(reason.clone());
-                self.close(reason);
-                self.advance(ctx);
-            }
-            return self.settled();
-        }
-        if let Some(command) = MouseCommand::of(&packet) {
-            let of = packet.packet().command;
-            let order = order_mouse(self.links.mouse.clone(), command, of, self.peer);
-            return Box::pin(order.into_actor(self).then(|reply, session, ctx| {
-                session.reply(reply, ctx);
-                session.settled()
-            }));
-        }
-        match packet {
-            Packet::StartMonitor | Packet::StopMonitor => {
-                let on = matches!(packet, Packet::StartMonitor);
-                let answer = self.links.broadcaster.send(SetMonitoring { on, by: self.peer });
-                return Box::pin(answer.into_actor(self).then(move |result, session, ctx| {
-                    let ok = result.is_ok();
-                    session.reply(Reply { of: code, ok, error: None, lease_ms: None }, ctx);
-                    session.settled()
-                }));
-            }
-            Packet::Hello(hello) => {
-                if !self.speaks {
-                    tracing::info!(peer = %self.peer, "the viewer is {:?}", printable(&hello.software));
-                }
-                let answer = self.links.broadcaster.send(AskState).into_actor(self);
-                return Box::pin(answer.map(|state, session, ctx| {
-                    if let Ok(state) = state {
-                        session.greet(state, ctx);
-                    }
-                }));
-            }
-            Packet::Acknowledge(ack) => {
-                // Everything up to that version has arrived; a version that was never sent
-                // changes nothing.
-                if self.unacknowledged.contains(&ack.version) {
-                    while self.unacknowledged.pop_front().is_some_and(|v| v != ack.version) {}
-                    self.advance(ctx);
-                }
-            }
-            Packet::Ping(ping) => {
-                if self.speaks {
-                    let pong = Pong { ping_us: ping.clock_us, clock_us: now_us() };
-                    self.outbox.pong = Some(Packet::Pong(pong).encode());
-                    self.advance(ctx);
-                }
-            }
-            Packet::Goodbye(_) => ctx.stop(),
-            other => {
-                let error = format!("{} is not for an agent", other.packet().command);
-                tracing::debug!(peer = %self.peer, "refused: {error}");
-                let error = Some(error);
-                self.reply(Reply { of: code, ok: false, error, lease_ms: None }, ctx);
-            }
-        }
-        self.settled()
-    }
-
-    /// Resolves when the viewer may be read on: when there is room for a reply.
-    fn settled(&mut self) -> ResponseActFuture<Self, ()> {
-        if !self.outbox.is_full() {
-            return Box::pin(actix::fut::ready(()));
-        }
-        let (room, wait) = oneshot::channel();
-        self.room = Some(room);
-        // An error says that the session has ended, and nothing is read any more.
-        Box::pin(wait.into_actor(self).map(|_, _, _| ()))
-    }
-
-    fn greet(&mut self, state: State, ctx: &mut Context<Self>) {
-        self.speaks = true;
-        let welcome = Welcome { state, ..self.welcome.clone() };
-        self.outbox.state = None;
-        self.push(Packet::Welcome(welcome).encode(), ctx);
-    }
-
-    fn reply(&mut self, reply: Reply, ctx: &mut Context<Self>) {
-        if self.speaks {
-            self.push(Packet::Reply(reply).encode(), ctx);
-        }
-    }
-
-    fn push(&mut self, bytes: Bytes, ctx: &mut Context<Self>) {
-        if !self.closing {
-            self.outbox.push(bytes);
-            self.advance(ctx);
-        }
-    }
 }
 
 impl Actor for Session {
@@ -344,7 +241,7 @@ impl Actor for Session {
         ctx.wait(joined);
         if let Some(reader) = self.reader.take() {
             let address = ctx.address();
-            let reading = session_io::read(reader, address.recipient());
+            let reading = io::read(reader, address.recipient());
             ctx.spawn(reading.into_actor(self).map(|end, session, ctx| {
                 match end {
                     End::Closed => tracing::debug!(peer = %session.peer, "closed by the viewer"),
@@ -362,12 +259,12 @@ impl Actor for Session {
     }
 }
 
-impl Handler<session_io::Incoming> for Session {
+impl Handler<io::Incoming> for Session {
     type Result = ResponseActFuture<Self, ()>;
 
     fn handle(
         &mut self,
-        session_io::Incoming(packet): session_io::Incoming,
+        io::Incoming(packet): io::Incoming,
         ctx: &mut Self::Context,
     ) -> Self::Result {
         self.packet(packet, ctx)

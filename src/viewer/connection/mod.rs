@@ -1,26 +1,23 @@
 //! One connection to an agent: what is read from it, what is written to it.
 
+mod incoming;
+
 use super::cause::Cause;
 use super::clock::{Clock, now_us};
 use super::options::{ClientOptions, Order};
-use super::slot::{Frame, FrameLink, Queue, Slot};
-use super::view::{Event, Link, Notice};
-use crate::text::printable;
-use hightower_proto::message::{
-    Acknowledge, Capture, Goodbye, Hello, Packet, Ping, Pong, Reply, State, Welcome,
-};
-use hightower_proto::png::Header;
-use hightower_proto::stream::{FRAME_HEADER, Options};
-use hightower_proto::{Command, Decoder, Item, Message, PROTOCOL};
+use super::slot::{FrameLink, Queue, Slot};
+use super::view::{Event, Link};
+use hightower_proto::message::{Acknowledge, Goodbye, Hello, Ping};
+use hightower_proto::{Message, PROTOCOL};
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::{mpsc, watch};
 
 /// How often an agent that speaks is pinged, at least.
@@ -118,157 +115,6 @@ impl<'a> Connection<'a> {
             cause = self.read(reader, memory, answers) => Arc::new(cause),
             cause = self.write(writer, memory, answer_receiver, orders, stop) => cause,
         }
-    }
-
-    async fn read(
-        &self,
-        mut reader: OwnedReadHalf,
-        memory: &Memory,
-        answers: mpsc::Sender<Message>,
-    ) -> Cause {
-        let (limits, tolerant) = (self.options.limits, self.options.tolerant);
-        let mut decoder = Decoder::new(Options { limits, tolerant, ..Options::viewer() });
-        let mut first = Vec::with_capacity(FIRST);
-        let mut stats = decoder.stats();
-        loop {
-            loop {
-                match decoder.next_item() {
-                    Ok(Some(Item::Frame(payload))) => {
-                        let length = payload.len() as u64 + FRAME_HEADER as u64;
-                        self.frame(payload, decoder.offset() - length, memory).await;
-                    }
-                    Ok(Some(Item::Packet(packet))) => {
-                        if let Some(cause) = self.packet(&packet, memory, &answers) {
-                            return cause;
-                        }
-                    }
-                    Ok(None) => break,
-                    Err(error) => return Cause::stream(self.peer, error, &first),
-                }
-            }
-            let now = decoder.stats();
-            self.slot.count(|counters| {
-                counters.unknown_packets += now.unknown - stats.unknown;
-                counters.dropped_bytes += now.dropped - stats.dropped;
-            });
-            stats = now;
-            let buffer = decoder.buffer();
-            let before = buffer.len();
-            let read = match reader.read_buf(buffer).await {
-                Ok(0) => break,
-                Ok(read) => read,
-                Err(source) => return Cause::Network { peer: self.peer, source },
-            };
-            let more = FIRST.saturating_sub(first.len());
-            first.extend(buffer.iter().skip(before).take(more));
-            self.heard.set(Instant::now());
-            self.slot.count(|counters| counters.bytes += read as u64);
-        }
-        match decoder.finish() {
-            Ok(()) if first.is_empty() => Cause::Wordless(self.peer),
-            Ok(()) => Cause::Closed,
-            Err(error) => Cause::stream(self.peer, error, &first),
-        }
-    }
-
-    async fn frame(&self, payload: bytes::Bytes, offset: u64, memory: &Memory) {
-        let received = Instant::now();
-        // What has no good header is the decoder's to report; it stands alone in any case.
-        let header = Header::parse(&payload, &self.options.limits);
-        if header.is_ok() {
-            memory.success.set(true);
-        }
-        let key = header.ok().and_then(|h| h.frame).is_none_or(|info| info.is_key());
-        let link = self.link.clone();
-        let replaced = self.queue.push(Frame { payload, received, key, offset, link }).await;
-        if replaced > 0 {
-            self.slot.count(|counters| counters.skipped += replaced);
-        }
-    }
-
-    /// Takes a packet; a cause ends the connection.
-    fn packet(
-        &self,
-        packet: &Packet,
-        memory: &Memory,
-        answers: &mpsc::Sender<Message>,
-    ) -> Option<Cause> {
-        let message = match Message::parse(packet) {
-            Ok(message) => message,
-            Err(error) => {
-                // The stream is whole beyond it: said, and read on.
-                self.notice(format!("{} sent something odd: {error}", self.peer));
-                return None;
-            }
-        };
-        match message {
-            Message::Welcome(welcome) => {
-                self.welcome(welcome, memory);
-                // The first ping of many; a full queue of answers only puts it off.
-                let _ = answers.try_send(self.ping());
-            }
-            Message::State(state) => {
-                memory.monitoring.set(state.monitoring);
-                let state = Arc::new(printable_state(state));
-                self.slot.happened(Event::State(state.clone()), |view| {
-                    view.state = Some(state);
-                    view.state_at = Instant::now();
-                });
-            }
-            Message::Goodbye(goodbye) => return Some(Cause::goodbye(&goodbye.reason)),
-            Message::Ping(ping) => {
-                let pong = Pong { ping_us: ping.clock_us, clock_us: now_us() };
-                if answers.try_send(Message::Pong(pong)).is_err() {
-                    tracing::debug!(peer = %self.peer, "pings faster than it reads");
-                }
-            }
-            Message::Pong(pong) => {
-                let estimate = self.clock.borrow_mut().pong(&pong, Instant::now());
-                if estimate.is_some() {
-                    self.slot.change(|view| view.clock = estimate);
-                }
-            }
-            Message::Reply(reply) => {
-                if let Some(text) = reply_words(&reply) {
-                    self.notice(text);
-                }
-            }
-            other => {
-                tracing::debug!(peer = %self.peer, command = %other.packet().command, "ignored")
-            }
-        }
-        None
-    }
-
-    fn welcome(&self, welcome: Welcome, memory: &Memory) {
-        memory.success.set(true);
-        self.welcomed.set(true);
-        if !self.started.get() {
-            memory.monitoring.set(welcome.state.monitoring);
-        }
-        if welcome.credit > 0 {
-            // An agent waits when so many frames are unacknowledged: no use in waiting for more.
-            self.link.patience.store(PATIENCE.min(welcome.credit), Ordering::Relaxed);
-        }
-        let welcome = Arc::new(Welcome {
-            software: printable(&welcome.software),
-            host: printable(&welcome.host),
-            source: printable(&welcome.source),
-            state: printable_state(welcome.state),
-            ..welcome
-        });
-        self.slot.happened(Event::Welcome(welcome.clone()), |view| {
-            view.state = Some(Arc::new(welcome.state.clone()));
-            view.state_at = Instant::now();
-            view.welcome = Some(welcome);
-        });
-    }
-
-    fn notice(&self, text: String) {
-        let text = printable(&text);
-        self.slot.happened(Event::Notice(text.clone()), |view| {
-            view.notice = Some(Notice { text, at: Instant::now() });
-        });
     }
 
     async fn write(
@@ -393,37 +239,4 @@ fn keep_alive(stream: &TcpStream) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     socket.set_tcp_user_timeout(Some(Duration::from_secs(25)))?;
     Ok(())
-}
-
-fn printable_state(mut state: State) -> State {
-    if let Capture::Failed { cause } = &mut state.capture {
-        *cause = printable(cause);
-    }
-    state
-}
-
-/// A reply in words, where it is worth any.
-fn reply_words(reply: &Reply) -> Option<String> {
-    let command = Command::from_code(reply.of);
-    let name = match command {
-        Some(Command::StartMonitor) => "start".to_owned(),
-        Some(Command::StopMonitor) => "stop".to_owned(),
-        Some(Command::LockMouse) => "lock".to_owned(),
-        Some(Command::UnlockMouse) => "unlock".to_owned(),
-        Some(Command::MouseMove) => "move".to_owned(),
-        Some(other) => other.name().to_owned(),
-        None => format!("command {}", reply.of),
-    };
-    if !reply.ok {
-        let why = reply.error.as_deref().unwrap_or("no reason was given");
-        return Some(format!("{name} refused: {why}"));
-    }
-    match (command, reply.lease_ms) {
-        (Some(Command::LockMouse), Some(ms)) => {
-            Some(format!("the pointer is locked for {} s", ms.div_ceil(1000)))
-        }
-        (Some(Command::LockMouse), None) => Some("the pointer is locked".into()),
-        (Some(Command::UnlockMouse), _) => Some("the pointer is free".into()),
-        _ => None,
-    }
 }

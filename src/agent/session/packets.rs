@@ -1,0 +1,118 @@
+//! What a viewer says to its session, and what it is answered.
+
+use super::{Admission, Session};
+use crate::agent::capture::now_us;
+use crate::agent::messages::{AskState, MouseCommand, SetMonitoring, order_mouse};
+use crate::text::printable;
+use actix::prelude::*;
+use bytes::Bytes;
+use hightower_proto::Message as Packet;
+use hightower_proto::message::{Pong, Reply, State, Welcome};
+use tokio::sync::oneshot;
+
+impl Session {
+    /// Handles a packet of the viewer. What needs another actor's answer is waited for.
+    pub(super) fn packet(
+        &mut self,
+        packet: Packet,
+        ctx: &mut Context<Self>,
+    ) -> ResponseActFuture<Self, ()> {
+        let code = packet.packet().command.code();
+        if self.closing {
+            return self.settled();
+        }
+        if let Admission::Refused(reason) = &self.admission {
+            if let Packet::Hello(_) = packet {
+                self.speaks = true;
+                let reason = Some(reason.clone());
+                self.close(reason);
+                self.advance(ctx);
+            }
+            return self.settled();
+        }
+        if let Some(command) = MouseCommand::of(&packet) {
+            let of = packet.packet().command;
+            let order = order_mouse(self.links.mouse.clone(), command, of, self.peer);
+            return Box::pin(order.into_actor(self).then(|reply, session, ctx| {
+                session.reply(reply, ctx);
+                session.settled()
+            }));
+        }
+        match packet {
+            Packet::StartMonitor | Packet::StopMonitor => {
+                let on = matches!(packet, Packet::StartMonitor);
+                let answer = self.links.broadcaster.send(SetMonitoring { on, by: self.peer });
+                return Box::pin(answer.into_actor(self).then(move |result, session, ctx| {
+                    let ok = result.is_ok();
+                    session.reply(Reply { of: code, ok, error: None, lease_ms: None }, ctx);
+                    session.settled()
+                }));
+            }
+            Packet::Hello(hello) => {
+                if !self.speaks {
+                    tracing::info!(peer = %self.peer, "the viewer is {:?}", printable(&hello.software));
+                }
+                let answer = self.links.broadcaster.send(AskState).into_actor(self);
+                return Box::pin(answer.map(|state, session, ctx| {
+                    if let Ok(state) = state {
+                        session.greet(state, ctx);
+                    }
+                }));
+            }
+            Packet::Acknowledge(ack) => {
+                // Everything up to that version has arrived; a version that was never sent
+                // changes nothing.
+                if self.unacknowledged.contains(&ack.version) {
+                    while self.unacknowledged.pop_front().is_some_and(|v| v != ack.version) {}
+                    self.advance(ctx);
+                }
+            }
+            Packet::Ping(ping) => {
+                if self.speaks {
+                    let pong = Pong { ping_us: ping.clock_us, clock_us: now_us() };
+                    self.outbox.pong = Some(Packet::Pong(pong).encode());
+                    self.advance(ctx);
+                }
+            }
+            Packet::Goodbye(_) => ctx.stop(),
+            other => {
+                let error = format!("{} is not for an agent", other.packet().command);
+                tracing::debug!(peer = %self.peer, "refused: {error}");
+                let error = Some(error);
+                self.reply(Reply { of: code, ok: false, error, lease_ms: None }, ctx);
+            }
+        }
+        self.settled()
+    }
+
+    /// Resolves when the viewer may be read on: when there is room for a reply.
+    fn settled(&mut self) -> ResponseActFuture<Self, ()> {
+        if !self.outbox.is_full() {
+            return Box::pin(actix::fut::ready(()));
+        }
+        let (room, wait) = oneshot::channel();
+        self.room = Some(room);
+        // An error says that the session has ended, and nothing is read any more.
+        Box::pin(wait.into_actor(self).map(|_, _, _| ()))
+    }
+
+    fn greet(&mut self, state: State, ctx: &mut Context<Self>) {
+        self.speaks = true;
+        let welcome = Welcome { state, ..self.welcome.clone() };
+        self.outbox.state = None;
+        self.push(Packet::Welcome(welcome).encode(), ctx);
+    }
+
+    fn reply(&mut self, reply: Reply, ctx: &mut Context<Self>) {
+        if self.speaks {
+            self.push(Packet::Reply(reply).encode(), ctx);
+        }
+    }
+
+    fn push(&mut self, bytes: Bytes, ctx: &mut Context<Self>) {
+        if !self.closing {
+            self.outbox.push(bytes);
+            self.advance(ctx);
+        }
+    }
+}
