@@ -20,6 +20,7 @@
 //! | `picture` | frames decoded into pixels |
 //! | `scale` | pictures fitted into a place |
 //! | `status`, `overlay`, `scene` | words and figures, boxes, and all of it drawn |
+//! | `monitor` | the operator's monitors, for full screen |
 //! | `window` | the minifb window: keys, mouse, drawing when something changed |
 //! | `headless` | the same without a window, for scripts |
 //!
@@ -31,6 +32,7 @@ mod clock;
 mod connection;
 mod decode;
 pub mod headless;
+mod monitor;
 mod options;
 mod overlay;
 mod picture;

@@ -1,6 +1,7 @@
 //! The viewer's window. It lives on the calling thread and draws only when something changed.
 
 use super::client::Client;
+use super::monitor::Monitor;
 use super::options::{ClientOptions, Order};
 use super::save;
 use super::scale::fit;
@@ -327,7 +328,7 @@ impl Shown {
         let opened = match self.windowed {
             Some(size) => open(&self.title, size, false, &self.keys).map(|window| (window, None)),
             None => {
-                let Some(screen) = Screen::around(self.window.get_position()) else {
+                let Some(screen) = Monitor::around(self.window.get_position()) else {
                     return self.say("no full screen: the screen's size can't be found out".into());
                 };
                 let back = self.window.get_size();
@@ -364,36 +365,6 @@ fn open(title: &str, size: (usize, usize), full: bool, keys: &Keys) -> minifb::R
     window.set_input_callback(Box::new(keys.clone()));
     window.set_background_color(0x10, 0x14, 0x18);
     Ok(window)
-}
-
-/// A screen in physical pixels.
-struct Screen {
-    at: (isize, isize),
-    size: (usize, usize),
-}
-
-impl Screen {
-    /// The screen that a window at this position is on.
-    fn around(position: (isize, isize)) -> Option<Self> {
-        let all = xcap::Monitor::all().ok()?;
-        let screens: Vec<Self> = all.iter().filter_map(|m| Self::of(m).ok()).collect();
-        let within = |at: isize, start: isize, length: usize| {
-            (start..start.saturating_add_unsigned(length)).contains(&at)
-        };
-        let on = screens.iter().position(|s| {
-            within(position.0, s.at.0, s.size.0) && within(position.1, s.at.1, s.size.1)
-        });
-        screens.into_iter().nth(on.unwrap_or(0))
-    }
-
-    fn of(monitor: &xcap::Monitor) -> xcap::XCapResult<Self> {
-        // xcap gives places and sizes divided by the desktop's scale; minifb wants pixels.
-        let scale = monitor.scale_factor()?;
-        let pixels = |n: f32| (n * scale).round() as isize;
-        let at = (pixels(monitor.x()? as f32), pixels(monitor.y()? as f32));
-        let size = (pixels(monitor.width()? as f32), pixels(monitor.height()? as f32));
-        Ok(Self { at, size: (size.0.unsigned_abs().max(1), size.1.unsigned_abs().max(1)) })
-    }
 }
 
 /// A name that is free: host and local time.
