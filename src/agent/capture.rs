@@ -192,6 +192,8 @@ impl Worker {
                 }
             };
             let start = Instant::now();
+            // Before the grab: what the viewer is told as latency is not to flatter us.
+            let captured_us = now_us();
             self.demand.grabbing(Some(start));
             let refreshed = self.refresh();
             self.demand.grabbing(None);
@@ -204,7 +206,7 @@ impl Worker {
                     let recovered = failed || start.elapsed() >= HUNG;
                     if changed || began || recovered {
                         last_change = start;
-                        let snapshot = self.canvas.commit(now_us());
+                        let snapshot = self.canvas.commit(captured_us);
                         self.publish.send_replace(Some(Screen::Picture(Arc::new(snapshot))));
                     }
                     let rest = if last_change.elapsed() > REST_AFTER {
