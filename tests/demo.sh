@@ -5,11 +5,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-profile=${HIGHTOWER_PROFILE:-release}
-echo "building; the first time takes some minutes" >&2
-cargo build --locked --profile "$profile"
-case $profile in dev) folder=debug ;; *) folder=$profile ;; esac
-hightower=$(realpath "${CARGO_TARGET_DIR:-target}/$folder/hightower")
+# HIGHTOWER names a program that is built already; otherwise one is built.
+if [ -z "${HIGHTOWER:-}" ]; then
+    echo "building; the first time takes some minutes" >&2
+    cargo build --locked --release
+    HIGHTOWER=${CARGO_TARGET_DIR:-target}/release/hightower
+fi
+hightower=$(realpath "$HIGHTOWER")
 out=$PWD/target/demo
 mkdir -p "$out"
 rm -f "$out"/*
