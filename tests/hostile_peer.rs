@@ -8,6 +8,7 @@ use common::{Agent, Plain, packet, version};
 use hightower_proto::stream::Options;
 use hightower_proto::{Command, Decoder, Item, Message};
 use std::io::{Read, Write};
+use std::time::Duration;
 
 #[test]
 fn what_breaks_the_format_is_closed_and_named_while_others_watch_on() {
@@ -121,6 +122,22 @@ fn commands_without_reading_replies_are_held_back_and_all_answered_in_the_end() 
             }
         }
     }
+}
+
+#[test]
+fn hellos_without_reading_the_welcomes_are_held_back_too() {
+    let agent = Agent::card(&["--card-size", "64x64"]);
+    let mut viewer = Plain::connect(agent.address);
+    viewer.socket.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+    let hellos = packet(32, br#"{"protocol":1}"#, false, false).repeat(1_000);
+    let before = agent.rss_kib();
+    // A million at most: without a bound the welcomes to them would take 200 MiB. What it is not
+    // read from, it can't write to.
+    let refused = (0..1_000).find_map(|_| viewer.socket.write_all(&hellos).err());
+    assert!(refused.is_some(), "the agent reads on though its answers are not read");
+    let after = agent.rss_kib();
+    assert!(after < before + 16 * 1024, "{before} KiB before, {after} KiB after the hellos");
+    assert!(agent.order(&["stop"]).status.success());
 }
 
 #[test]

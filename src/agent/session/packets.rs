@@ -53,10 +53,11 @@ impl Session {
                     tracing::info!(peer = %self.peer, "the viewer is {:?}", printable(&hello.software));
                 }
                 let answer = self.links.broadcaster.send(AskState).into_actor(self);
-                return Box::pin(answer.map(|state, session, ctx| {
+                return Box::pin(answer.then(|state, session, ctx| {
                     if let Ok(state) = state {
                         session.greet(state, ctx);
                     }
+                    session.settled()
                 }));
             }
             Packet::Acknowledge(ack) => {
