@@ -4,7 +4,8 @@
 //! |---|---|
 //! | [`agent`] | captures a machine's screen and serves it: the actors |
 //! | [`source`] | where the picture of the screen comes from |
-//! | [`canvas`] | the agent's copy of the screen, with versions |
+//! | [`canvas`] | the agent's copy of the screen: versions, damage, moves |
+//! | [`rect`] | rectangles of whole pixels |
 //! | [`png`] | the agent's encoder of frames |
 //! | [`viewer`] | connects to an agent, decodes its frames, shows or saves them |
 //! | [`address`] | a machine as a user names it |
@@ -20,6 +21,7 @@ pub mod canvas;
 pub mod cli;
 pub mod order;
 pub mod png;
+pub mod rect;
 pub mod source;
 pub mod text;
 pub mod viewer;

@@ -8,7 +8,7 @@
 use super::config::Config;
 use super::demand::{Demand, Order, Pace};
 use super::messages::{Captured, Run};
-use crate::canvas::{Canvas, Snapshot};
+use crate::canvas::{Shared, Version};
 use crate::source::{Choice, GrabError, Source};
 use actix::WeakRecipient;
 use actix::prelude::*;
@@ -44,8 +44,8 @@ const REST_INTERVAL: Duration = Duration::from_millis(100);
 /// What the source thread has published last.
 #[derive(Debug, Clone)]
 pub(super) enum Screen {
-    /// The newest picture.
-    Picture(Arc<Snapshot>),
+    /// The canvas has this version.
+    Picture(Version),
     /// The source has failed; the newest picture, if there was one, is not of now.
     Failed(String),
 }
@@ -96,7 +96,7 @@ impl Actor for Capture {
             ctx.add_stream(stream::unfold(changes, |mut changes| async move {
                 changes.changed().await.ok()?;
                 let captured = match &*changes.borrow_and_update() {
-                    Some(Screen::Picture(snapshot)) => Captured::Version(snapshot.version),
+                    Some(Screen::Picture(version)) => Captured::Version(*version),
                     Some(Screen::Failed(cause)) => Captured::Failed(cause.clone()),
                     None => return None,
                 };
@@ -139,12 +139,15 @@ impl Thread {
         source: Box<dyn Source>,
         config: &Config,
         demand: Arc<Demand>,
+        canvas: Shared,
         publish: watch::Sender<Published>,
     ) -> io::Result<Self> {
         let mut worker = Worker {
             choice: config.source.clone(),
             source: Some(source),
-            canvas: Canvas::new(),
+            canvas,
+            version: 0,
+            whole: true,
             interval: Duration::from_secs_f64(1.0 / config.max_fps),
             demand: Arc::clone(&demand),
             publish,
@@ -168,7 +171,11 @@ impl Thread {
 struct Worker {
     choice: Choice,
     source: Option<Box<dyn Source>>,
-    canvas: Canvas,
+    canvas: Shared,
+    /// The canvas's version: nobody else changes it.
+    version: Version,
+    /// Whether the next grab is to be of everything.
+    whole: bool,
     interval: Duration,
     demand: Arc<Demand>,
     publish: watch::Sender<Published>,
@@ -178,11 +185,17 @@ impl Worker {
     fn run(&mut self) {
         let mut run = 0;
         let mut pace = None;
+        let mut resting = true;
         let mut last_change = Instant::now();
         let mut backoff = BACKOFF.0;
         loop {
-            let began = match self.demand.wait(self.canvas.version(), run, pace) {
+            let began = match self.demand.wait(self.version, run, pace, resting) {
                 Order::Stop => return,
+                Order::Rest => {
+                    resting = true;
+                    self.rest();
+                    continue;
+                }
                 Order::Grab { run: now } => {
                     // What is on the canvas is of the run before: the new one begins with a
                     // version of its own, changed or not.
@@ -191,11 +204,17 @@ impl Worker {
                     began
                 }
             };
+            let told = self.is_told();
+            let waited = if began || !told { Ok(true) } else { self.wait_for_change() };
+            if let Ok(false) = waited {
+                continue;
+            }
+            resting = false;
             let start = Instant::now();
             // Before the grab: what the viewer is told as latency is not to flatter us.
             let captured_us = now_us();
             self.demand.grabbing(Some(start));
-            let refreshed = self.refresh();
+            let refreshed = waited.and_then(|_| self.refresh());
             self.demand.grabbing(None);
             let new_run = Instant::now() + NEW_RUN_INTERVAL;
             match refreshed {
@@ -206,10 +225,10 @@ impl Worker {
                     let recovered = failed || start.elapsed() >= HUNG;
                     if changed || began || recovered {
                         last_change = start;
-                        let snapshot = self.canvas.commit(captured_us);
-                        self.publish.send_replace(Some(Screen::Picture(Arc::new(snapshot))));
+                        self.version = self.canvas.lock().commit(captured_us);
+                        self.publish.send_replace(Some(Screen::Picture(self.version)));
                     }
-                    let rest = if last_change.elapsed() > REST_AFTER {
+                    let rest = if !told && last_change.elapsed() > REST_AFTER {
                         REST_INTERVAL
                     } else {
                         Duration::ZERO
@@ -226,7 +245,7 @@ impl Worker {
                     backoff = (backoff * 2).min(BACKOFF.1);
                     // Nobody can wish for the next version of a screen that failed, but it is
                     // wanted.
-                    self.demand.want_past(self.canvas.version());
+                    self.demand.want_past(self.version);
                 }
             }
         }
@@ -239,16 +258,62 @@ impl Worker {
             let mut source = match self.source.take() {
                 Some(source) => source,
                 None => {
+                    self.whole = true;
                     let source = self.choice.open().map_err(|e| e.to_string())?;
                     tracing::info!("capturing again: {}", source.describe());
                     source
                 }
             };
-            let changed = source.refresh(&mut self.canvas).map_err(|GrabError(cause)| cause)?;
+            let grab = source.grab(self.whole).map_err(|GrabError(cause)| cause)?;
+            let changed = self.canvas.lock().update(grab.size, &grab.patches);
+            self.whole = false;
             self.source = Some(source);
             Ok(changed)
         }));
         attempt.unwrap_or_else(|_| Err("the capture library panicked".into()))
+    }
+
+    fn rest(&mut self) {
+        self.whole = true;
+        if let Some(source) = &mut self.source {
+            source.rest();
+        }
+    }
+}
+
+#[cfg(unix)]
+impl Worker {
+    /// Whether the source is told of changes.
+    fn is_told(&self) -> bool {
+        self.source.as_ref().is_some_and(|source| source.events().is_some())
+    }
+
+    /// Waits until the source was told of a change; false when there is something else to do.
+    fn wait_for_change(&mut self) -> Result<bool, String> {
+        let Some(source) = &mut self.source else { return Ok(true) };
+        let attempt = catch_unwind(AssertUnwindSafe(|| {
+            loop {
+                if source.changed().map_err(|GrabError(cause)| cause)? {
+                    return Ok(true);
+                }
+                let Some(events) = source.events() else { return Ok(true) };
+                if !self.demand.wait_for(events).map_err(|e| e.to_string())? {
+                    return Ok(false);
+                }
+            }
+        }));
+        attempt.unwrap_or_else(|_| Err("the capture library panicked".into()))
+    }
+}
+
+#[cfg(not(unix))]
+impl Worker {
+    fn is_told(&self) -> bool {
+        false
+    }
+
+    fn wait_for_change(&mut self) -> Result<bool, String> {
+        Ok(true)
     }
 }
 

@@ -3,15 +3,20 @@
 //! Sessions leave here which version they have and want to get past; the thread waits until
 //! somebody wants more than the canvas holds. Nothing is counted and nothing can pile up.
 
+#[cfg(unix)]
+use super::wake::{Wake, Woken};
 use crate::canvas::Version;
+use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The wishes of all sessions, and the switches of the source thread.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Demand {
     wishes: Mutex<Wishes>,
     changed: Condvar,
+    #[cfg(unix)]
+    wake: Wake,
 }
 
 #[derive(Debug, Default)]
@@ -39,6 +44,8 @@ pub(super) struct Pace {
 /// What the source thread is to do next.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Order {
+    /// Nobody watches: let the source rest, and ask again.
+    Rest,
     /// Look at the screen; it is the `run`-th run.
     Grab {
         /// Counts the times that capturing was switched on.
@@ -49,6 +56,29 @@ pub(super) enum Order {
 }
 
 impl Demand {
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self {
+            wishes: Mutex::default(),
+            changed: Condvar::new(),
+            #[cfg(unix)]
+            wake: Wake::new()?,
+        })
+    }
+
+    /// Wakes the source thread, wherever it waits.
+    fn wake(&self) {
+        self.changed.notify_all();
+        #[cfg(unix)]
+        self.wake.wake();
+    }
+
+    /// Waits until a source has something to tell; false when there is something else to do
+    /// before, so that [`Demand::wait`] is to be asked.
+    #[cfg(unix)]
+    pub(super) fn wait_for(&self, events: std::os::fd::BorrowedFd<'_>) -> io::Result<bool> {
+        Ok(self.wake.wait(events)? == Woken::Ready)
+    }
+
     /// A session has `version`, and room for a newer one.
     pub(super) fn want_past(&self, version: Version) {
         let mut wishes = self.lock();
@@ -64,7 +94,7 @@ impl Demand {
         if wishes.run != run {
             wishes.run = run;
             wishes.runs += u64::from(run);
-            self.changed.notify_all();
+            self.wake();
         }
     }
 
@@ -76,7 +106,7 @@ impl Demand {
     /// Has the screen looked at anew, and made a version of its own, changed or not.
     pub(super) fn renew(&self) {
         self.lock().runs += 1;
-        self.changed.notify_all();
+        self.wake();
     }
 
     /// The thread begins to look at the screen, or has looked.
@@ -92,16 +122,26 @@ impl Demand {
     /// Ends the source thread.
     pub(super) fn stop(&self) {
         self.lock().stop = true;
-        self.changed.notify_all();
+        self.wake();
     }
 
     /// Waits until the screen is wanted: capturing is on, the pace allows it, and somebody wants
-    /// to get past `version`, or a run began that is not `run`.
-    pub(super) fn wait(&self, version: Version, run: u64, pace: Option<Pace>) -> Order {
+    /// to get past `version`, or a run began that is not `run`. Where capturing is off and the
+    /// source is not `resting` yet, that comes first.
+    pub(super) fn wait(
+        &self,
+        version: Version,
+        run: u64,
+        pace: Option<Pace>,
+        resting: bool,
+    ) -> Order {
         let mut wishes = self.lock();
         loop {
             if wishes.stop {
                 return Order::Stop;
+            }
+            if !wishes.run && !resting {
+                return Order::Rest;
             }
             let began = wishes.runs != run;
             let wanted = wishes.past.is_some_and(|past| past >= version) || began;
@@ -131,23 +171,24 @@ impl Demand {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
 
     #[test]
     fn a_new_run_is_wanted_without_a_wish() {
-        let demand = Demand::default();
+        let demand = Demand::new().unwrap();
         demand.run(true);
-        assert_eq!(demand.wait(0, 0, None), Order::Grab { run: 1 });
+        assert_eq!(demand.wait(0, 0, None, true), Order::Grab { run: 1 });
     }
 
     #[test]
     fn a_wish_for_an_older_version_is_already_served() {
-        let demand = Demand::default();
+        let demand = Demand::new().unwrap();
         demand.run(true);
         demand.want_past(3);
-        assert_eq!(demand.wait(3, 1, None), Order::Grab { run: 1 });
+        assert_eq!(demand.wait(3, 1, None, true), Order::Grab { run: 1 });
         std::thread::scope(|s| {
-            let waiter = s.spawn(|| demand.wait(4, 1, None));
+            let waiter = s.spawn(|| demand.wait(4, 1, None, true));
             demand.stop();
             assert_eq!(waiter.join().ok(), Some(Order::Stop));
         });

@@ -7,7 +7,7 @@
 use super::capture::{Published, Screen};
 use super::messages::{Captured, Encode, EncodeError, Encoded, Rendition};
 use super::workers::{Job, Outcome, Workers};
-use crate::canvas::Version;
+use crate::canvas::{Shared, Version};
 use actix::WeakRecipient;
 use actix::prelude::*;
 use std::collections::HashMap;
@@ -29,6 +29,7 @@ enum Memo {
 
 /// Answers [`Encode`].
 pub(super) struct Encoder {
+    canvas: Shared,
     screen: watch::Receiver<Published>,
     workers: Workers,
     broadcaster: WeakRecipient<Captured>,
@@ -38,11 +39,13 @@ pub(super) struct Encoder {
 impl Encoder {
     /// Starts the worker threads for at most so many viewers.
     pub(super) fn new(
+        canvas: Shared,
         screen: watch::Receiver<Published>,
         viewers: usize,
         broadcaster: WeakRecipient<Captured>,
     ) -> io::Result<Self> {
-        Ok(Self { screen, workers: Workers::start(viewers)?, broadcaster, memo: HashMap::new() })
+        let workers = Workers::start(viewers)?;
+        Ok(Self { canvas, screen, workers, broadcaster, memo: HashMap::new() })
     }
 }
 
@@ -54,10 +57,10 @@ impl Handler<Encode> for Encoder {
     type Result = ResponseFuture<Outcome>;
 
     fn handle(&mut self, request: Encode, ctx: &mut Self::Context) -> Self::Result {
-        let Some(Screen::Picture(snapshot)) = self.screen.borrow().clone() else {
+        let Some(Screen::Picture(now)) = self.screen.borrow().clone() else {
             return Box::pin(async { Err(EncodeError::Nothing) });
         };
-        let step = Step { rendition: request.rendition, now: snapshot.version };
+        let step = Step { rendition: request.rendition, now };
         if let Some(Memo::Ready(encoded)) = self.memo.get(&step) {
             let encoded = encoded.clone();
             return Box::pin(async { Ok(encoded) });
@@ -68,8 +71,9 @@ impl Handler<Encode> for Encoder {
         } else {
             self.memo.retain(|s, m| s.now == step.now || matches!(m, Memo::Pending(_)));
             let encoder = ctx.address();
+            let canvas = self.canvas.clone();
             let done = Box::new(move |outcome| encoder.do_send(Done { step, outcome }));
-            if self.workers.submit(Job { snapshot, done }).is_err() {
+            if self.workers.submit(Job { canvas, done }).is_err() {
                 return Box::pin(async { Err(EncodeError::Failed("too much to encode".into())) });
             }
             self.memo.insert(step, Memo::Pending(vec![answer]));

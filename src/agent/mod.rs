@@ -28,10 +28,13 @@ mod pointer;
 mod session;
 mod throttle;
 mod udp;
+#[cfg(unix)]
+mod wake;
 mod workers;
 
 pub use config::{Config, StartError};
 
+use crate::canvas::Shared;
 use crate::source::{Choice, OpenError, Source};
 use actix::prelude::*;
 use broadcaster::Broadcaster;
@@ -84,12 +87,14 @@ impl Agent {
         let source = open(config.source.clone()).await?;
         let described = source.describe();
 
-        let demand = Arc::new(Demand::default());
+        let demand = Arc::new(Demand::new()?);
         let (screen, screen_changes) = watch::channel(None);
         let broadcaster = Broadcaster::new(&config, Arc::clone(&demand)).start();
         let told = broadcaster.downgrade().recipient();
-        let encoder = Encoder::new(screen.subscribe(), config.max_viewers, told)?.start();
-        let capture = capture::Thread::spawn(source, &config, Arc::clone(&demand), screen)?;
+        let canvas = Shared::default();
+        let encoder =
+            Encoder::new(canvas.clone(), screen.subscribe(), config.max_viewers, told)?.start();
+        let capture = capture::Thread::spawn(source, &config, Arc::clone(&demand), canvas, screen)?;
         let capture_actor =
             Capture::new(Arc::clone(&demand), screen_changes, broadcaster.downgrade().recipient())
                 .start();

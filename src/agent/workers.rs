@@ -4,12 +4,11 @@
 //! the number of viewers: each has at most one request open, and equal requests are one job.
 
 use super::messages::{EncodeError, Encoded};
-use crate::canvas::Snapshot;
+use crate::canvas::Shared;
 use crate::png::encode_key;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 /// No viewer takes a frame longer than this, in bytes.
 const MAX_FRAME: u64 = 64 << 20;
@@ -19,7 +18,7 @@ pub(super) type Outcome = Result<Encoded, EncodeError>;
 
 /// One step to encode, and whom to tell. So far every step is a key frame.
 pub(super) struct Job {
-    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) canvas: Shared,
     pub(super) done: Box<dyn FnOnce(Outcome) + Send>,
 }
 
@@ -51,13 +50,14 @@ impl Workers {
 
 fn work(todo: &Receiver<Job>) {
     let mut rgb = Vec::new();
-    while let Ok(Job { snapshot, done }) = todo.recv() {
-        let outcome = catch_unwind(AssertUnwindSafe(|| encode_key(&snapshot, &mut rgb)));
+    while let Ok(Job { canvas, done }) = todo.recv() {
+        let whole = canvas.lock().whole(1, &[]);
+        let outcome = catch_unwind(AssertUnwindSafe(|| encode_key(&whole, &mut rgb)));
         done(match outcome {
             Ok(Ok(frame)) if frame.bytes.len() as u64 > MAX_FRAME => Err(EncodeError::Failed(
                 format!("it is {} bytes long, more than a frame may be", frame.bytes.len()),
             )),
-            Ok(Ok(frame)) => Ok(Encoded { version: snapshot.version, bytes: frame.bytes }),
+            Ok(Ok(frame)) => Ok(Encoded { version: whole.version, bytes: frame.bytes }),
             Ok(Err(e)) => Err(EncodeError::Failed(e.to_string())),
             Err(_) => Err(EncodeError::Failed("the encoder panicked".into())),
         });

@@ -3,8 +3,9 @@
 //! A card is a function of its size, rate and frame number alone. The number and a clock that
 //! counts with it are drawn in, so that lost, late and repeated frames show.
 
-use super::{GrabError, Source};
-use crate::canvas::{Canvas, Picture, PixelFormat};
+use super::{Grab, GrabError, Source};
+use crate::canvas::Patch;
+use crate::rect::Rect;
 use crate::text::{Surface, line_height, text_width};
 
 /// The colour bars: white, yellow, cyan, green, magenta, red, blue, black, at three quarters.
@@ -29,7 +30,6 @@ pub struct Card {
     frame: u64,
     background: Vec<u32>,
     pixels: Vec<u32>,
-    bytes: Vec<u8>,
 }
 
 impl Card {
@@ -38,7 +38,7 @@ impl Card {
     pub fn new(width: usize, height: usize, fps: f64) -> Self {
         let background = background(width, height);
         let pixels = background.clone();
-        Self { width, height, fps, frame: 0, background, pixels, bytes: Vec::new() }
+        Self { width, height, fps, frame: 0, background, pixels }
     }
 
     /// The pixels of card number `frame`, as `0x00RRGGBB`.
@@ -105,17 +105,12 @@ impl Source for Card {
         format!("test card, {}x{}", self.width, self.height)
     }
 
-    fn refresh(&mut self, canvas: &mut Canvas) -> Result<bool, GrabError> {
+    fn grab(&mut self, _whole: bool) -> Result<Grab<'_>, GrabError> {
         self.frame += 1;
         self.draw(self.frame);
-        self.bytes.clear();
-        self.bytes.extend(self.pixels.iter().flat_map(|p| p.to_le_bytes()));
-        Ok(canvas.replace(&Picture {
-            width: self.width,
-            height: self.height,
-            format: PixelFormat::Bgrx,
-            pixels: &self.bytes,
-        }))
+        let rect = Rect::new(0, 0, self.width, self.height);
+        let patch = Patch { rect, pixels: &self.pixels, stride: self.width };
+        Ok(Grab { size: (self.width, self.height), patches: vec![patch] })
     }
 }
 

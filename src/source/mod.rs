@@ -10,7 +10,9 @@ mod screen;
 pub use card::Card;
 pub use screen::Screen;
 
-use crate::canvas::Canvas;
+use crate::canvas::Patch;
+#[cfg(unix)]
+use std::os::fd::BorrowedFd;
 
 /// Which source to take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -78,17 +80,46 @@ pub enum OpenError {
 #[error("{0}")]
 pub struct GrabError(pub String);
 
+/// What a source has grabbed.
+#[derive(Debug, Clone)]
+pub struct Grab<'a> {
+    /// Width and height of the whole picture, in pixels; both at least 1.
+    pub size: (usize, usize),
+    /// The parts that were grabbed. Elsewhere nothing has changed since the grab before.
+    pub patches: Vec<Patch<'a>>,
+}
+
 /// Where the picture of the screen comes from.
 pub trait Source: Send {
     /// What is captured, for people: "xcap, monitor 0 (eDP-1)".
     fn describe(&self) -> String;
 
-    /// Brings the canvas up to date with the screen; true when anything changed. May block for
-    /// as long as a grab takes.
+    /// Grabs what may have changed since the last grab; everything, where `whole` is set or the
+    /// picture's size is another. May block for as long as that takes.
     ///
     /// # Errors
     /// When the screen can't be captured; the source is then opened anew.
-    fn refresh(&mut self, canvas: &mut Canvas) -> Result<bool, GrabError>;
+    fn grab(&mut self, whole: bool) -> Result<Grab<'_>, GrabError>;
+
+    /// What becomes readable when the screen changes, for a source that is told so. Others have
+    /// to be asked again and again.
+    #[cfg(unix)]
+    fn events(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// Takes in what the source was told, without blocking; true when the screen has changed
+    /// since the last grab, or may have.
+    ///
+    /// # Errors
+    /// When the screen can't be captured any more.
+    fn changed(&mut self) -> Result<bool, GrabError> {
+        Ok(true)
+    }
+
+    /// Nobody watches any more: nothing is to be done, and nothing told, until the next grab,
+    /// which will be one of the whole picture.
+    fn rest(&mut self) {}
 }
 
 impl Choice {

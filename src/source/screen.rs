@@ -4,8 +4,9 @@
 //! display that went away is an error of the next grab; `width()` and `height()` may be divided
 //! by the scale factor, so only the image's own size counts.
 
-use super::{GrabError, OpenError, Source};
-use crate::canvas::{Canvas, Picture, PixelFormat};
+use super::{Grab, GrabError, OpenError, Source};
+use crate::canvas::Patch;
+use crate::rect::Rect;
 use std::env;
 
 /// A monitor of this machine.
@@ -13,6 +14,7 @@ pub struct Screen {
     number: usize,
     name: String,
     monitor: xcap::Monitor,
+    pixels: Vec<u32>,
 }
 
 impl Screen {
@@ -33,7 +35,7 @@ impl Screen {
             let have = if names.is_empty() { "none".into() } else { names.join(", ") };
             return Err(OpenError::NoMonitor { wanted: number, have });
         };
-        Ok(Self { number, name: monitor.name().unwrap_or_default(), monitor })
+        Ok(Self { number, name: monitor.name().unwrap_or_default(), monitor, pixels: Vec::new() })
     }
 }
 
@@ -42,7 +44,7 @@ impl Source for Screen {
         format!("xcap, monitor {} ({})", self.number, self.name)
     }
 
-    fn refresh(&mut self, canvas: &mut Canvas) -> Result<bool, GrabError> {
+    fn grab(&mut self, _whole: bool) -> Result<Grab<'_>, GrabError> {
         let image = self.monitor.capture_image().map_err(|e| {
             GrabError(format!("monitor {} ({}): {}", self.number, self.name, plain_cause(&e)))
         })?;
@@ -50,8 +52,12 @@ impl Source for Screen {
         if width == 0 || height == 0 {
             return Err(GrabError(format!("monitor {} shows nothing", self.number)));
         }
-        let picture = Picture { width, height, format: PixelFormat::Rgbx, pixels: image.as_raw() };
-        Ok(canvas.replace(&picture))
+        let (pixels, _) = image.as_raw().as_chunks::<4>();
+        self.pixels.clear();
+        self.pixels.extend(pixels.iter().map(|&[r, g, b, _]| u32::from_be_bytes([0, r, g, b])));
+        let rect = Rect::new(0, 0, width, height);
+        let patch = Patch { rect, pixels: &self.pixels, stride: width };
+        Ok(Grab { size: (width, height), patches: vec![patch] })
     }
 }
 

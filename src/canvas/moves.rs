@@ -1,0 +1,334 @@
+//! Moved content found: scrolling and dragged windows are most of what screens do.
+//!
+//! Short pieces of rows with some texture are taken from what is new (*anchors*); rows of the old
+//! picture, some way apart, are searched for them at every column. Each find votes for an offset.
+//! The offsets with the most votes are then tried on all of the changed pixels, and the largest
+//! rectangle that really moved is grown to its last pixel. Noise and pictures that are simply new
+//! cost the search and no more: a small part of what comparing them costs.
+
+use super::compare::{CELL, differ};
+use super::{Move, Patch, Region};
+use crate::rect::Rect;
+
+/// As many moves are looked for in one update.
+pub(super) const ROUNDS: usize = 4;
+
+/// A move saves at least so many pixels: less is encoded faster than it is found.
+const WORTH: usize = 64 * 64;
+
+/// The length of an anchor, in pixels: a few letters.
+const ANCHOR: usize = 32;
+
+/// An anchor has so many places where neighbours differ, at least: plain ground is everywhere.
+const TEXTURE: usize = 6;
+
+/// Anchors taken of a row.
+const PER_ROW: usize = 6;
+
+/// Rows of the old picture that are searched.
+const SEARCHED: usize = 48;
+
+/// Offsets tried, by their votes; and how many votes it takes.
+const TRIED: usize = 3;
+const VOTES: usize = 3;
+
+/// No more votes than this are counted.
+const MAX_VOTES: usize = 8192;
+
+/// The multiplier of the rolling hash: any odd number with well mixed bits.
+const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Slots of the anchors' table: some times as many as a screen has anchors.
+const SLOTS: usize = 1 << 15;
+
+/// An offset: how far to the right and how far down.
+type Offset = (isize, isize);
+
+/// Finds moves; keeps its scratch space, and the offset that was found last.
+#[derive(Debug, Default)]
+pub(super) struct Finder {
+    anchors: Vec<Anchor>,
+    votes: Vec<Offset>,
+    matches: Vec<bool>,
+    heights: Vec<usize>,
+    last: Option<Offset>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Anchor {
+    /// 0 stands for an empty slot.
+    hash: u64,
+    x: u32,
+    y: u32,
+}
+
+/// A row piece's hash by Horner's rule, so that it can be rolled along the row.
+fn hash(piece: &[u32]) -> u64 {
+    piece.iter().fold(0u64, |hash, p| hash.wrapping_mul(FACTOR).wrapping_add(mix(*p)))
+}
+
+/// A pixel's part of a hash.
+fn mix(pixel: u32) -> u64 {
+    u64::from(pixel & super::RGB) + 1
+}
+
+fn slot(hash: u64) -> usize {
+    (hash.wrapping_mul(0xd6e8_feb8_6659_fd93) >> 49) as usize % SLOTS
+}
+
+/// What is searched: the old picture, and the new one where it differs.
+struct Scene<'a> {
+    old: &'a [u32],
+    stride: usize,
+    patch: Patch<'a>,
+    /// The part of the patch that changed.
+    area: Rect,
+    damage: &'a Region,
+}
+
+impl Finder {
+    /// The best move in a canvas of rows of `stride` pixels that turns some of the damage into
+    /// what the patches have; `None` when there is none that is worth it.
+    pub(super) fn find(
+        &mut self,
+        old: &[u32],
+        stride: usize,
+        patches: &[Patch<'_>],
+        damage: &Region,
+    ) -> Option<Move> {
+        if damage.area() < WORTH {
+            return None;
+        }
+        let bounds = damage.bounds();
+        let patch = *patches.iter().max_by_key(|p| p.rect.intersection(&bounds).area())?;
+        let area = patch.rect.intersection(&bounds);
+        let scene = Scene { old, stride, patch, area, damage };
+        // What scrolled once goes on scrolling.
+        if let Some(last) = self.last
+            && let Some((moved, gain)) = self.try_offset(&scene, last)
+            && gain * 2 >= damage.area()
+        {
+            return Some(moved);
+        }
+        self.take_anchors(&scene);
+        self.vote(&scene);
+        let mut best = None;
+        for offset in self.elected() {
+            let Some((moved, gain)) = self.try_offset(&scene, offset) else { continue };
+            if best.is_none_or(|(_, most, _)| gain > most) {
+                best = Some((moved, gain, offset));
+            }
+        }
+        let (moved, _, offset) = best?;
+        self.last = Some(offset);
+        Some(moved)
+    }
+
+    /// Fills the table with pieces of the new picture.
+    fn take_anchors(&mut self, scene: &Scene<'_>) {
+        self.anchors.clear();
+        self.anchors.resize(SLOTS, Anchor::default());
+        let area = scene.area;
+        if area.width < ANCHOR {
+            return;
+        }
+        let room = area.width - ANCHOR + 1;
+        for y in area.y..area.bottom() {
+            let row = scene.patch.row(y, area.x, area.width);
+            for i in 0..PER_ROW {
+                // Other columns in every row: text is not everywhere.
+                let at = (i * room / PER_ROW + y * 29) % room;
+                let piece = &row[at..at + ANCHOR];
+                let edges = piece.windows(2).filter(|p| (p[0] ^ p[1]) & super::RGB != 0).count();
+                if edges < TEXTURE {
+                    continue;
+                }
+                let hash = hash(piece);
+                // The newest wins its slot: a repeated pattern is a weak anchor in any case.
+                self.anchors[slot(hash)] = Anchor { hash, x: (area.x + at) as u32, y: y as u32 };
+            }
+        }
+    }
+
+    /// Searches rows of the old picture for the anchors.
+    fn vote(&mut self, scene: &Scene<'_>) {
+        self.votes.clear();
+        let area = scene.area;
+        if area.width < ANCHOR {
+            return;
+        }
+        let drop = (1..ANCHOR).fold(FACTOR, |power, _| power.wrapping_mul(FACTOR));
+        let step = area.height.div_ceil(SEARCHED).max(1);
+        for y in (area.y..area.bottom()).step_by(step) {
+            let row = &scene.old[y * scene.stride + area.x..][..area.width];
+            let mut rolling = hash(&row[..ANCHOR]);
+            for at in 0.. {
+                let anchor = self.anchors[slot(rolling)];
+                if anchor.hash == rolling {
+                    let dx = anchor.x as isize - (area.x + at) as isize;
+                    let dy = anchor.y as isize - y as isize;
+                    if (dx, dy) != (0, 0) && self.votes.len() < MAX_VOTES {
+                        self.votes.push((dx, dy));
+                    }
+                }
+                let Some(next) = row.get(at + ANCHOR) else { break };
+                rolling = rolling
+                    .wrapping_mul(FACTOR)
+                    .wrapping_add(mix(*next))
+                    .wrapping_sub(mix(row[at]).wrapping_mul(drop));
+            }
+        }
+    }
+
+    /// The offsets with the most votes.
+    fn elected(&mut self) -> Vec<Offset> {
+        self.votes.sort_unstable();
+        let mut counted: Vec<(usize, Offset)> = self
+            .votes
+            .chunk_by(|a, b| a == b)
+            .filter(|same| same.len() >= VOTES)
+            .map(|same| (same.len(), same[0]))
+            .collect();
+        counted.sort_unstable_by(|a, b| b.cmp(a));
+        counted.iter().take(TRIED).map(|&(_, offset)| offset).collect()
+    }
+
+    /// The largest rectangle that moved by this offset, and how many damaged pixels it accounts
+    /// for.
+    fn try_offset(&mut self, scene: &Scene<'_>, (dx, dy): Offset) -> Option<(Move, usize)> {
+        let height = scene.old.len() / scene.stride.max(1);
+        // Where the pixels arrive that come from the canvas.
+        let arrivals = Rect::between(
+            dx.max(0) as usize,
+            dy.max(0) as usize,
+            scene.stride.checked_add_signed(dx.min(0))?,
+            height.checked_add_signed(dy.min(0))?,
+        );
+        let area = scene.area.intersection(&arrivals);
+        if area.area() < WORTH {
+            return None;
+        }
+        let moved = Moved { scene, dx, dy };
+        let columns = area.width.div_ceil(CELL);
+        self.matches.clear();
+        for y in (area.y..area.bottom()).step_by(CELL) {
+            for x in (area.x..area.right()).step_by(CELL) {
+                let cell = Rect::new(x, y, CELL, CELL).intersection(&area);
+                self.matches.push(moved.is(&cell));
+            }
+        }
+        let cells = largest(&self.matches, columns, &mut self.heights)?;
+        let rect = Rect::new(
+            area.x + cells.x * CELL,
+            area.y + cells.y * CELL,
+            cells.width * CELL,
+            cells.height * CELL,
+        );
+        let rect = moved.grown(rect.intersection(&area), &area);
+        let gain = scene.damage.rects().iter().map(|r| r.intersection(&rect).area()).sum();
+        if gain < WORTH || gain * 4 < rect.area() {
+            return None;
+        }
+        let from = rect.moved(-dx, -dy)?;
+        Some((Move { from, to: (rect.x, rect.y) }, gain))
+    }
+}
+
+/// The new picture held against the old one at an offset.
+struct Moved<'a> {
+    scene: &'a Scene<'a>,
+    dx: isize,
+    dy: isize,
+}
+
+impl Moved<'_> {
+    /// Whether all of these pixels are the old ones of before the move.
+    fn is(&self, rect: &Rect) -> bool {
+        (rect.y..rect.bottom()).all(|y| {
+            let from = (y as isize - self.dy) as usize * self.scene.stride
+                + (rect.x as isize - self.dx) as usize;
+            let old = &self.scene.old[from..from + rect.width];
+            !differ(old, self.scene.patch.row(y, rect.x, rect.width))
+        })
+    }
+
+    /// The rectangle as far as it goes on within `area`, less than a cell each way.
+    fn grown(&self, rect: Rect, area: &Rect) -> Rect {
+        let (mut left, mut top, mut right, mut bottom) =
+            (rect.x, rect.y, rect.right(), rect.bottom());
+        while top > area.y && self.is(&Rect::between(left, top - 1, right, top)) {
+            top -= 1;
+        }
+        while bottom < area.bottom() && self.is(&Rect::between(left, bottom, right, bottom + 1)) {
+            bottom += 1;
+        }
+        while left > area.x && self.is(&Rect::between(left - 1, top, left, bottom)) {
+            left -= 1;
+        }
+        while right < area.right() && self.is(&Rect::between(right, top, right + 1, bottom)) {
+            right += 1;
+        }
+        Rect::between(left, top, right, bottom)
+    }
+}
+
+/// The largest rectangle of true cells in rows of `columns` cells. `heights` is scratch space.
+fn largest(cells: &[bool], columns: usize, heights: &mut Vec<usize>) -> Option<Rect> {
+    heights.clear();
+    heights.resize(columns, 0);
+    let mut best = Rect::default();
+    let mut stack: Vec<usize> = Vec::with_capacity(columns);
+    for (y, row) in cells.chunks(columns).enumerate() {
+        for (height, &cell) in heights.iter_mut().zip(row) {
+            *height = if cell { *height + 1 } else { 0 };
+        }
+        stack.clear();
+        // One column more, of no height, closes all that is open.
+        for x in 0..=columns {
+            let height = heights.get(x).copied().unwrap_or(0);
+            while let Some(&top) = stack.last() {
+                if heights[top] <= height {
+                    break;
+                }
+                stack.pop();
+                let left = stack.last().map_or(0, |&l| l + 1);
+                let rect = Rect::new(left, y + 1 - heights[top], x - left, heights[top]);
+                if rect.area() > best.area() {
+                    best = rect;
+                }
+            }
+            stack.push(x);
+        }
+    }
+    (!best.is_empty()).then_some(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_rectangle_is_found() {
+        let cells = |s: &str| s.chars().map(|c| c == '#').collect::<Vec<bool>>();
+        let mut scratch = Vec::new();
+        let picture = cells(concat!("#..#.", ".###.", ".####", ".###.", "#...."));
+        assert_eq!(largest(&picture, 5, &mut scratch), Some(Rect::new(1, 1, 3, 3)));
+        assert_eq!(largest(&cells("....."), 5, &mut scratch), None);
+        assert_eq!(largest(&cells("#####"), 5, &mut scratch), Some(Rect::new(0, 0, 5, 1)));
+        assert_eq!(largest(&cells("#####"), 1, &mut scratch), Some(Rect::new(0, 0, 1, 5)));
+    }
+
+    #[test]
+    fn a_hash_rolls_along_a_row() {
+        let row: Vec<u32> = (0..100u32).map(|i| i.wrapping_mul(2_654_435_761) >> 9).collect();
+        let drop = (1..ANCHOR).fold(FACTOR, |power, _| power.wrapping_mul(FACTOR));
+        let mut rolling = hash(&row[..ANCHOR]);
+        for at in 0..row.len() - ANCHOR {
+            rolling = rolling
+                .wrapping_mul(FACTOR)
+                .wrapping_add(mix(row[at + ANCHOR]))
+                .wrapping_sub(mix(row[at]).wrapping_mul(drop));
+            assert_eq!(rolling, hash(&row[at + 1..][..ANCHOR]));
+        }
+    }
+}
