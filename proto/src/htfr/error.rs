@@ -24,7 +24,7 @@ pub enum FrameInfoError {
         base: u64,
     },
     /// A delta frame builds on no version: its base would be itself, or less than 1.
-    #[error("htFr version {version} can't build on the one {back} before it")]
+    #[error("htFr version {version} has no base {back} before it")]
     Base {
         /// The version.
         version: u64,
