@@ -44,11 +44,13 @@ pub enum Command {
     Pong = 38,
     /// Agent's answer to a command: obeyed or refused, and why. JSON.
     Reply = 39,
+    /// Viewer to agent: the next frame is to be a key frame. Empty.
+    Refresh = 40,
 }
 
 impl Command {
     /// Every command, in the order of the codes.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::StartMonitor,
         Self::StopMonitor,
         Self::MouseMove,
@@ -67,6 +69,7 @@ impl Command {
         Self::Ping,
         Self::Pong,
         Self::Reply,
+        Self::Refresh,
     ];
 
     /// The code on the wire.
@@ -103,6 +106,7 @@ impl Command {
             Self::Ping => "PING",
             Self::Pong => "PONG",
             Self::Reply => "REPLY",
+            Self::Refresh => "REFRESH",
         }
     }
 
@@ -110,7 +114,7 @@ impl Command {
     #[must_use]
     pub const fn max_payload(self, limits: &Limits) -> u64 {
         match self {
-            Self::StartMonitor | Self::StopMonitor | Self::UnlockMouse => 0,
+            Self::StartMonitor | Self::StopMonitor | Self::UnlockMouse | Self::Refresh => 0,
             Self::LockMouse => 4,
             Self::MouseMove => 8,
             Self::ImageText | Self::Image | Self::File => limits.max_packet,

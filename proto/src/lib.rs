@@ -11,7 +11,7 @@
 //! | [`stream`] | the incremental decoder of a TCP stream: frames and packets |
 //! | [`datagram`] | the strict reader and writer of UDP datagrams |
 //! | [`png`] | the little of PNG that the wire needs: header, chunks |
-//! | [`htfr`] | the `htFr` chunk: which version of the screen a frame is |
+//! | [`htfr`] | the `htFr` chunk: which version of the screen a frame is, and where it goes |
 
 #![forbid(unsafe_code)]
 
@@ -25,7 +25,7 @@ pub mod png;
 pub mod stream;
 
 pub use command::Command;
-pub use htfr::FrameInfo;
+pub use htfr::{FrameInfo, Move, Tile};
 pub use limits::Limits;
 pub use message::Message;
 pub use stream::{Decoder, Item};

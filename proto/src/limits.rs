@@ -13,6 +13,21 @@ pub const MAX_TEXT: u64 = 64 * 1024;
 /// this allows costs no memory.
 pub const MAX_UNKNOWN: u64 = 16 << 20;
 
+/// The most moves in one delta frame.
+pub const MAX_MOVES: usize = 64;
+
+/// The most tiles in one frame.
+pub const MAX_TILES: usize = 1024;
+
+/// How many times its canvas's pixels the moves of one frame may copy, all together.
+pub const MAX_MOVED: u128 = 4;
+
+/// How many times its canvas's pixels the tiles of one frame may have, all together.
+pub const MAX_TILED: u128 = 2;
+
+/// The greatest part that a viewer can ask for: a sixteenth of the width and of the height.
+pub const MAX_SCALE: u32 = 16;
+
 /// Bounds on what a stream may announce.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {

@@ -133,6 +133,8 @@ pub enum Message {
     Pong(Pong),
     /// Obeyed or refused.
     Reply(Reply),
+    /// The next frame is to be a key frame.
+    Refresh,
 }
 
 impl Message {
@@ -150,6 +152,7 @@ impl Message {
             Command::StartMonitor => empty(Self::StartMonitor),
             Command::StopMonitor => empty(Self::StopMonitor),
             Command::UnlockMouse => empty(Self::UnlockMouse),
+            Command::Refresh => empty(Self::Refresh),
             Command::MouseMove if p.len() == 8 => {
                 Ok(Self::MouseMove { x: p.get_i32(), y: p.get_i32() })
             }
@@ -191,6 +194,7 @@ impl Message {
             Self::StartMonitor => (Command::StartMonitor, Bytes::new()),
             Self::StopMonitor => (Command::StopMonitor, Bytes::new()),
             Self::UnlockMouse => (Command::UnlockMouse, Bytes::new()),
+            Self::Refresh => (Command::Refresh, Bytes::new()),
             Self::MouseMove { x, y } => {
                 let mut b = BytesMut::with_capacity(8);
                 b.put_i32(*x);

@@ -1,14 +1,14 @@
 //! The little of PNG that the wire needs: the header held against the limits, and the chunks
 //! before the pixels. Pixels are decoded elsewhere.
 
-use crate::htfr::{self, FrameInfo, FrameInfoError};
+use crate::htfr::{self, CanvasError, FrameInfo, FrameInfoError};
 use crate::limits::Limits;
 
 /// The eight bytes every PNG begins with.
 pub const SIGNATURE: [u8; 8] = [0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a];
 
 /// What stands in a PNG before its pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
     /// Width in pixels.
     pub width: u32,
@@ -59,27 +59,17 @@ pub enum PngError {
     /// A second `htFr` chunk.
     #[error("the PNG has more than one htFr chunk")]
     SecondFrameInfo,
-    /// The image does not lie on the canvas of its `htFr` chunk, does not cover it although it is a
-    /// key frame, or the canvas is outside the limits.
-    #[error(
-        "an image of {}x{} at {},{} does not fit a canvas of {}x{}",
-        size.0, size.1, position.0, position.1, canvas.0, canvas.1
-    )]
-    Canvas {
-        /// The image's width and height, in pixels.
-        size: (u32, u32),
-        /// Where it should lie.
-        position: (u32, u32),
-        /// The canvas's width and height.
-        canvas: (u32, u32),
-    },
+    /// The `htFr` chunk does not fit the image, its own canvas, or the limits.
+    #[error(transparent)]
+    Canvas(#[from] CanvasError),
     /// A broken `htFr` chunk.
     #[error(transparent)]
     FrameInfo(#[from] FrameInfoError),
 }
 
 impl Header {
-    /// Reads a PNG up to its pixels, without allocating anything for it.
+    /// Reads a PNG up to its pixels, without allocating anything for it but the lists of an `htFr`
+    /// chunk, which are at most four times as long as the chunk.
     ///
     /// An `htFr` chunk of a later layout is left out, as other unknown chunks are. One that is
     /// there fits the image and the limits: a canvas may be made of what it says.
@@ -116,16 +106,12 @@ impl Header {
             match &kind {
                 b"IDAT" => return Ok(header),
                 b"IEND" => return Err(PngError::Truncated(chunks.at)),
-                &htfr::CHUNK => match FrameInfo::parse(data) {
+                &htfr::CHUNK => match FrameInfo::parse(data, (width, height)) {
                     Ok(_) if header.frame.is_some() => return Err(PngError::SecondFrameInfo),
-                    Ok(info) if !fits_canvas(&info, (width, height), limits) => {
-                        return Err(PngError::Canvas {
-                            size: (width, height),
-                            position: info.position,
-                            canvas: info.canvas,
-                        });
+                    Ok(info) => {
+                        info.check((width, height), limits)?;
+                        header.frame = Some(info);
                     }
-                    Ok(info) => header.frame = Some(info),
                     Err(FrameInfoError::Layout(_)) => {}
                     Err(e) => return Err(e.into()),
                 },
@@ -133,17 +119,6 @@ impl Header {
             }
         }
     }
-}
-
-/// Whether an image of this size is what its chunk says: a part of the canvas, or all of it in a
-/// key frame.
-fn fits_canvas(info: &FrameInfo, size: (u32, u32), limits: &Limits) -> bool {
-    let inside =
-        |at: u32, length: u32, whole: u32| at.checked_add(length).is_some_and(|end| end <= whole);
-    limits.allow_image(info.canvas.0, info.canvas.1)
-        && inside(info.position.0, size.0, info.canvas.0)
-        && inside(info.position.1, size.1, info.canvas.1)
-        && (!info.is_key() || size == info.canvas)
 }
 
 /// Walks over a PNG's chunks.

@@ -1,6 +1,7 @@
 //! The JSON objects that packets carry.
 
-use crate::json;
+use crate::limits::MAX_SCALE;
+use crate::{PROTOCOL, json};
 use serde::{Deserialize, Serialize};
 
 /// Viewer to agent: I speak.
@@ -11,6 +12,45 @@ pub struct Hello {
     /// Program and version, for people.
     #[serde(default)]
     pub software: String,
+    /// Whether the viewer understands delta frames; it gets key frames alone otherwise.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub delta: bool,
+    /// What part of the canvas's width and height is to be sent: 1 / `scale`, each rounded up to
+    /// whole pixels. An agent takes [`Hello::clamped_scale`] of it.
+    #[serde(default = "whole", skip_serializing_if = "is_whole")]
+    pub scale: u32,
+    /// How many updates a second are to be sent at most; 0 sets no limit beyond the agent's own.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub max_fps: u32,
+}
+
+impl Hello {
+    /// What a viewer of this revision says that wants nothing special: key frames of the whole
+    /// canvas, at the agent's rate.
+    #[must_use]
+    pub fn new(software: impl Into<String>) -> Self {
+        let software = software.into();
+        Self { protocol: PROTOCOL, software, delta: false, scale: whole(), max_fps: 0 }
+    }
+
+    /// The scale that an agent takes: what was asked for, but from 1 to [`MAX_SCALE`].
+    #[must_use]
+    pub fn clamped_scale(&self) -> u32 {
+        self.scale.clamp(whole(), MAX_SCALE)
+    }
+}
+
+/// The scale that changes nothing.
+fn whole() -> u32 {
+    1
+}
+
+fn is_whole(scale: &u32) -> bool {
+    *scale == whole()
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Agent to viewer: who I am.

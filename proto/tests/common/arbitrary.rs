@@ -3,10 +3,11 @@
 #![allow(unreachable_pub)]
 
 use bytes::Bytes;
+use hightower_proto::limits::{MAX_MOVES, MAX_TILES};
 use hightower_proto::message::{
     Acknowledge, Capture, Goodbye, Hello, Message, Ping, Pong, Reply, State, Welcome,
 };
-use hightower_proto::{Command, FrameInfo, Item};
+use hightower_proto::{Command, FrameInfo, Item, Move, Tile};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -31,6 +32,19 @@ fn state() -> impl Strategy<Value = State> {
             lock_ms,
             viewers,
             insecure,
+        },
+    )
+}
+
+fn hello() -> impl Strategy<Value = Hello> {
+    let scale = prop_oneof![Just(1), any::<u32>()];
+    (any::<u32>(), ".{0,20}", any::<bool>(), scale, prop_oneof![Just(0), any::<u32>()]).prop_map(
+        |(protocol, software, delta, scale, max_fps)| Hello {
+            protocol,
+            software,
+            delta,
+            scale,
+            max_fps,
         },
     )
 }
@@ -84,8 +98,7 @@ pub fn message() -> impl Strategy<Value = Message> {
         bytes(100).prop_map(Message::Image),
         bytes(100).prop_map(Message::File),
         json().prop_map(Message::Struct),
-        (any::<u32>(), ".{0,20}")
-            .prop_map(|(protocol, software)| Message::Hello(Hello { protocol, software })),
+        hello().prop_map(Message::Hello),
         welcome().prop_map(Message::Welcome),
         any::<u64>().prop_map(|version| Message::Acknowledge(Acknowledge { version })),
         state().prop_map(Message::State),
@@ -94,6 +107,7 @@ pub fn message() -> impl Strategy<Value = Message> {
         any::<(u64, u64)>()
             .prop_map(|(ping_us, clock_us)| Message::Pong(Pong { ping_us, clock_us })),
         reply().prop_map(Message::Reply),
+        Just(Message::Refresh),
     ]
 }
 
@@ -111,15 +125,85 @@ pub fn unknown_code() -> impl Strategy<Value = i64> {
         .prop_filter("the registry knows it", |&c| Command::from_code(c).is_none())
 }
 
-pub fn frame_info() -> impl Strategy<Value = FrameInfo> {
-    (0..u64::MAX, any::<u64>(), any::<u64>(), any::<[u32; 4]>(), any::<bool>()).prop_map(
-        |(base, after, captured_us, [w, h, x, y], last)| FrameInfo {
-            version: base + 1 + after % (u64::MAX - base),
-            base,
-            captured_us,
-            canvas: (w, h),
-            position: (x, y),
+/// A number as short or as long as any: small ones are what a screen has.
+fn number() -> impl Strategy<Value = u32> {
+    prop_oneof![0..200u32, 0..40_000u32, any::<u32>()]
+}
+
+fn size() -> impl Strategy<Value = (u32, u32)> {
+    (number().prop_map(|n| n.max(1)), number().prop_map(|n| n.max(1)))
+}
+
+fn a_move() -> impl Strategy<Value = Move> {
+    ((number(), number()), size(), (number(), number()))
+        .prop_map(|(from, size, to)| Move { from, size, to })
+        .prop_filter("it goes nowhere", |m| m.from != m.to)
+}
+
+fn tile() -> impl Strategy<Value = Tile> {
+    ((number(), number()), size()).prop_map(|(position, size)| Tile { position, size })
+}
+
+/// A key frame, with the numbers that its data have in any place.
+pub fn key_info() -> impl Strategy<Value = FrameInfo> {
+    (1..=u64::MAX, any::<u64>(), size(), any::<bool>()).prop_map(
+        |(version, captured_us, canvas, last)| FrameInfo {
             last,
+            ..FrameInfo::key(version, captured_us, canvas)
         },
     )
+}
+
+/// A delta frame that can be parsed, whether it fits its canvas or not.
+pub fn delta_info() -> impl Strategy<Value = FrameInfo> {
+    let step = prop_oneof![Just(1), any::<u64>()];
+    let moves = prop_oneof![9 => vec(a_move(), 0..4), 1 => vec(a_move(), 0..=MAX_MOVES)];
+    let tiles = prop_oneof![9 => vec(tile(), 0..8), 1 => vec(tile(), 0..=MAX_TILES)];
+    (1..u64::MAX, step, any::<u64>(), (number(), number()), any::<bool>(), moves, tiles).prop_map(
+        |(base, step, captured_us, canvas, last, moves, tiles)| FrameInfo {
+            version: base + 1 + step.saturating_sub(1) % (u64::MAX - base),
+            base,
+            captured_us,
+            canvas,
+            last,
+            moves,
+            tiles,
+        },
+    )
+}
+
+pub fn frame_info() -> impl Strategy<Value = FrameInfo> {
+    prop_oneof![1 => key_info(), 3 => delta_info()]
+}
+
+/// A rectangle within a size, of at least a pixel.
+fn within(size: (u32, u32)) -> impl Strategy<Value = Tile> {
+    (0..size.0, 0..size.1).prop_flat_map(move |position| {
+        (1..=size.0 - position.0, 1..=size.1 - position.1)
+            .prop_map(move |size| Tile { position, size })
+    })
+}
+
+/// A frame that fits a small canvas of its own.
+pub fn fitting_info() -> impl Strategy<Value = FrameInfo> {
+    let of_canvas = |canvas: (u32, u32)| {
+        let a_move = within(canvas)
+            .prop_flat_map(move |source| {
+                let room = (canvas.0 - source.size.0, canvas.1 - source.size.1);
+                ((0..=room.0), (0..=room.1)).prop_map(move |to| Move {
+                    from: source.position,
+                    size: source.size,
+                    to,
+                })
+            })
+            .prop_filter("it goes nowhere", |m| m.from != m.to);
+        // As many as fit for certain.
+        (delta_info(), vec(a_move, 0..=4), vec(within(canvas), 0..=2))
+            .prop_map(move |(info, moves, tiles)| FrameInfo { canvas, moves, tiles, ..info })
+    };
+    let key = (key_info(), 1..20u32, 1..20u32).prop_map(|(info, width, height)| FrameInfo {
+        last: info.last,
+        ..FrameInfo::key(info.version, info.captured_us, (width, height))
+    });
+    prop_oneof![1 => key, 3 => (2..60u32, 2..60u32).prop_flat_map(of_canvas)]
 }

@@ -28,7 +28,7 @@ pub fn of(v: &Vector) -> (String, Option<String>) {
         Kind::Datagram => lines(datagram::parse(&v.bytes)),
         Kind::Message => lines(parse_message(&v.bytes)),
         Kind::Png => lines(png::Header::parse(&v.bytes, &Limits::default())),
-        Kind::Htfr => lines(FrameInfo::parse(&v.bytes)),
+        Kind::Htfr => lines(FrameInfo::parse(&v.bytes, v.image)),
     }
 }
 
@@ -103,7 +103,7 @@ fn show(bytes: &[u8]) -> String {
 fn fault(error: &dyn Debug) -> String {
     let mut debug = format!("{error:?}");
     // The outer errors that carry a whole inner one.
-    for outer in ["Payload(", "FrameInfo("] {
+    for outer in ["Payload(", "FrameInfo(", "Canvas("] {
         debug = debug.replacen(outer, outer.trim_end_matches('('), 1);
     }
     let mut name = String::new();

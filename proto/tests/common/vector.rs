@@ -21,6 +21,8 @@ pub struct Vector {
     pub good: bool,
     /// How a stream is read; empty for the other decoders.
     pub mode: String,
+    /// Width and height of the image that `htFr` data are for; 1 by 1 unless it is said.
+    pub image: (u32, u32),
     pub bytes: Vec<u8>,
     pub expected: String,
 }
@@ -65,15 +67,20 @@ fn read(path: PathBuf, good: bool) -> Vector {
     let (input, expected) =
         text.split_once("---\n").unwrap_or_else(|| panic!("{name}: nothing is expected"));
     let mut mode = String::new();
+    let mut image = (1, 1);
     let mut bytes = Vec::new();
     for line in input.lines() {
-        match line.strip_prefix("mode: ") {
-            Some(m) => mode = m.to_owned(),
-            None => add_line(line, &mut bytes).unwrap_or_else(|| panic!("{name}: {line}")),
+        if let Some(m) = line.strip_prefix("mode: ") {
+            mode = m.to_owned();
+        } else if let Some(size) = line.strip_prefix("image: ") {
+            let (width, height) = size.split_once('x').unwrap();
+            image = (width.parse().unwrap(), height.parse().unwrap());
+        } else {
+            add_line(line, &mut bytes).unwrap_or_else(|| panic!("{name}: {line}"));
         }
     }
     let name = name.to_owned();
-    Vector { name, kind, good, mode, bytes, expected: expected.to_owned(), path }
+    Vector { name, kind, good, mode, image, bytes, expected: expected.to_owned(), path }
 }
 
 /// Adds a line's bytes: pairs of hex digits, `xx*N` for N times one, "text", `#` comment.

@@ -14,7 +14,8 @@ mod input;
 use allocator::{held, most_held};
 use common::result::options;
 use common::vector::Kind;
-use hightower_proto::limits::MAX_TEXT;
+use hightower_proto::htfr::LAYOUT_DELTA;
+use hightower_proto::limits::{MAX_MOVES, MAX_TEXT, MAX_TILES};
 use hightower_proto::message::{Message, Packet};
 use hightower_proto::stream::{Decoder, Options, frame_header};
 use hightower_proto::{Command, FrameInfo, Item, Limits, datagram, png};
@@ -33,6 +34,10 @@ const MESSAGE_FACTOR: usize = 128;
 
 /// What a parsed message may hold besides: an error's words, the smallest of JSON.
 const MESSAGE_STEP: usize = 4096;
+
+/// What a parsed chunk may hold for each byte of its data: a tile takes at least four of them, and
+/// sixteen in memory; a move six and twenty-four.
+const HTFR_FACTOR: usize = 4;
 
 fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |v| v.replace('_', "").parse().expect("a number"))
@@ -173,10 +178,11 @@ fn png_headers() {
             assert!(limits.allow_image(h.width, h.height));
             if let Some(info) = h.frame {
                 assert!(limits.allow_image(info.canvas.0, info.canvas.1));
+                assert!(info.is_key() || info.image_size() == (h.width, h.height));
             }
         }
         // An error quotes the first eight bytes.
-        (most, 8)
+        (most, HTFR_FACTOR * input.len() + 8)
     });
 }
 
@@ -184,11 +190,14 @@ fn png_headers() {
 fn htfr_data() {
     let corpus = Corpus::new(Kind::Htfr, vec![]);
     run("htfr", &corpus, |_, input| {
-        let (result, most) = most_held(|| FrameInfo::parse(&input));
+        let (result, most) = most_held(|| FrameInfo::parse(&input, (1, 1)));
         if let Ok(info) = result {
-            assert_eq!(info.data()[..], input[..]);
+            assert!(info.moves.len() <= MAX_MOVES && info.tiles.len() <= MAX_TILES);
+            if info.is_key() || input[0] == LAYOUT_DELTA {
+                assert_eq!(info.data()[..], input[..]);
+            }
         }
-        (most, 0)
+        (most, HTFR_FACTOR * input.len())
     });
 }
 
