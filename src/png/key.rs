@@ -19,14 +19,7 @@ pub struct KeyFrame {
 /// When the picture's size is outside what PNG can hold.
 pub fn encode_key(whole: &Bands, rgb: &mut Vec<u8>) -> Result<KeyFrame, png::EncodingError> {
     let (width, height) = (whole.size.0 as u32, whole.size.1 as u32);
-    let info = FrameInfo {
-        version: whole.version,
-        base: 0,
-        captured_us: whole.captured_us,
-        canvas: (width, height),
-        position: (0, 0),
-        last: true,
-    };
+    let info = FrameInfo::key(whole.version, whole.captured_us, (width, height));
     rgb.clear();
     for pixel in whole.bands.iter().flat_map(|b| b.pixels.iter().flatten()) {
         let [_, r, g, b] = pixel.to_be_bytes();

@@ -100,7 +100,7 @@ impl Canvas {
             return Ok(Picture { width, height, pixels, version, captured_us, received, bytes });
         }
         let header = Header::parse(frame, &self.limits)?;
-        if let Some(info) = header.frame.filter(|info| !info.is_key()) {
+        if let Some(info) = header.frame.as_ref().filter(|info| !info.is_key()) {
             return Err(PictureError::Base { base: info.base });
         }
         let (width, height) = (header.width as usize, header.height as usize);
@@ -109,8 +109,8 @@ impl Canvas {
             width,
             height,
             pixels,
-            version: header.frame.map(|info: FrameInfo| info.version),
-            captured_us: header.frame.map(|info| info.captured_us),
+            version: header.frame.as_ref().map(|info: &FrameInfo| info.version),
+            captured_us: header.frame.as_ref().map(|info| info.captured_us),
             received,
             bytes,
         })

@@ -131,7 +131,9 @@ impl<'a> Connection<'a> {
         pings.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
 
         let software = format!("hightower {}", env!("CARGO_PKG_VERSION"));
-        let mut bytes = Message::Hello(Hello { protocol: PROTOCOL, software }).encode().to_vec();
+        let (delta, scale, max_fps) = (false, 1, 0);
+        let hello = Hello { protocol: PROTOCOL, software, delta, scale, max_fps };
+        let mut bytes = Message::Hello(hello).encode().to_vec();
         if self.options.start && (memory.monitoring.get() || !memory.connected.get()) {
             memory.monitoring.set(true);
             self.started.set(true);
