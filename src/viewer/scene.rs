@@ -113,6 +113,14 @@ impl Look {
         Rect { x: 0, y: 0, width, height: height - status }
     }
 
+    /// Whether the picture lies where it lay in another look, and nothing over it.
+    fn differs_in_the_picture_alone(&self, other: &Self) -> bool {
+        let bare = |look: &Self| look.message.is_none() && look.notice.is_none() && !look.help;
+        bare(self)
+            && bare(other)
+            && (self.size, self.layout, self.status) == (other.size, other.layout, other.status)
+    }
+
     fn has_status(&self) -> bool {
         self.status && self.size.1 >= LOWEST
     }
@@ -159,6 +167,8 @@ fn message(view: &View, target: &Target) -> Option<(String, Vec<String>)> {
 pub(super) struct Scene {
     scaler: Scaler,
     pixels: Vec<u32>,
+    /// What was drawn last, and the size of the picture in it.
+    drawn: Option<(Look, (usize, usize))>,
 }
 
 impl Scene {
@@ -167,14 +177,28 @@ impl Scene {
         &self.pixels
     }
 
-    /// Draws all of it; `picture` is the one that the look was made of.
+    /// Draws a look; `picture` is the one that the look was made of. Where only the picture and the
+    /// figures have changed since the last drawing, no more than that is drawn.
     pub(super) fn draw(&mut self, look: &Look, picture: Option<&Arc<Picture>>) {
+        let size = picture.map_or((0, 0), |picture| (picture.width, picture.height));
+        match (self.drawn.take(), picture) {
+            (Some((last, last_size)), Some(picture))
+                if last_size == size && look.differs_in_the_picture_alone(&last) =>
+            {
+                self.renew(look, picture, last.sequence);
+            }
+            _ => self.draw_all(look, picture),
+        }
+        self.drawn = Some((look.clone(), size));
+    }
+
+    fn draw_all(&mut self, look: &Look, picture: Option<&Arc<Picture>>) {
         let (width, height) = look.size;
         self.pixels.clear();
         self.pixels.resize(width * height, BACKGROUND);
         let place = look.place();
         if let Some(picture) = picture {
-            self.picture(look, picture, place);
+            self.picture(look, picture, None);
         }
         let mut surface = Surface::new(&mut self.pixels, width, height);
         if let Some((title, paragraphs)) = &look.message {
@@ -193,34 +217,68 @@ impl Scene {
         }
     }
 
-    fn picture(&mut self, look: &Look, picture: &Picture, place: Rect) {
+    /// Draws what has changed since the picture of this number.
+    fn renew(&mut self, look: &Look, picture: &Picture, since: u64) {
+        match picture.damage_since(since) {
+            Some(damage) => self.picture(look, picture, Some(&damage)),
+            None => self.picture(look, picture, None),
+        }
+        if look.has_status() {
+            status_line(&mut Surface::new(&mut self.pixels, look.size.0, look.size.1), look);
+        }
+    }
+
+    /// Draws the picture, or what was damaged of it since it was drawn last.
+    fn picture(&mut self, look: &Look, picture: &Picture, damage: Option<&[Rect]>) {
+        let (place, width) = (look.place(), look.size.0);
         let size = (picture.width, picture.height);
+        let pixels = &mut self.pixels;
         match look.layout {
             Layout::Fit => {
                 let to = fit(size, (place.width, place.height));
-                let scaled = self.scaler.scale(picture, look.sequence, to.width, to.height);
-                for row in 0..to.height {
-                    let at = (to.y + row) * look.size.0 + to.x;
-                    self.pixels[at..at + to.width]
-                        .copy_from_slice(&scaled[row * to.width..][..to.width]);
+                self.scaler.scale(picture, to.width, to.height);
+                let whole = [Rect::new(0, 0, to.width, to.height)];
+                let changed = if damage.is_some() { self.scaler.changed() } else { &whole };
+                let scaled = self.scaler.pixels();
+                for part in changed {
+                    copy(pixels, width, (to.x, to.y), part, |y| &scaled[y * to.width..]);
                 }
             }
             Layout::Actual { x, y } => {
-                let width = place.width.min(size.0 - x.min(size.0));
-                let height = place.height.min(size.1 - y.min(size.1));
-                let to = Rect {
-                    x: (place.width - width) / 2,
-                    y: (place.height - height) / 2,
-                    width,
-                    height,
-                };
-                for row in 0..to.height {
-                    let at = (to.y + row) * look.size.0 + to.x;
-                    self.pixels[at..at + to.width]
-                        .copy_from_slice(&picture.row(y + row)[x..x + to.width]);
+                let shown = Rect::new(
+                    x,
+                    y,
+                    place.width.min(size.0 - x.min(size.0)),
+                    place.height.min(size.1 - y.min(size.1)),
+                );
+                let at = ((place.width - shown.width) / 2, (place.height - shown.height) / 2);
+                for part in damage.unwrap_or(&[shown]) {
+                    let part = part.intersection(&shown);
+                    // As seen from the corner that is shown.
+                    let part =
+                        Rect { x: part.x.saturating_sub(x), y: part.y.saturating_sub(y), ..part };
+                    copy(pixels, width, at, &part, |row| &picture.row(y + row)[x..]);
                 }
             }
         }
+    }
+}
+
+/// Copies a part of a picture, given by rows, to where the picture lies in pixels of so many
+/// columns.
+fn copy<'a>(
+    pixels: &mut [u32],
+    columns: usize,
+    at: (usize, usize),
+    part: &Rect,
+    row: impl Fn(usize) -> &'a [u32],
+) {
+    if part.is_empty() {
+        return;
+    }
+    for y in part.y..part.bottom() {
+        let to = (at.1 + y) * columns + at.0 + part.x;
+        pixels[to..to + part.width].copy_from_slice(&row(y)[part.x..part.right()]);
     }
 }
 
