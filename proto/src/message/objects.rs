@@ -67,7 +67,7 @@ pub struct Welcome {
     /// What is captured, for people: "xcap, monitor 0".
     #[serde(default)]
     pub source: String,
-    /// How many frames the agent sends ahead of acknowledgements.
+    /// How many updates the agent sends ahead of acknowledgements; one may have several frames.
     #[serde(default)]
     pub credit: u32,
     /// How things stand.
