@@ -39,3 +39,25 @@ pub fn encode_key(whole: &Bands, rgb: &mut Vec<u8>) -> Result<KeyFrame, png::Enc
     out[..FRAME_HEADER].copy_from_slice(&frame_header(length));
     Ok(KeyFrame { bytes: out.into() })
 }
+
+/// Encodes key frames.
+#[derive(Debug, Default)]
+pub struct KeyEncoder {
+    rgb: Vec<u8>,
+}
+
+impl KeyEncoder {
+    /// What it knows.
+    #[must_use]
+    pub fn known(&self) -> &[crate::canvas::Version] {
+        &[]
+    }
+
+    /// Encodes a key frame.
+    ///
+    /// # Errors
+    /// When the size is outside what PNG can hold.
+    pub fn encode(&mut self, bands: &Bands) -> Result<Vec<Bytes>, super::EncodeError> {
+        Ok(vec![encode_key(bands, &mut self.rgb)?.bytes])
+    }
+}
