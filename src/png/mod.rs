@@ -1,5 +1,31 @@
 //! PNG for the wire: the agent's encoder of frames.
+//!
+//! | file | what |
+//! |---|---|
+//! | `delta` | an update becomes frames: [`encode_delta`] |
+//! | `key` | the whole picture becomes one frame, band by band: [`KeyEncoder`] |
+//! | `chunk` | PNG's chunks behind a frame's header |
+//! | `adler` | checksums of parts put together |
 
+mod adler;
+mod chunk;
+mod delta;
+mod error;
 mod key;
+mod whole;
 
-pub use key::{KeyFrame, encode_key};
+pub use delta::{Scratch, encode_delta};
+pub use error::EncodeError;
+pub use key::KeyEncoder;
+pub use whole::{KeyFrame, encode_key};
+
+/// How much work a smaller frame is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Effort {
+    /// The least time on both sides: for links that carry a frame faster than it is made, from
+    /// about 200 Mbit/s on.
+    #[default]
+    Fast,
+    /// Fewer bytes, at several times the time: for slower links.
+    Small,
+}
