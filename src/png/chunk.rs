@@ -1,5 +1,6 @@
 //! The chunks of a PNG, written one after another behind a frame's header.
 
+use super::sink::Sink;
 use bytes::Bytes;
 use hightower_proto::htfr::FrameInfo;
 use hightower_proto::png::SIGNATURE;
@@ -30,62 +31,54 @@ impl Samples {
     }
 }
 
-/// Writes chunks.
-#[derive(Debug)]
-pub(super) struct Chunks {
-    pub(super) out: Vec<u8>,
-    /// Where the open chunk's length stands.
-    open: usize,
+/// Begins a frame: its header, to be filled in at the end, PNG's signature, `IHDR`, `htFr`.
+pub(super) fn begin_frame(sink: &mut Sink, info: &FrameInfo, samples: Samples) {
+    sink.clear();
+    sink.put(&frame_header(0));
+    sink.put(&SIGNATURE);
+    let (width, height) = info.image_size();
+    chunk(sink, *b"IHDR", |sink| {
+        sink.put(&width.to_be_bytes());
+        sink.put(&height.to_be_bytes());
+        sink.put(&samples.codes());
+        sink.put(&[0, 0, 0]);
+    });
+    sink.put(&info.chunk());
 }
 
-impl Chunks {
-    /// Begins with nothing before the first chunk; `room` is how many bytes may come.
-    pub(super) fn new(room: usize) -> Self {
-        Self { out: Vec::with_capacity(room), open: 0 }
-    }
+/// Writes a chunk around the data that `work` writes.
+pub(super) fn chunk<T>(sink: &mut Sink, kind: [u8; 4], work: impl FnOnce(&mut Sink) -> T) -> T {
+    let open = begin(sink, kind);
+    let result = work(sink);
+    end(sink, open);
+    result
+}
 
-    /// Begins a whole frame: room for the frame's header, PNG's signature, `IHDR`, `htFr`.
-    pub(super) fn frame(info: &FrameInfo, samples: Samples, room: usize) -> Self {
-        let mut chunks = Self::new(room + 128);
-        chunks.out.extend_from_slice(&frame_header(0));
-        chunks.out.extend_from_slice(&SIGNATURE);
-        let (width, height) = info.image_size();
-        chunks.begin(*b"IHDR");
-        chunks.out.extend_from_slice(&width.to_be_bytes());
-        chunks.out.extend_from_slice(&height.to_be_bytes());
-        chunks.out.extend_from_slice(&samples.codes());
-        chunks.out.extend_from_slice(&[0, 0, 0]);
-        chunks.end();
-        chunks.out.extend_from_slice(&info.chunk());
-        chunks
-    }
+/// Opens a chunk: what is written from here on is its data. The place is for [`end`].
+pub(super) fn begin(sink: &mut Sink, kind: [u8; 4]) -> usize {
+    let open = sink.len();
+    sink.put(&[0; 4]);
+    sink.put(&kind);
+    open
+}
 
-    /// Opens a chunk; what is put in `out` from here on is its data.
-    pub(super) fn begin(&mut self, kind: [u8; 4]) {
-        self.open = self.out.len();
-        self.out.extend_from_slice(&[0; 4]);
-        self.out.extend_from_slice(&kind);
-    }
+/// Closes a chunk: its length and its checksum.
+pub(super) fn end(sink: &mut Sink, open: usize) {
+    let body = open + 4;
+    let length = (sink.len() - body - 4) as u32;
+    sink.patch(open, &length.to_be_bytes());
+    let sum = crc32fast::hash(sink.written(body));
+    sink.put(&sum.to_be_bytes());
+}
 
-    /// Closes the open chunk: its length and its checksum.
-    pub(super) fn end(&mut self) {
-        let body = self.open + 4;
-        let length = (self.out.len() - body - 4) as u32;
-        self.out[self.open..body].copy_from_slice(&length.to_be_bytes());
-        let sum = crc32fast::hash(&self.out[body..]);
-        self.out.extend_from_slice(&sum.to_be_bytes());
-    }
+/// Ends the PNG.
+pub(super) fn end_png(sink: &mut Sink) {
+    chunk(sink, *b"IEND", |_| ());
+}
 
-    /// Ends the PNG with `IEND`.
-    pub(super) fn finish(&mut self) {
-        self.begin(*b"IEND");
-        self.end();
-    }
-
-    /// Fills in the header of a frame that is `more` bytes longer than what stands here.
-    pub(super) fn into_frame(mut self, more: usize) -> Bytes {
-        let length = (self.out.len() - FRAME_HEADER + more) as u64;
-        self.out[..FRAME_HEADER].copy_from_slice(&frame_header(length));
-        self.out.into()
-    }
+/// Takes out the frame, which has `more` bytes beyond what was written.
+pub(super) fn take_frame(sink: &mut Sink, more: usize) -> Bytes {
+    let length = (sink.len() - FRAME_HEADER + more) as u64;
+    sink.patch(0, &frame_header(length));
+    Bytes::copy_from_slice(sink.written(0))
 }

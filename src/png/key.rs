@@ -3,17 +3,19 @@
 //! Each band is compressed without a look at the bands before it and ends on a whole byte, so its
 //! bytes are kept until the band changes. A key frame after a small change costs one band.
 
-use super::EncodeError;
-use super::adler::{self, adler32};
-use super::chunk::{Chunks, Samples, ZLIB_HEAD};
-use super::delta::deflate;
+use super::chunk::{Samples, ZLIB_HEAD, begin, begin_frame, chunk, end, end_png, take_frame};
+use super::lane::Lane;
+use super::sink::Sink;
+use super::{EncodeError, adler, block};
 use crate::canvas::{BAND_ROWS, Bands, Version};
 use bytes::Bytes;
-use flate2::FlushCompress;
 use hightower_proto::htfr::FrameInfo;
 
 /// An empty last block of deflate.
 const LAST_BLOCK: [u8; 2] = [0x03, 0x00];
+
+/// Changed pixels from which on a second thread is worth its start.
+const TWO_THREADS: usize = 200_000;
 
 /// Encodes key frames of one picture, one after another.
 #[derive(Debug, Default)]
@@ -22,6 +24,9 @@ pub struct KeyEncoder {
     /// The version of each band in `kept`.
     versions: Vec<Version>,
     kept: Vec<Kept>,
+    lanes: [Lane; 2],
+    /// For the pieces that are not kept.
+    sink: Sink,
 }
 
 /// A band as it was compressed.
@@ -96,8 +101,26 @@ impl KeyEncoder {
         }
         let blank = Kept { chunk: Bytes::new(), adler: adler::EMPTY, length: 0 };
         self.kept.resize(whole.bands.len(), blank);
-        for (i, pixels) in changed {
-            self.kept[i] = compress(pixels, width);
+        let [first, second] = &mut self.lanes;
+        let compress = |lane: &mut Lane, bands: &[(usize, &Vec<u32>)]| {
+            let one = |&(i, pixels): &(usize, &Vec<u32>)| (i, compress(lane, pixels, width));
+            bands.iter().map(one).collect::<Vec<_>>()
+        };
+        let work: usize = changed.iter().map(|(_, pixels)| pixels.len()).sum();
+        let half = if work < TWO_THREADS { changed.len() } else { changed.len() / 2 };
+        let (mine, others) = changed.split_at(half);
+        let done = std::thread::scope(|scope| {
+            let others = (!others.is_empty()).then(|| scope.spawn(|| compress(second, others)));
+            let mut done = compress(first, mine);
+            match others.map(|thread| thread.join()) {
+                Some(Ok(others)) => done.extend(others),
+                Some(Err(panic)) => std::panic::resume_unwind(panic),
+                None => {}
+            }
+            done
+        });
+        for (i, band) in done {
+            self.kept[i] = band;
         }
         self.versions.clear();
         self.versions.extend(whole.bands.iter().map(|band| band.version));
@@ -105,41 +128,39 @@ impl KeyEncoder {
     }
 
     /// Puts the frame together.
-    fn assemble(&self, whole: &Bands) -> Vec<Bytes> {
+    fn assemble(&mut self, whole: &Bands) -> Vec<Bytes> {
         let size = (whole.size.0 as u32, whole.size.1 as u32);
         let info = FrameInfo::key(whole.version, whole.captured_us, size);
-        let mut head = Chunks::frame(&info, Samples::Rgb, 0);
-        head.begin(*b"IDAT");
-        head.out.extend_from_slice(&ZLIB_HEAD);
-        head.end();
-
         let sum = |sum, band: &Kept| adler::combine(sum, band.adler, band.length);
-        let mut tail = Chunks::new(32);
-        tail.begin(*b"IDAT");
-        tail.out.extend_from_slice(&LAST_BLOCK);
-        tail.out.extend_from_slice(&self.kept.iter().fold(adler::EMPTY, sum).to_be_bytes());
-        tail.end();
-        tail.finish();
+        let sum = self.kept.iter().fold(adler::EMPTY, sum);
 
+        self.sink.clear();
+        chunk(&mut self.sink, *b"IDAT", |sink| {
+            sink.put(&LAST_BLOCK);
+            sink.put(&sum.to_be_bytes());
+        });
+        end_png(&mut self.sink);
+        let tail = Bytes::copy_from_slice(self.sink.written(0));
+
+        begin_frame(&mut self.sink, &info, Samples::Rgb);
+        chunk(&mut self.sink, *b"IDAT", |sink| sink.put(&ZLIB_HEAD));
         let bands: usize = self.kept.iter().map(|band| band.chunk.len()).sum();
+        let head = take_frame(&mut self.sink, bands + tail.len());
+
         let mut pieces = Vec::with_capacity(self.kept.len() + 2);
-        pieces.push(head.into_frame(bands + tail.out.len()));
+        pieces.push(head);
         pieces.extend(self.kept.iter().map(|band| band.chunk.clone()));
-        pieces.push(tail.out.into());
+        pieces.push(tail);
         pieces
     }
 }
 
 /// Compresses a band.
-fn compress(pixels: &[u32], width: usize) -> Kept {
-    let mut raw = Vec::with_capacity(pixels.len() * 3 + BAND_ROWS);
-    for row in pixels.chunks(width) {
-        raw.push(0);
-        raw.extend(row.iter().flat_map(|p| [(p >> 16) as u8, (p >> 8) as u8, *p as u8]));
-    }
-    let mut chunks = Chunks::new(raw.len() / 4);
-    chunks.begin(*b"IDAT");
-    deflate(&raw, 1, FlushCompress::Sync, &mut chunks.out);
-    chunks.end();
-    Kept { chunk: chunks.out.into(), adler: adler32(&raw), length: raw.len() }
+fn compress(lane: &mut Lane, pixels: &[u32], width: usize) -> Kept {
+    lane.sink.clear();
+    let open = begin(&mut lane.sink, *b"IDAT");
+    let (adler, length) = lane.band(pixels, width);
+    block::sync(&mut lane.sink);
+    end(&mut lane.sink, open);
+    Kept { chunk: Bytes::copy_from_slice(lane.sink.written(0)), adler, length }
 }

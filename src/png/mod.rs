@@ -4,14 +4,27 @@
 //! |---|---|
 //! | `delta` | an update becomes frames: [`encode_delta`] |
 //! | `key` | the whole picture becomes one frame, band by band: [`KeyEncoder`] |
-//! | `chunk` | PNG's chunks behind a frame's header |
+//! | `group` | which tiles share a frame |
+//! | `lane` | a thread's workplace: an image becomes a stream of deflate |
+//! | `palette`, `filter` | samples: few colours, many colours |
+//! | `lz` | what repeats |
+//! | `block`, `huffman` | a block of deflate, and its codes |
+//! | `chunk`, `sink` | PNG's chunks behind a frame's header; the memory they are written in |
 //! | `adler` | checksums of parts put together |
 
 mod adler;
+mod block;
 mod chunk;
 mod delta;
 mod error;
+mod filter;
+mod group;
+mod huffman;
 mod key;
+mod lane;
+mod lz;
+mod palette;
+mod sink;
 mod whole;
 
 pub use delta::{Scratch, encode_delta};
