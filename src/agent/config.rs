@@ -46,7 +46,7 @@ impl Default for Config {
                 card_size: (1280, 720),
                 card_fps: 30.0,
             },
-            max_fps: 30.0,
+            max_fps: 60.0,
             autostart: false,
             max_viewers: 64,
             accept_rate: 50.0,

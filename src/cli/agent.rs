@@ -33,7 +33,7 @@ pub(super) struct AgentArgs {
     #[arg(long, value_name = "N", default_value_t = 0, env = "HIGHTOWER_MONITOR")]
     monitor: usize,
     /// The most captures a second, from 0.1 to 240.
-    #[arg(long, value_name = "FPS", default_value_t = 30.0, env = "HIGHTOWER_MAX_FPS")]
+    #[arg(long, value_name = "FPS", default_value_t = 60.0, env = "HIGHTOWER_MAX_FPS")]
     #[arg(value_parser = frame_rate)]
     max_fps: f64,
     /// Size of the test card.

@@ -6,9 +6,13 @@
 
 mod card;
 mod screen;
+#[cfg(any(target_os = "linux", target_os = "freebsd"))]
+mod x11;
 
 pub use card::Card;
 pub use screen::Screen;
+#[cfg(any(target_os = "linux", target_os = "freebsd"))]
+pub use x11::X11;
 
 use crate::canvas::Patch;
 #[cfg(unix)]
@@ -20,7 +24,10 @@ pub enum Kind {
     /// The real screen, by the best means this machine has.
     #[default]
     Auto,
-    /// The real screen, by xcap.
+    /// An X server's screen, told of every change.
+    #[cfg(any(target_os = "linux", target_os = "freebsd"))]
+    X11,
+    /// The real screen, by xcap: whole, again and again.
     Xcap,
     /// An animated test card; needs no display.
     Card,
@@ -129,11 +136,31 @@ impl Choice {
     /// When it can't be opened.
     pub fn open(&self) -> Result<Box<dyn Source>, OpenError> {
         match self.kind {
-            Kind::Auto | Kind::Xcap => Ok(Box::new(Screen::open(self.monitor)?)),
+            Kind::Auto => self.best(),
+            #[cfg(any(target_os = "linux", target_os = "freebsd"))]
+            Kind::X11 => Ok(Box::new(X11::open(self.monitor)?)),
+            Kind::Xcap => Ok(Box::new(Screen::open(self.monitor)?)),
             Kind::Card => {
                 let (width, height) = self.card_size;
                 Ok(Box::new(Card::new(width, height, self.card_fps)))
             }
         }
+    }
+
+    /// The best source that opens: X11 where that is the display, else xcap.
+    fn best(&self) -> Result<Box<dyn Source>, OpenError> {
+        #[cfg(any(target_os = "linux", target_os = "freebsd"))]
+        {
+            let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+            // Under Wayland an X server shows the windows of X programs alone.
+            if set("DISPLAY") && !set("WAYLAND_DISPLAY") {
+                match X11::open(self.monitor) {
+                    Ok(source) => return Ok(Box::new(source)),
+                    Err(reason @ OpenError::NoMonitor { .. }) => return Err(reason),
+                    Err(reason) => tracing::warn!("{reason}; trying xcap"),
+                }
+            }
+        }
+        Ok(Box::new(Screen::open(self.monitor)?))
     }
 }
