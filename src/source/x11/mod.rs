@@ -51,13 +51,13 @@ impl X11 {
     /// When there is no display, it does not answer, has no such monitor, or has pixels of another
     /// kind than 8 bits for each of red, green and blue.
     pub fn open(number: usize) -> Result<Self, OpenError> {
-        let display = std::env::var("DISPLAY").unwrap_or_default();
-        if display.is_empty() {
+        let name = std::env::var("DISPLAY").unwrap_or_default();
+        if name.is_empty() {
             return Err(OpenError::NoDisplay);
         }
-        let failed = |cause: String| OpenError::Display { display: display.clone(), cause };
+        let failed = |cause: String| OpenError::Display { display: name.clone(), cause };
         let (connection, screen) =
-            RustConnection::connect(Some(&display)).map_err(|e| failed(e.to_string()))?;
+            RustConnection::connect(Some(&name)).map_err(|e| failed(e.to_string()))?;
         let screen = connection
             .setup()
             .roots
@@ -76,18 +76,18 @@ impl X11 {
             return Err(OpenError::NoMonitor { wanted: number, have: monitors::names(&list) });
         };
         if !reports {
-            tracing::warn!(%display, "no XDAMAGE: the whole screen is grabbed every time");
+            tracing::warn!(display = name, "no XDAMAGE: the whole screen is grabbed every time");
         }
         let segment = match Segment::new(&connection, monitor.rect.area()) {
             Ok(segment) => Some(segment),
             Err(reason) => {
-                tracing::warn!(%display, "{reason}; pixels come through the connection");
+                tracing::warn!(display = name, "{reason}; pixels come through the connection");
                 None
             }
         };
         Ok(Self {
             connection,
-            display,
+            display: name,
             root,
             number,
             monitor,
