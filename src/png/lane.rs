@@ -102,7 +102,7 @@ impl Lane {
         let depth = match effort {
             Effort::Small => 64,
             // What is small is soon searched.
-            Effort::Fast if rows.len() <= 8 * TINY => 16,
+            Effort::Fast if rows.len() <= 2 * TINY => 16,
             Effort::Fast => 4,
         };
         self.packed.clear();
