@@ -1,6 +1,6 @@
 //! What repeats: bytes or pixels become tokens of a deflate block.
 
-use super::block::{FARTHEST, LONGEST_MATCH, Token, byte, copy, pixel};
+use super::token::{FARTHEST, LONGEST_MATCH, Token, byte, copy, pixel};
 
 const HASH_BITS: u32 = 14;
 
