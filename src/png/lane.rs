@@ -65,7 +65,7 @@ impl Lane {
         last: bool,
         adler: &mut Adler32,
     ) {
-        let Way { filter, repeats } = filter::choose(pixels, width);
+        let Way { filter, repeats } = filter::choose(pixels, width, effort);
         let first = match filter {
             Filter::Up | Filter::Average if above.is_empty() => Filter::Sub,
             filter => filter,
