@@ -73,7 +73,7 @@ fn steps() -> Vec<(&'static str, Update)> {
     let mut next = random();
     let mut word = 0;
     let mut glyphs = move |x: usize, y: usize| {
-        if x % 9 == 0 {
+        if x.is_multiple_of(9) {
             word = next();
         }
         let ink = word >> (x % 9 + y % 15 / 4 * 9) & 1 == 1 && y % 15 < 11 && word % 5 > 0;
@@ -101,7 +101,9 @@ fn steps() -> Vec<(&'static str, Update)> {
             "40 tiles of 30x20",
             update(
                 &(0..40).map(|i| Rect::new(i % 8 * 40, i / 8 * 30, 30, 20)).collect::<Vec<_>>(),
-                |x, _| if next() % 4 == 0 { 0x10_1010 * (x as u32 % 5) } else { 0xff_ffff },
+                |x, _| {
+                    if next().is_multiple_of(4) { 0x10_1010 * (x as u32 % 5) } else { 0xff_ffff }
+                },
             ),
         ),
     ]

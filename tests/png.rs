@@ -182,9 +182,9 @@ fn paint(rect: Rect, look: Look, seed: u32) -> Tile {
                 Look::Colours(n) => (random % n + 1).wrapping_mul(0x9e_3779) & 0xff_ffff,
                 Look::Greys(n) => random % n * (255 / (n - 1).max(1)) * 0x01_0101,
                 Look::Noise => random & 0xff_ffff,
-                Look::Smooth => (x * 2 + y + (random & 3)) % 256 * 0x01_0100 | (random >> 8 & 7),
+                Look::Smooth => ((x * 2 + y + (random & 3)) % 256 * 0x01_0100) | (random >> 8 & 7),
                 Look::Mixed if x / 16 % 2 == 0 => 0x30_3030,
-                Look::Mixed => (x + y) % 256 * 0x01_0201 & 0xff_ffff,
+                Look::Mixed => ((x + y) % 256 * 0x01_0201) & 0xff_ffff,
             });
         }
     }

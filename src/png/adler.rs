@@ -21,7 +21,7 @@ pub(super) fn combine(first: u32, second: u32, length: usize) -> u32 {
     // first adds up to added once more.
     let a = a1 + a2 + MODULUS - 1;
     let b = b1 + b2 + (length as u64 % MODULUS) * (a1 + MODULUS - 1);
-    ((b % MODULUS) << 16 | a % MODULUS) as u32
+    ((b % MODULUS) << 16 | (a % MODULUS)) as u32
 }
 
 #[cfg(test)]

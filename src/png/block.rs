@@ -2,91 +2,17 @@
 
 use super::huffman::{self, Code, parts};
 use super::sink::{Bits, Sink};
-use std::sync::LazyLock;
+use super::token::{BYTE, DISTANCES, MATCH, RANGES, Token, distance_base, distance_extra};
 
 /// The symbols for bytes, the end of a block, and lengths.
 const LITERALS: usize = 286;
+
+/// The end of a block.
 const END: usize = 256;
-const DISTANCES: usize = 30;
 
 /// No code of a block is longer: decoders look up this many bits at once, and a 64-bit register
 /// takes five codes between two flushes.
 const LONGEST: usize = 11;
-
-/// The longest match in bytes.
-pub(super) const LONGEST_MATCH: usize = 258;
-
-/// The farthest match in bytes.
-pub(super) const FARTHEST: usize = 32_768;
-
-/// What a block is made of: a byte, three bytes, or a match.
-pub(super) type Token = u32;
-
-const MATCH: Token = 1 << 31;
-const BYTE: Token = 1 << 30;
-
-/// A byte.
-#[inline(always)]
-pub(super) fn byte(value: u8) -> Token {
-    BYTE | Token::from(value)
-}
-
-/// The three bytes of a pixel `0x00RRGGBB`.
-#[inline(always)]
-pub(super) fn pixel(value: u32) -> Token {
-    value
-}
-
-/// A copy of `length` bytes, 3 to [`LONGEST_MATCH`], from 1 to [`FARTHEST`] before.
-#[inline(always)]
-pub(super) fn copy(length: usize, distance: usize) -> Token {
-    MATCH | (length as Token - 3) << 16 | (distance as Token - 1)
-}
-
-/// Which symbol stands for a length or a distance, and how many bits more.
-struct Ranges {
-    /// By length - 3: symbol, its extra bits, their value.
-    lengths: [(u16, u8, u8); 256],
-    /// Symbols of distances - 1 below 256, then of distances - 1 in steps of 128.
-    distances: [u8; 512],
-}
-
-static RANGES: LazyLock<Ranges> = LazyLock::new(|| {
-    let mut lengths = [(0, 0, 0); 256];
-    let mut at = 0;
-    for symbol in 0..28u16 {
-        let extra = if symbol < 8 { 0 } else { symbol / 4 - 1 };
-        for value in 0..1u16 << extra {
-            lengths[at] = (257 + symbol, extra as u8, value as u8);
-            at = (at + 1).min(255);
-        }
-    }
-    lengths[255] = (285, 0, 0);
-    let mut distances = [0; 512];
-    for (i, symbol) in distances.iter_mut().enumerate() {
-        let distance = if i < 256 { i } else { (i - 256) << 7 };
-        *symbol = (0..DISTANCES).rev().find(|&s| distance_base(s) <= distance).unwrap_or(0) as u8;
-    }
-    Ranges { lengths, distances }
-});
-
-/// The extra bits of a distance's symbol.
-const fn distance_extra(symbol: usize) -> usize {
-    if symbol < 4 { 0 } else { symbol / 2 - 1 }
-}
-
-/// The least distance - 1 that a symbol stands for.
-const fn distance_base(symbol: usize) -> usize {
-    if symbol < 4 { symbol } else { (2 + symbol % 2) << distance_extra(symbol) }
-}
-
-impl Ranges {
-    #[inline(always)]
-    fn distance(&self, less_one: usize) -> usize {
-        let at = if less_one < 256 { less_one } else { 256 + (less_one >> 7) };
-        usize::from(self.distances[at & 511])
-    }
-}
 
 /// How often each symbol occurs, and the code that is best for that.
 #[derive(Debug)]
@@ -425,15 +351,4 @@ fn stored(bytes: &[u8], last: bool, sink: &mut Sink) {
 /// Ends a part of a stream on a whole byte, with an empty block.
 pub(super) fn sync(sink: &mut Sink) {
     stored(&[], false, sink);
-}
-
-/// How many bytes a token stands for.
-pub(super) fn length(token: Token) -> usize {
-    if token & MATCH != 0 {
-        (token >> 16 & 0xff) as usize + 3
-    } else if token & BYTE != 0 {
-        1
-    } else {
-        3
-    }
 }

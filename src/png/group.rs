@@ -41,6 +41,9 @@ const NO_FRAME: usize = 400;
 const SPLIT: usize = 150_000;
 const SPLIT_FEW: usize = 600_000;
 
+/// The most pixels of a frame that is cut: even as they are they make no frame beyond the limits.
+const LONGEST: usize = 16 << 20;
+
 impl<'a> Group<'a> {
     fn new(piece: Piece<'a>, palette: Option<Palette>) -> Self {
         let Piece { width, height, .. } = piece;
@@ -108,10 +111,11 @@ impl<'a> Group<'a> {
         cut
     }
 
-    /// Whether the pixels are more than two threads' trouble is worth, and in how many parts.
+    /// In how many frames it goes.
     fn parts(&self) -> usize {
         let least = if self.palette.is_some() { SPLIT_FEW } else { SPLIT };
-        if self.area >= least && self.height >= 2 { 2 } else { 1 }
+        let parts = if self.area < least { 1 } else { 2 * self.area.div_ceil(2 * LONGEST) };
+        parts.min(self.height)
     }
 }
 

@@ -26,8 +26,8 @@ pub(super) fn lengths(frequencies: &[u32], limit: usize, lengths: &mut [u8]) {
             n += 1;
         }
     }
-    for symbol in 0..frequencies.len() {
-        if n < 2 && frequencies[symbol] == 0 {
+    for (symbol, &frequency) in frequencies.iter().enumerate() {
+        if n < 2 && frequency == 0 {
             order[n] = 1 << 16 | symbol as u64;
             n += 1;
         }

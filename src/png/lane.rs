@@ -1,10 +1,11 @@
 //! One thread's workplace: rows of pixels or of packed samples become blocks of deflate.
 
 use super::Effort;
-use super::block::{Plan, Token};
+use super::block::Plan;
 use super::filter::{self, Filter, Way};
 use super::lz::Finder;
 use super::sink::Sink;
+use super::token::{self, Token};
 use simd_adler32::Adler32;
 
 /// The pixels that are filtered and compressed in one way, about: as many as the caches hold.
@@ -64,7 +65,7 @@ impl Lane {
         last: bool,
         adler: &mut Adler32,
     ) {
-        let Way { filter, repeats } = filter::choose(pixels, width);
+        let Way { filter, repeats } = filter::choose(pixels, width, effort);
         let first = match filter {
             Filter::Up | Filter::Average if above.is_empty() => Filter::Sub,
             filter => filter,
@@ -102,7 +103,7 @@ impl Lane {
         let depth = match effort {
             Effort::Small => 64,
             // What is small is soon searched.
-            Effort::Fast if rows.len() <= 8 * TINY => 16,
+            Effort::Fast if rows.len() <= 2 * TINY => 16,
             Effort::Fast => 4,
         };
         self.packed.clear();
@@ -120,7 +121,7 @@ impl Lane {
         let mut tokens = &self.tokens[..];
         while !tokens.is_empty() {
             let (now, later) = tokens.split_at(tokens.len().min(BLOCK));
-            let length = now.iter().map(|&token| super::block::length(token)).sum();
+            let length = now.iter().map(|&token| token::length(token)).sum();
             let (here, rest) = bytes.split_at(length);
             self.plan.count_tokens(now);
             self.plan.write_tokens(now, here, later.is_empty(), &mut self.sink);

@@ -1,6 +1,6 @@
 //! What repeats: bytes or pixels become tokens of a deflate block.
 
-use super::block::{FARTHEST, LONGEST_MATCH, Token, byte, copy, pixel};
+use super::token::{FARTHEST, LONGEST_MATCH, Token, byte, copy, pixel};
 
 const HASH_BITS: u32 = 14;
 
@@ -26,15 +26,32 @@ fn hash(value: u32) -> usize {
     (value.wrapping_mul(0x9e37_79b1) >> (32 - HASH_BITS)) as usize
 }
 
-/// How many items from the front are equal.
+/// How many bytes from the front are equal.
 #[inline(always)]
-fn common<T: Copy + PartialEq>(a: &[T], b: &[T]) -> usize {
-    const STEP: usize = 8;
+fn common_bytes(a: &[u8], b: &[u8]) -> usize {
     let most = a.len().min(b.len());
     let (a, b) = (&a[..most], &b[..most]);
     let mut n = 0;
+    while let (Some(&x), Some(&y)) = (a[n..].first_chunk::<8>(), b[n..].first_chunk::<8>()) {
+        let differ = u64::from_le_bytes(x) ^ u64::from_le_bytes(y);
+        if differ != 0 {
+            return n + differ.trailing_zeros() as usize / 8;
+        }
+        n += 8;
+    }
+    n + a[n..].iter().zip(&b[n..]).take_while(|(a, b)| a == b).count()
+}
+
+/// How many pixels from the front are equal.
+#[inline(always)]
+fn common_pixels(a: &[u32], b: &[u32]) -> usize {
+    const STEP: usize = 8;
+    if a.first() != b.first() {
+        return 0;
+    }
+    let mut n = 0;
     for (a, b) in a.chunks_exact(STEP).zip(b.chunks_exact(STEP)) {
-        if a != b {
+        if a.iter().zip(b).fold(0, |differ, (a, b)| differ | (a ^ b)) != 0 {
             break;
         }
         n += STEP;
@@ -110,7 +127,7 @@ impl Finder {
         let (mut best, mut place) = (2, 0);
         for distance in [row, 1] {
             if distance <= at && distance <= FARTHEST {
-                let length = common(rest, &bytes[at - distance..]);
+                let length = common_bytes(rest, &bytes[at - distance..]);
                 if length > best {
                     (best, place) = (length, distance);
                 }
@@ -125,7 +142,7 @@ impl Finder {
             }
             let from = at - distance;
             if bytes[from + best] == rest[best] {
-                let length = common(rest, &bytes[from..]);
+                let length = common_bytes(rest, &bytes[from..]);
                 // A far match of three bytes costs more than the bytes.
                 if length > best && (length > 3 || distance < 4096) {
                     (best, place) = (length, distance);
@@ -174,8 +191,8 @@ impl Finder {
             let mut x = 0;
             while x < width {
                 let rest = &row[x..];
-                let up = above.get(x..).map_or(0, |above| common(rest, above));
-                let left = if x > 0 { common(rest, &row[x - 1..]) } else { 0 };
+                let up = above.get(x..).map_or(0, |above| common_pixels(rest, above));
+                let left = if x > 0 { common_pixels(rest, &row[x - 1..]) } else { 0 };
                 let (mut best, mut distance) = if up >= left { (up, row_bytes) } else { (left, 3) };
                 if best < 4 && rest.len() > 1 {
                     let now = self.base + (begin + x) as u32;
@@ -188,7 +205,7 @@ impl Finder {
                             // A match must not run over the filter at the end of its source's row.
                             let most = width - from % width;
                             let source = &pixels[from..(from + most)];
-                            let length = common(rest, source);
+                            let length = common_pixels(rest, source);
                             if length > best.max(1) {
                                 (best, distance) = (length, back);
                             }

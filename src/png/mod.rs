@@ -8,6 +8,7 @@
 //! | `lane` | a thread's workplace: an image becomes a stream of deflate |
 //! | `palette`, `filter` | samples: few colours, many colours |
 //! | `lz` | what repeats |
+//! | `token` | a byte, a pixel, or a copy of what was before |
 //! | `block`, `huffman` | a block of deflate, and its codes |
 //! | `chunk`, `sink` | PNG's chunks behind a frame's header; the memory they are written in |
 //! | `adler` | checksums of parts put together |
@@ -25,6 +26,7 @@ mod lane;
 mod lz;
 mod palette;
 mod sink;
+mod token;
 mod whole;
 
 pub use delta::{Scratch, encode_delta};

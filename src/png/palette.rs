@@ -110,14 +110,20 @@ impl Palette {
             if grey { (p & 0xff) as u8 >> (8 - bits) } else { (self.slots[self.slot(p)] - 1) as u8 }
         };
         if bits == 1 {
-            // One of two: no need to look it up.
-            let one = self.colours.iter().position(|&p| sample(p) == 1);
-            let one = one.map(|i| self.colours[i]);
-            out.extend(row.chunks(8).map(|chunk| {
-                let bit = |p: u32| u8::from(Some(p) == one);
-                let byte = chunk.iter().fold(0, |byte, &p| byte << 1 | bit(p));
-                byte << (8 - chunk.len())
-            }));
+            // One of two: no need to look it up. Where there is no second one, none of the colours
+            // is this.
+            let one = self.colours.iter().copied().find(|&p| sample(p) == 1).unwrap_or(u32::MAX);
+            let mut chunks = row.chunks_exact(8);
+            out.extend(
+                chunks
+                    .by_ref()
+                    .map(|chunk| chunk.iter().fold(0, |byte, &p| byte << 1 | u8::from(p == one))),
+            );
+            let rest = chunks.remainder();
+            if !rest.is_empty() {
+                let byte = rest.iter().fold(0, |byte, &p| byte << 1 | u8::from(p == one));
+                out.push(byte << (8 - rest.len()));
+            }
         } else {
             let (mut colour, mut index) = (row[0], sample(row[0]));
             out.extend(row.chunks(per_byte).map(|chunk| {
