@@ -27,12 +27,10 @@ mod lz;
 mod palette;
 mod sink;
 mod token;
-mod whole;
 
 pub use delta::{Scratch, encode_delta};
 pub use error::EncodeError;
 pub use key::KeyEncoder;
-pub use whole::{KeyFrame, encode_key};
 
 /// How much work a smaller frame is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
