@@ -13,8 +13,11 @@ use hightower::rect::Rect;
 use hightower::source::{Cursor, GrabError, OpenError, Source, X11};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::sync::atomic::{AtomicBool, Ordering};
-use x11rb::connection::Connection;
+use x11rb::NONE;
 use x11rb::protocol::xfixes::ConnectionExt as _;
+use x11rb::protocol::xproto::MOTION_NOTIFY_EVENT;
+use x11rb::protocol::xtest::ConnectionExt as _;
+use x11rb::wrapper::ConnectionExt as _;
 use xvfb::Xvfb;
 
 const SIZE: (u16, u16) = (640, 480);
@@ -86,6 +89,13 @@ impl Watcher {
             self.grab(false).unwrap();
         }
     }
+}
+
+/// Moves the mouse as a hand does: xdotool puts the pointer elsewhere without a motion.
+fn move_mouse(display: &Xvfb, (x, y): (i16, i16)) {
+    let (connection, _) = x11rb::connect(Some(&display.display)).unwrap();
+    connection.xtest_fake_input(MOTION_NOTIFY_EVENT, 0, 0, NONE, x, y, 0).unwrap();
+    connection.sync().unwrap();
 }
 
 fn noise(seed: u32, pixels: usize) -> Vec<u32> {
@@ -209,13 +219,18 @@ fn the_cursor_is_drawn_follows_the_pointer_and_leaves_nothing_behind() {
     assert!(watcher.pixels != display.pixels(), "there is a cursor");
     // Across the screen, by a little, and over two edges.
     for place in [(100, 100), (103, 98), (639, 479), (0, 0)] {
-        desk.move_mouse(place);
+        move_mouse(&display, place);
         desk.await_pointer(place);
         watcher.follow();
         watcher.catch_up();
         assert!(watcher.rects.iter().all(|rect| rect.area() < 64 * 64), "{:?}", watcher.rects);
         assert!(watcher.pixels == with_cursor(&display), "at {place:?}");
     }
+    // Put elsewhere by a program, which is no motion: seen with whatever comes next.
+    desk.move_mouse((30, 10));
+    desk.await_pointer((30, 10));
+    watcher.grab(false).unwrap();
+    assert!(watcher.pixels == with_cursor(&display));
     // Something drawn below it.
     desk.draw((0, 2), (60, 1), &noise(5, 60));
     watcher.follow();
@@ -227,7 +242,7 @@ fn without_the_cursor_its_motion_is_no_change() {
     let Some(display) = Xvfb::start(SIZE.0, SIZE.1) else { return };
     let desk = cover(&display, 1);
     let mut watcher = Watcher::open(&display, 0, Cursor::None);
-    desk.move_mouse((100, 100));
+    move_mouse(&display, (100, 100));
     desk.await_pointer((100, 100));
     assert!(!watcher.is_told_within(SHORT).unwrap());
     assert!(watcher.pixels == display.pixels());
@@ -309,7 +324,7 @@ fn without_shared_memory_the_picture_is_the_same() {
     assert!(watcher.pixels == with_cursor(&display));
     desk.draw((5, 5), (10, 1), &noise(3, 10));
     desk.draw((600, 470), (10, 1), &noise(4, 10));
-    desk.move_mouse((50, 50));
+    move_mouse(&display, (50, 50));
     desk.await_pointer((50, 50));
     watcher.follow();
     watcher.catch_up();
@@ -342,7 +357,7 @@ fn who_rests_is_told_nothing_and_goes_on_with_a_whole_picture() {
         watcher.source.rest();
         watcher.source.rest();
         desk.draw((5, 5), (100, 100), &noise(seed, 10_000));
-        desk.move_mouse((seed as i16 * 50, 50));
+        move_mouse(&display, (seed as i16 * 50, 50));
         desk.await_pointer((seed as i16 * 50, 50));
         assert!(!watcher.is_told_within(SHORT).unwrap());
         watcher.grab(true).unwrap();
