@@ -43,6 +43,7 @@ impl Default for Config {
             source: Choice {
                 kind: crate::source::Kind::Auto,
                 monitor: 0,
+                cursor: crate::source::Cursor::Drawn,
                 card_size: (1280, 720),
                 card_fps: 30.0,
             },

@@ -1,134 +1,93 @@
-//! What the X server reports as drawn since the last grab.
+//! Damage: the X server tells what was drawn, and where.
+//!
+//! Of the ways of being told, that of new rectangles (`DeltaRectangles`) needs no question: each
+//! event says where something was drawn that was not damaged before. What is damaged already is
+//! not told again until it is taken back, so however much is drawn, events stay few.
 
+use super::display::Display;
+use super::rects::Rects;
+use super::say_once;
 use crate::rect::Rect;
-use x11rb::connection::{Connection, RequestConnection};
-use x11rb::errors::{ReplyError, ReplyOrIdError};
+use std::sync::Once;
+use x11rb::connection::Connection as _;
+use x11rb::errors::{ConnectionError, ReplyError, ReplyOrIdError};
 use x11rb::protocol::damage::{self, ConnectionExt as _, ReportLevel};
-use x11rb::protocol::xproto::Window;
-use x11rb::rust_connection::RustConnection;
+use x11rb::protocol::xfixes::{self, ConnectionExt as _};
 
-/// As many rectangles are grabbed one by one; each is a request.
-const MAX_GRABS: usize = 16;
-
-/// Rectangles kept before they are put together.
-const MAX_KEPT: usize = 256;
-
-/// What a grab costs on its own, in pixels.
-const OVERHEAD: usize = 4096;
-
-/// The root window's damage.
-#[derive(Debug)]
+/// What was drawn since it was last grabbed.
 pub(super) struct Damage {
-    id: damage::Damage,
-    /// What was drawn, on the root window.
-    rects: Vec<Rect>,
-}
-
-/// Whether the server has the extension.
-pub(super) fn is_there(connection: &RustConnection) -> Result<bool, ReplyError> {
-    if connection.extension_information(damage::X11_EXTENSION_NAME)?.is_none() {
-        return Ok(false);
-    }
-    connection.damage_query_version(1, 1)?.reply()?;
-    Ok(true)
+    /// Unless it rests.
+    id: Option<damage::Damage>,
+    /// Of the monitor.
+    pub(super) drawn: Rects,
+    /// The number of the request that took it back last, and what was grabbed after that.
+    taken: (u64, Vec<Rect>),
 }
 
 impl Damage {
-    /// Has the server report from now on, each place once until [`Damage::renew`].
-    pub(super) fn new(connection: &RustConnection, root: Window) -> Result<Self, ReplyOrIdError> {
-        let id = connection.generate_id()?;
-        connection.damage_create(id, root, ReportLevel::DELTA_RECTANGLES)?.check()?;
-        Ok(Self { id, rects: Vec::new() })
-    }
-
-    /// Takes in a report; other objects' are of before this one.
-    pub(super) fn notify(&mut self, event: &damage::NotifyEvent, within: &Rect) {
-        if event.damage != self.id {
-            return;
+    /// `None` where the server does not tell of damage.
+    pub(super) fn new(display: &Display) -> Result<Option<Self>, ReplyError> {
+        let names = [damage::X11_EXTENSION_NAME, xfixes::X11_EXTENSION_NAME];
+        if !names.into_iter().all(|name| display.has(name)) {
+            static SAID: Once = Once::new();
+            say_once(&SAID, || {
+                let name = &display.name;
+                format!("the display {name} does not tell what is drawn: it is all compared")
+            });
+            return Ok(None);
         }
-        let edge = |at: i16, length: u16| {
-            let end = i32::from(at) + i32::from(length);
-            (usize::try_from(at).unwrap_or(0), usize::try_from(end).unwrap_or(0))
-        };
-        let area = event.area;
-        let ((left, right), (top, bottom)) = (edge(area.x, area.width), edge(area.y, area.height));
-        let rect = Rect::between(left, top, right, bottom).intersection(within);
-        if !rect.is_empty() {
-            self.rects.push(rect);
+        let connection = &display.connection;
+        let fixes = connection.xfixes_query_version(5, 0)?;
+        connection.damage_query_version(1, 1)?.reply()?;
+        fixes.reply()?;
+        Ok(Some(Self { id: None, drawn: Rects::default(), taken: (0, Vec::new()) }))
+    }
+
+    /// Has the server tell of what is drawn on the root window and all windows in it.
+    pub(super) fn start(&mut self, display: &Display) -> Result<(), ReplyOrIdError> {
+        if self.id.is_none() {
+            let id = display.connection.generate_id()?;
+            let level = ReportLevel::DELTA_RECTANGLES;
+            display.connection.damage_create(id, display.root, level)?.check()?;
+            self.id = Some(id);
         }
-        if self.rects.len() > MAX_KEPT {
-            gather(&mut self.rects);
+        Ok(())
+    }
+
+    /// Has the server tell nothing any more.
+    pub(super) fn stop(&mut self, display: &Display) -> Result<(), ConnectionError> {
+        self.drawn.clear();
+        if let Some(id) = self.id.take() {
+            display.connection.damage_destroy(id)?;
         }
+        Ok(())
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.rects.is_empty()
-    }
-
-    /// What was drawn, as a few rectangles to grab. What is drawn from now on is reported again.
-    pub(super) fn renew(&mut self, connection: &RustConnection) -> Result<Vec<Rect>, ReplyError> {
-        // Before the grab: what is drawn between the two is then reported and grabbed again.
-        connection.damage_subtract(self.id, x11rb::NONE, x11rb::NONE)?;
-        gather(&mut self.rects);
-        Ok(std::mem::take(&mut self.rects))
-    }
-
-    /// Ends the reports.
-    pub(super) fn destroy(self, connection: &RustConnection) {
-        if connection.damage_destroy(self.id).is_err() || connection.flush().is_err() {
-            tracing::debug!("the display is gone");
+    /// These rectangles, of all that was told, are about to be grabbed: what is drawn from now on
+    /// is to be told again.
+    pub(super) fn take_back(
+        &mut self,
+        display: &Display,
+        rects: &[Rect],
+    ) -> Result<(), ConnectionError> {
+        if let Some(id) = self.id {
+            let taken = display.connection.damage_subtract(id, x11rb::NONE, x11rb::NONE)?;
+            self.taken.0 = taken.sequence_number();
+            self.taken.1.clear();
+            self.taken.1.extend_from_slice(rects);
         }
+        Ok(())
     }
-}
 
-/// Puts rectangles together where grabbing both in one costs little more, and then until they are
-/// few. Neighbours come together in any case: what moved is looked for in one piece.
-fn gather(rects: &mut Vec<Rect>) {
-    let mut i = 0;
-    while i < rects.len() {
-        let mut grew = false;
-        let mut j = i + 1;
-        while j < rects.len() {
-            let (one, other) = (rects[i], rects[j]);
-            let apart = one.area() + other.area();
-            if one.union(&other).area() <= apart + (apart / 2).max(OVERHEAD) {
-                rects[i] = one.union(&other);
-                rects.swap_remove(j);
-                grew = true;
-            } else {
-                j += 1;
-            }
+    /// The server told of a rectangle, after it had seen this request.
+    pub(super) fn told(&mut self, id: damage::Damage, sequence: u64, rect: Rect) {
+        // What was drawn before it was taken back is in the picture that was grabbed after that,
+        // though the word of it came late. What was drawn between the two is too, but is damaged
+        // still: without another grab nothing would be told of it any more.
+        let (taken, rects) = &self.taken;
+        let known = sequence < *taken && rects.iter().any(|have| have.contains(&rect));
+        if self.id == Some(id) && !known {
+            self.drawn.add(rect);
         }
-        if !grew {
-            i += 1;
-        }
-    }
-    if rects.len() > MAX_GRABS {
-        let around = rects.iter().fold(Rect::default(), |around, rect| around.union(rect));
-        *rects = vec![around];
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn near_rectangles_become_one_and_far_ones_stay() {
-        let mut rects = vec![
-            Rect::new(100, 100, 600, 400),
-            Rect::new(1900, 1060, 10, 10),
-            Rect::new(107, 103, 600, 400),
-        ];
-        gather(&mut rects);
-        assert_eq!(rects, [Rect::new(100, 100, 607, 403), Rect::new(1900, 1060, 10, 10)]);
-    }
-
-    #[test]
-    fn many_become_the_one_around_them() {
-        let mut rects: Vec<Rect> =
-            (0..100).map(|i| Rect::new(i % 10 * 190, i / 10 * 100, 5, 5)).collect();
-        gather(&mut rects);
-        assert_eq!(rects, [Rect::new(0, 0, 1715, 905)]);
     }
 }

@@ -1,307 +1,340 @@
-//! An X server's screen: told of what is drawn, grabbing only that.
+//! An X11 screen: the server tells what was drawn, and puts just that into shared memory.
 //!
-//! XDAMAGE reports the rectangles, MIT-SHM puts their pixels into memory that both sides have, and
-//! RandR tells of monitors that come, go or change. Where one of them is missing there is another
-//! way, said once: without MIT-SHM the pixels come through the connection, without XDAMAGE the
-//! whole monitor is grabbed and compared.
+//! | part | what |
+//! |---|---|
+//! | `display` | the connection, and its errors in words |
+//! | `monitors` | where on the root window the monitor lies |
+//! | `damage` | what was drawn since the last grab |
+//! | `rects` | few rectangles to grab of many drawn |
+//! | `buffer` | the memory that is grabbed into |
+//! | `cursor`, `picture` | the cursor, which the server leaves out |
+//!
+//! A grab sends all of its requests at once and waits once. Only when the pointer turns out to
+//! have moved does it ask a second time, for what the cursor covered and covers now.
+//!
+//! What an X server can't do is done without: no damage, everything is compared; no shared
+//! memory, pixels come by the connection; no word of the pointer, it is looked for.
 
+mod buffer;
+mod cursor;
 mod damage;
+mod display;
 mod monitors;
-mod segment;
+mod picture;
+mod rects;
 
-use super::{Grab, GrabError, OpenError, Source};
+use super::{Cursor as Wish, Grab, GrabError, OpenError, Source};
 use crate::canvas::Patch;
 use crate::rect::Rect;
+use buffer::Buffer;
+use cursor::Cursor;
 use damage::Damage;
+use display::Display;
 use monitors::Monitor;
-use segment::Segment;
-use std::os::fd::{AsFd, BorrowedFd};
-use x11rb::connection::Connection;
+use rects::Rects;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::sync::Once;
+use x11rb::connection::Connection as _;
 use x11rb::errors::{ConnectionError, ReplyError, ReplyOrIdError};
-use x11rb::protocol::Event;
-use x11rb::protocol::shm::ConnectionExt as _;
-use x11rb::protocol::xproto::{ConnectionExt as _, ImageFormat, ImageOrder, Screen, Window};
-use x11rb::rust_connection::RustConnection;
+use x11rb::protocol::{ErrorKind, Event};
+
+/// How often a screen may change its size while it is grabbed, before that is called a failure.
+const ATTEMPTS: usize = 3;
 
 /// A monitor of an X server.
 pub struct X11 {
-    connection: RustConnection,
-    display: String,
-    root: Window,
-    number: usize,
+    display: Display,
+    /// Whether the server knows of monitors.
+    knows_monitors: bool,
     monitor: Monitor,
-    /// Whether RandR tells of monitors.
-    randr: bool,
-    /// Whether the monitors may have changed since they were looked at.
+    /// Whether the server told of another arrangement of monitors.
     rearranged: bool,
-    /// Whether the server reports what is drawn.
-    reports: bool,
-    /// `None` while resting.
+    /// `None` where the server does not tell of damage.
     damage: Option<Damage>,
-    /// `None` where the server takes no shared memory.
-    segment: Option<Segment>,
-    /// Pixels that came through the connection.
-    pixels: Vec<u32>,
+    /// `None` where it is not drawn.
+    cursor: Option<Cursor>,
+    buffer: Buffer,
+    /// Whether the server tells what happens on the screen: not while nobody watches.
+    watching: bool,
+    /// What was grabbed.
+    parts: Vec<Part>,
+}
+
+/// A part of the monitor that was grabbed.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    rect: Rect,
+    /// Where its pixels begin in the buffer.
+    at: usize,
 }
 
 impl X11 {
-    /// Opens monitor `number`, counted from 0, of the display that `DISPLAY` names.
+    /// Opens monitor `number`, counted from 0, of a display, named as in `DISPLAY`.
     ///
     /// # Errors
-    /// When there is no display, it does not answer, has no such monitor, or has pixels of another
-    /// kind than 8 bits for each of red, green and blue.
-    pub fn open(number: usize) -> Result<Self, OpenError> {
-        let name = std::env::var("DISPLAY").unwrap_or_default();
-        if name.is_empty() {
-            return Err(OpenError::NoDisplay);
-        }
-        let failed = |cause: String| OpenError::Display { display: name.clone(), cause };
-        let (connection, screen) =
-            RustConnection::connect(Some(&name)).map_err(|e| failed(e.to_string()))?;
-        let screen = connection
-            .setup()
-            .roots
-            .get(screen)
-            .cloned()
-            .ok_or_else(|| failed("it has no such screen".into()))?;
-        check_pixels(&connection, &screen).map_err(failed)?;
-        let root = screen.root;
-        let asked = || {
-            let randr = monitors::listen(&connection, root)?;
-            let list = monitors::list(&connection, root, randr)?;
-            Ok((randr, list, damage::is_there(&connection)?))
+    /// When the display does not answer, can't be captured in this way, or has no such monitor.
+    pub fn open(name: &str, number: usize, cursor: Wish) -> Result<Self, OpenError> {
+        let display = Display::open(name)?;
+        let refuse = |e: ReplyError| OpenError::Display {
+            display: name.into(),
+            cause: display.failed(e).to_string(),
         };
-        let (randr, list, reports) = asked().map_err(|e: ReplyError| failed(e.to_string()))?;
-        let Some(monitor) = list.get(number).cloned() else {
-            return Err(OpenError::NoMonitor { wanted: number, have: monitors::names(&list) });
+        let knows_monitors = monitors::follow(&display).map_err(refuse)?;
+        let all = monitors::all(&display, knows_monitors).map_err(refuse)?;
+        let Some(monitor) = all.get(number).filter(|m| !m.place.is_empty()).cloned() else {
+            return Err(OpenError::NoMonitor { wanted: number, have: monitors::list(&all) });
         };
-        if !reports {
-            tracing::warn!(display = name, "no XDAMAGE: the whole screen is grabbed every time");
-        }
-        let segment = match Segment::new(&connection, monitor.rect.area()) {
-            Ok(segment) => Some(segment),
-            Err(reason) => {
-                tracing::warn!(display = name, "{reason}; pixels come through the connection");
-                None
-            }
+        let damage = Damage::new(&display).map_err(refuse)?;
+        let cursor = match cursor {
+            Wish::Drawn => Cursor::new(&display).map_err(refuse)?,
+            Wish::None => None,
         };
+        let buffer = Buffer::new(&display).map_err(refuse)?;
         Ok(Self {
-            connection,
-            display: name,
-            root,
-            number,
+            display,
+            knows_monitors,
             monitor,
-            randr,
             rearranged: false,
-            reports,
-            damage: None,
-            segment,
-            pixels: Vec::new(),
+            damage,
+            cursor,
+            buffer,
+            watching: false,
+            parts: Vec::new(),
         })
     }
 
-    /// Looks at the monitors anew where they may have changed; true when ours did.
-    fn look_at_monitors(&mut self) -> Result<bool, GrabError> {
-        if !std::mem::take(&mut self.rearranged) {
-            return Ok(false);
-        }
-        let list =
-            monitors::list(&self.connection, self.root, self.randr).map_err(|e| self.failed(&e))?;
-        // A monitor that has another number now is still the same.
-        let same = list.iter().find(|m| m.name == self.monitor.name);
-        let Some(monitor) = same.filter(|m| !m.rect.is_empty()).cloned() else {
-            return Err(GrabError(format!(
-                "monitor {} ({}) of {} was unplugged; there are: {}",
-                self.number,
-                self.monitor.name,
-                self.display,
-                monitors::names(&list)
-            )));
-        };
-        let changed = monitor != self.monitor;
-        self.monitor = monitor;
-        let short = |s: &Segment| s.capacity() < self.monitor.rect.area();
-        if self.segment.as_ref().is_some_and(short) {
-            if let Some(old) = self.segment.take() {
-                old.detach(&self.connection);
-            }
-            self.segment = Segment::new(&self.connection, self.monitor.rect.area())
-                .inspect_err(|reason| tracing::warn!("{}: {reason}", self.display))
-                .ok();
-        }
-        Ok(changed)
-    }
-
-    /// Takes in all events that have come.
-    fn take_events(&mut self) -> Result<(), GrabError> {
-        while let Some(event) =
-            self.connection.poll_for_event().map_err(|e| self.failed(&e.into()))?
-        {
+    /// Takes in what the server told, without waiting.
+    fn take_in(&mut self) -> Result<(), GrabError> {
+        loop {
+            let event = self.display.connection.poll_for_event_with_sequence();
+            let Some((event, sequence)) = event.map_err(|e| self.display.failed(e))? else {
+                return Ok(());
+            };
             match event {
-                Event::DamageNotify(event) => {
+                Event::DamageNotify(told) => {
                     if let Some(damage) = &mut self.damage {
-                        damage.notify(&event, &self.monitor.rect);
+                        let area = told.area;
+                        let (x, y) = (area.x.into(), area.y.into());
+                        let rect = self.monitor.own(x, y, area.width, area.height);
+                        damage.told(told.damage, sequence, rect);
                     }
+                }
+                Event::XinputRawMotion(_) => {
+                    self.cursor.iter_mut().for_each(Cursor::moved);
+                }
+                Event::XfixesCursorNotify(_) => {
+                    self.cursor.iter_mut().for_each(Cursor::changed);
                 }
                 Event::RandrScreenChangeNotify(_) | Event::RandrNotify(_) => {
                     self.rearranged = true;
                 }
-                Event::Error(error) => tracing::debug!(?error, "the X server objects"),
+                Event::Error(e) => tracing::debug!("{}: {e:?}", self.display.name),
                 _ => {}
             }
         }
+    }
+
+    /// Looks where the monitor is; true where that is another place than before.
+    fn find_monitor(&mut self) -> Result<bool, GrabError> {
+        self.rearranged = false;
+        let all = monitors::all(&self.display, self.knows_monitors)
+            .map_err(|e| self.display.failed(e))?;
+        let Monitor { number, name, .. } = &self.monitor;
+        let found = all.iter().find(|m| m.name == *name && !m.place.is_empty());
+        let Some(found) = found.cloned() else {
+            let have = monitors::list(&all);
+            return Err(GrabError(format!(
+                "monitor {number} ({name}) is gone: unplugged, or switched off. The monitors of \
+                 {} are: {have}",
+                self.display.name
+            )));
+        };
+        let moved = found.place != self.monitor.place;
+        self.monitor = found;
+        Ok(moved)
+    }
+
+    /// Has the server tell what happens on the screen.
+    fn watch(&mut self) -> Result<(), ReplyError> {
+        if let Some(damage) = &mut self.damage {
+            damage.start(&self.display).map_err(|e| match e {
+                ReplyOrIdError::X11Error(e) => ReplyError::X11Error(e),
+                ReplyOrIdError::ConnectionError(e) => ReplyError::ConnectionError(e),
+                ReplyOrIdError::IdsExhausted => ConnectionError::UnknownError.into(),
+            })?;
+        }
+        if let Some(cursor) = &mut self.cursor {
+            cursor.start(&self.display)?;
+        }
+        self.watching = true;
         Ok(())
     }
 
-    /// Grabs these rectangles of the root window, one behind the other, into the segment or
-    /// `pixels`.
-    fn fetch(&mut self, rects: &[Rect]) -> Result<(), ReplyError> {
-        let (connection, root) = (&self.connection, self.root);
-        // Nothing on a root window lies beyond 16 bits.
-        let place = |r: &Rect| (r.x as i16, r.y as i16, r.width as u16, r.height as u16);
-        if let Some(segment) = &self.segment {
-            let mut offset = 0;
-            // All asked before the first is waited for.
-            let mut cookies = Vec::with_capacity(rects.len());
-            for rect in rects {
-                let (x, y, width, height) = place(rect);
-                let (planes, format) = (!0, ImageFormat::Z_PIXMAP.into());
-                let at = (offset * size_of::<u32>()) as u32;
-                let cookie = connection.shm_get_image(
-                    root,
-                    x,
-                    y,
-                    width,
-                    height,
-                    planes,
-                    format,
-                    segment.id(),
-                    at,
-                )?;
-                cookies.push(cookie);
-                offset += rect.area();
-            }
-            for cookie in cookies {
-                cookie.reply()?;
-            }
-            return Ok(());
+    /// Grabs what was drawn, or everything, and the cursor's surroundings where it has moved.
+    fn fetch(&mut self, whole: bool) -> Result<(), ReplyError> {
+        let bounds = self.monitor.bounds();
+        let whole = whole || !self.watching;
+        if !self.watching {
+            self.watch()?;
         }
-        self.pixels.clear();
-        for rect in rects {
-            let (x, y, width, height) = place(rect);
-            let image =
-                connection.get_image(ImageFormat::Z_PIXMAP, root, x, y, width, height, !0)?;
-            let data = image.reply()?.data;
-            let end = self.pixels.len() + rect.area();
-            self.pixels.extend(data.as_chunks().0.iter().map(|&p| u32::from_le_bytes(p)));
-            // A server that sends another length than its size says is not to shift the rest.
-            self.pixels.resize(end, 0);
+        let rects = match &mut self.damage {
+            Some(damage) => {
+                let drawn = damage.drawn.take(bounds);
+                let rects = if whole { vec![bounds] } else { drawn };
+                if !rects.is_empty() {
+                    // Before the grab: what is drawn while it is under way is told again.
+                    damage.take_back(&self.display, &rects)?;
+                }
+                rects
+            }
+            None => vec![bounds],
+        };
+        // The cursor's surroundings may come in addition, at most as much again; what is there by
+        // then has to stay.
+        self.buffer.reserve(&self.display, 2 * bounds.area())?;
+        self.parts.clear();
+        let asked = ask(&self.display, &self.buffer, &self.monitor, &rects, &mut self.parts)?;
+        let question = match &mut self.cursor {
+            Some(cursor) => Some(cursor.ask(&self.display)?),
+            None => None,
+        };
+        let taken = take(&mut self.buffer, asked);
+        let redraw = match (&mut self.cursor, question) {
+            (Some(cursor), Some(question)) => cursor.answer(question)?,
+            _ => false,
+        };
+        taken?;
+        if redraw {
+            self.fetch_cursor()?;
         }
+        self.draw_cursor();
         Ok(())
     }
 
-    fn failed(&self, error: &ReplyError) -> GrabError {
-        let display = &self.display;
-        GrabError(match error {
-            ReplyError::ConnectionError(ConnectionError::IoError(_)) => {
-                format!("the display {display} has closed the connection")
+    /// Grabs what the cursor covered and covers now, as far as that was not grabbed before.
+    fn fetch_cursor(&mut self) -> Result<(), ReplyError> {
+        let Some(cursor) = &self.cursor else { return Ok(()) };
+        let (now, before) = cursor.covers(&self.monitor);
+        let mut missing = Rects::default();
+        for rect in [now, before.intersection(&self.monitor.bounds())] {
+            if !self.parts.iter().any(|part| part.rect.contains(&rect)) {
+                missing.add(rect);
             }
-            error => format!("the display {display}: {error}"),
-        })
+        }
+        let rects = missing.take(self.monitor.bounds());
+        let asked = ask(&self.display, &self.buffer, &self.monitor, &rects, &mut self.parts)?;
+        take(&mut self.buffer, asked)
     }
+
+    /// Draws the cursor over all that was grabbed.
+    fn draw_cursor(&mut self) {
+        let Some(cursor) = &mut self.cursor else { return };
+        let pixels = self.buffer.pixels_mut();
+        for part in &self.parts {
+            let pixels = &mut pixels[part.at..part.at + part.rect.area()];
+            cursor.draw(&self.monitor, &part.rect, pixels);
+        }
+        cursor.shown(&self.monitor);
+    }
+}
+
+/// Asks for rectangles of the monitor, and notes where they will be in the buffer, behind what is
+/// there.
+fn ask<'c>(
+    display: &'c Display,
+    buffer: &Buffer,
+    monitor: &Monitor,
+    rects: &[Rect],
+    parts: &mut Vec<Part>,
+) -> Result<Vec<buffer::Asked<'c>>, ConnectionError> {
+    let mut asked = Vec::with_capacity(rects.len());
+    for &rect in rects {
+        let at = parts.last().map_or(0, |part| part.at + part.rect.area());
+        let (x, y) = (monitor.place.x + rect.x, monitor.place.y + rect.y);
+        asked.push(buffer.ask(display, &Rect { x, y, ..rect }, at)?);
+        parts.push(Part { rect, at });
+    }
+    Ok(asked)
+}
+
+/// Waits for all of the answers, even if one is an error: the buffer is the server's until then.
+fn take(buffer: &mut Buffer, asked: Vec<buffer::Asked<'_>>) -> Result<(), ReplyError> {
+    let mut all = Ok(());
+    for one in asked {
+        let taken = buffer.take(one);
+        if all.is_ok() {
+            all = taken;
+        }
+    }
+    all
 }
 
 impl Source for X11 {
     fn describe(&self) -> String {
-        format!("X11 {}, monitor {} ({})", self.display, self.number, self.monitor.name)
+        let Monitor { number, name, .. } = &self.monitor;
+        format!("X11 {}, monitor {number} ({name})", self.display.name)
     }
 
     fn grab(&mut self, whole: bool) -> Result<Grab<'_>, GrabError> {
-        self.take_events()?;
-        let mut whole = self.look_at_monitors()? || whole || !self.reports;
-        if self.reports && self.damage.is_none() {
-            let damage = Damage::new(&self.connection, self.root).map_err(|e| match e {
-                ReplyOrIdError::X11Error(e) => self.failed(&ReplyError::X11Error(e)),
-                ReplyOrIdError::ConnectionError(e) => self.failed(&ReplyError::ConnectionError(e)),
-                e @ ReplyOrIdError::IdsExhausted => GrabError(format!("{}: {e}", self.display)),
-            })?;
-            self.damage = Some(damage);
-            whole = true;
+        self.take_in()?;
+        let mut whole = whole;
+        if self.rearranged {
+            whole |= self.find_monitor()?;
         }
-        let mut rects = match &mut self.damage {
-            Some(damage) => {
-                let within = self.monitor.rect;
-                let renewed = damage.renew(&self.connection);
-                let mut rects = renewed.map_err(|e| self.failed(&e))?;
-                // Reports from before a change of the monitors may lie beyond.
-                rects.iter_mut().for_each(|rect| *rect = rect.intersection(&within));
-                rects.retain(|rect| !rect.is_empty());
-                rects
+        for _ in 0..ATTEMPTS {
+            match self.fetch(whole) {
+                Ok(()) => {
+                    let pixels = self.buffer.pixels();
+                    let patch = |part: &Part| Patch {
+                        rect: part.rect,
+                        pixels: &pixels[part.at..part.at + part.rect.area()],
+                        stride: part.rect.width,
+                    };
+                    let Rect { width, height, .. } = self.monitor.place;
+                    let patches = self.parts.iter().map(patch).collect();
+                    return Ok(Grab { size: (width, height), patches });
+                }
+                // The screen became smaller before the word of it came.
+                Err(ReplyError::X11Error(e)) if e.error_kind == ErrorKind::Match => {
+                    self.find_monitor()?;
+                    whole = true;
+                }
+                Err(e) => return Err(self.display.failed(e)),
             }
-            None => Vec::new(),
-        };
-        let room = self.segment.as_ref().map_or(usize::MAX, Segment::capacity);
-        if whole || rects.iter().map(Rect::area).sum::<usize>() > room {
-            rects = vec![self.monitor.rect];
         }
-        if let Err(error) = self.fetch(&rects) {
-            // The screen may just have become smaller than what was asked for.
-            let retry = matches!(error, ReplyError::X11Error(_));
-            self.rearranged = retry;
-            if !(retry && self.look_at_monitors()?) {
-                return Err(self.failed(&error));
-            }
-            rects = vec![self.monitor.rect];
-            self.fetch(&rects).map_err(|e| self.failed(&e))?;
-        }
-        let mut pixels: &[u32] = match &self.segment {
-            Some(segment) => segment.pixels(),
-            None => &self.pixels,
-        };
-        let origin = self.monitor.rect;
-        let patches = rects.iter().map(|rect| {
-            let (own, rest) = pixels.split_at(rect.area());
-            pixels = rest;
-            let rect = Rect { x: rect.x - origin.x, y: rect.y - origin.y, ..*rect };
-            Patch { rect, pixels: own, stride: rect.width }
-        });
-        Ok(Grab { size: (origin.width, origin.height), patches: patches.collect() })
+        Err(GrabError(format!("the display {} changes its size all the time", self.display.name)))
     }
 
     fn events(&self) -> Option<BorrowedFd<'_>> {
-        self.reports.then(|| self.connection.stream().as_fd())
+        let told = self.damage.is_some() && self.cursor.as_ref().is_none_or(Cursor::is_told);
+        told.then(|| self.display.connection.stream().as_fd())
     }
 
     fn changed(&mut self) -> Result<bool, GrabError> {
-        self.take_events()?;
-        Ok(self.rearranged || self.damage.as_ref().is_none_or(|damage| !damage.is_empty()))
+        self.take_in()?;
+        Ok(self.rearranged
+            || self.damage.as_ref().is_none_or(|damage| !damage.drawn.is_empty())
+            || self.cursor.as_ref().is_some_and(Cursor::is_stale))
     }
 
     fn rest(&mut self) {
-        if let Some(damage) = self.damage.take() {
-            damage.destroy(&self.connection);
+        if !std::mem::take(&mut self.watching) {
+            return;
+        }
+        let stopped = self
+            .damage
+            .as_mut()
+            .map_or(Ok(()), |damage| damage.stop(&self.display))
+            .and_then(|()| self.cursor.as_mut().map_or(Ok(()), |c| c.stop(&self.display)))
+            .and_then(|()| self.display.connection.flush());
+        if let Err(e) = stopped {
+            // The next grab finds the same, and tells it.
+            tracing::debug!("{}", self.display.failed(e));
         }
     }
 }
 
-/// Whether the screen's pixels are `0x00RRGGBB` in memory; otherwise what they are.
-fn check_pixels(connection: &RustConnection, screen: &Screen) -> Result<(), String> {
-    let setup = connection.setup();
-    let bits = setup
-        .pixmap_formats
-        .iter()
-        .find(|format| format.depth == screen.root_depth)
-        .map_or(0, |format| format.bits_per_pixel);
-    let visual = screen
-        .allowed_depths
-        .iter()
-        .flat_map(|depth| &depth.visuals)
-        .find(|visual| visual.visual_id == screen.root_visual);
-    let masks = visual.map(|v| (v.red_mask, v.green_mask, v.blue_mask));
-    let usual = masks == Some((0x00ff_0000, 0x0000_ff00, 0x0000_00ff));
-    if bits == 32 && usual && setup.image_byte_order == ImageOrder::LSB_FIRST {
-        return Ok(());
-    }
-    let depth = screen.root_depth;
-    Err(format!("its pixels have a depth of {depth} and are not 8 bits each of red, green, blue"))
+/// Says something that holds for as long as the program runs, once.
+fn say_once(said: &Once, words: impl FnOnce() -> String) {
+    said.call_once(|| tracing::info!("{}", words()));
 }
