@@ -315,6 +315,17 @@ fn a_monitor_that_does_not_exist_is_refused_with_those_that_do() {
 }
 
 #[test]
+fn a_screen_of_other_pixels_is_left_to_xcap() {
+    let Some(display) = Xvfb::start_with(SIZE.0, SIZE.1, &["-screen", "0", "640x480x16"]) else {
+        return;
+    };
+    let refused = X11::open(&display.display, 0, Cursor::None).err().unwrap();
+    assert!(matches!(refused, OpenError::Unsupported(_)), "{refused}");
+    let words = refused.to_string();
+    assert!(words.contains("16 bits deep") && words.contains("--source xcap"), "{words}");
+}
+
+#[test]
 fn without_shared_memory_the_picture_is_the_same() {
     let Some(display) = Xvfb::start_with(SIZE.0, SIZE.1, &["-extension", "MIT-SHM"]) else {
         return;

@@ -6,7 +6,7 @@
 //! | `monitors` | where on the root window the monitor lies |
 //! | `damage` | what was drawn since the last grab |
 //! | `rects` | few rectangles to grab of many drawn |
-//! | `buffer` | the memory that is grabbed into |
+//! | `parts`, `buffer` | what was grabbed, and the memory it lies in |
 //! | `cursor`, `picture` | the cursor, which the server leaves out |
 //!
 //! A grab sends all of its requests at once and waits once. Only when the pointer turns out to
@@ -20,17 +20,17 @@ mod cursor;
 mod damage;
 mod display;
 mod monitors;
+mod parts;
 mod picture;
 mod rects;
 
 use super::{Cursor as Wish, Grab, GrabError, OpenError, Source};
-use crate::canvas::Patch;
 use crate::rect::Rect;
-use buffer::Buffer;
 use cursor::Cursor;
 use damage::Damage;
 use display::Display;
 use monitors::Monitor;
+use parts::Parts;
 use rects::Rects;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Once;
@@ -53,19 +53,10 @@ pub struct X11 {
     damage: Option<Damage>,
     /// `None` where it is not drawn.
     cursor: Option<Cursor>,
-    buffer: Buffer,
+    /// What was grabbed.
+    parts: Parts,
     /// Whether the server tells what happens on the screen: not while nobody watches.
     watching: bool,
-    /// What was grabbed.
-    parts: Vec<Part>,
-}
-
-/// A part of the monitor that was grabbed.
-#[derive(Debug, Clone, Copy)]
-struct Part {
-    rect: Rect,
-    /// Where its pixels begin in the buffer.
-    at: usize,
 }
 
 impl X11 {
@@ -89,7 +80,7 @@ impl X11 {
             Wish::Drawn => Cursor::new(&display).map_err(refuse)?,
             Wish::None => None,
         };
-        let buffer = Buffer::new(&display).map_err(refuse)?;
+        let parts = Parts::new(&display).map_err(refuse)?;
         Ok(Self {
             display,
             knows_monitors,
@@ -97,9 +88,8 @@ impl X11 {
             rearranged: false,
             damage,
             cursor,
-            buffer,
+            parts,
             watching: false,
-            parts: Vec::new(),
         })
     }
 
@@ -191,14 +181,13 @@ impl X11 {
         };
         // The cursor's surroundings may come in addition, at most as much again; what is there by
         // then has to stay.
-        self.buffer.reserve(&self.display, 2 * bounds.area())?;
-        self.parts.clear();
-        let asked = ask(&self.display, &self.buffer, &self.monitor, &rects, &mut self.parts)?;
+        self.parts.begin(&self.display, 2 * bounds.area())?;
+        let asked = self.parts.ask(&self.display, &self.monitor, &rects)?;
         let question = match &mut self.cursor {
             Some(cursor) => Some(cursor.ask(&self.display)?),
             None => None,
         };
-        let taken = take(&mut self.buffer, asked);
+        let taken = self.parts.take(asked);
         let redraw = match (&mut self.cursor, question) {
             (Some(cursor), Some(question)) => cursor.answer(question)?,
             _ => false,
@@ -217,56 +206,21 @@ impl X11 {
         let (now, before) = cursor.covers(&self.monitor);
         let mut missing = Rects::default();
         for rect in [now, before.intersection(&self.monitor.bounds())] {
-            if !self.parts.iter().any(|part| part.rect.contains(&rect)) {
+            if !self.parts.have(&rect) {
                 missing.add(rect);
             }
         }
         let rects = missing.take(self.monitor.bounds());
-        let asked = ask(&self.display, &self.buffer, &self.monitor, &rects, &mut self.parts)?;
-        take(&mut self.buffer, asked)
+        let asked = self.parts.ask(&self.display, &self.monitor, &rects)?;
+        self.parts.take(asked)
     }
 
     /// Draws the cursor over all that was grabbed.
     fn draw_cursor(&mut self) {
         let Some(cursor) = &mut self.cursor else { return };
-        let pixels = self.buffer.pixels_mut();
-        for part in &self.parts {
-            let pixels = &mut pixels[part.at..part.at + part.rect.area()];
-            cursor.draw(&self.monitor, &part.rect, pixels);
-        }
+        self.parts.draw(|rect, pixels| cursor.draw(&self.monitor, rect, pixels));
         cursor.shown(&self.monitor);
     }
-}
-
-/// Asks for rectangles of the monitor, and notes where they will be in the buffer, behind what is
-/// there.
-fn ask<'c>(
-    display: &'c Display,
-    buffer: &Buffer,
-    monitor: &Monitor,
-    rects: &[Rect],
-    parts: &mut Vec<Part>,
-) -> Result<Vec<buffer::Asked<'c>>, ConnectionError> {
-    let mut asked = Vec::with_capacity(rects.len());
-    for &rect in rects {
-        let at = parts.last().map_or(0, |part| part.at + part.rect.area());
-        let (x, y) = (monitor.place.x + rect.x, monitor.place.y + rect.y);
-        asked.push(buffer.ask(display, &Rect { x, y, ..rect }, at)?);
-        parts.push(Part { rect, at });
-    }
-    Ok(asked)
-}
-
-/// Waits for all of the answers, even if one is an error: the buffer is the server's until then.
-fn take(buffer: &mut Buffer, asked: Vec<buffer::Asked<'_>>) -> Result<(), ReplyError> {
-    let mut all = Ok(());
-    for one in asked {
-        let taken = buffer.take(one);
-        if all.is_ok() {
-            all = taken;
-        }
-    }
-    all
 }
 
 impl Source for X11 {
@@ -284,15 +238,8 @@ impl Source for X11 {
         for _ in 0..ATTEMPTS {
             match self.fetch(whole) {
                 Ok(()) => {
-                    let pixels = self.buffer.pixels();
-                    let patch = |part: &Part| Patch {
-                        rect: part.rect,
-                        pixels: &pixels[part.at..part.at + part.rect.area()],
-                        stride: part.rect.width,
-                    };
                     let Rect { width, height, .. } = self.monitor.place;
-                    let patches = self.parts.iter().map(patch).collect();
-                    return Ok(Grab { size: (width, height), patches });
+                    return Ok(Grab { size: (width, height), patches: self.parts.patches() });
                 }
                 // The screen became smaller before the word of it came.
                 Err(ReplyError::X11Error(e)) if e.error_kind == ErrorKind::Match => {
