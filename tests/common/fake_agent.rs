@@ -145,7 +145,7 @@ impl Image<'_> {
         let mut ihdr = [width.to_be_bytes(), height.to_be_bytes()].concat();
         ihdr.extend([self.depth, self.color, 0, 0, u8::from(self.interlaced)]);
         chunk(&mut out, b"IHDR", &ihdr);
-        if let Some(info) = self.info {
+        if let Some(info) = &self.info {
             out.extend_from_slice(&info.chunk());
         }
         if !self.palette.is_empty() {
@@ -201,14 +201,7 @@ pub(crate) fn rgb(
 }
 
 pub(crate) fn key_info(width: u32, height: u32, version: u64) -> FrameInfo {
-    FrameInfo {
-        version,
-        base: 0,
-        captured_us: hightower::viewer::now_us(),
-        canvas: (width, height),
-        position: (0, 0),
-        last: true,
-    }
+    FrameInfo::key(version, hightower::viewer::now_us(), (width, height))
 }
 
 fn pack(out: &mut Vec<u8>, samples: &[u16], depth: u8) {

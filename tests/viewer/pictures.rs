@@ -143,13 +143,9 @@ fn frames_that_need_another_are_refused() {
     let delta = FrameInfo { base: 6, ..key_info(8, 8, 7) };
     let error = decode(&rgb(8, 8, Some(delta), &pattern)).unwrap_err();
     assert!(matches!(error, PictureError::Base { base: 6 }), "{error}");
-    for part in [
-        FrameInfo { canvas: (16, 8), ..key_info(8, 8, 7) },
-        FrameInfo { position: (1, 0), ..key_info(8, 8, 7) },
-    ] {
-        let error = decode(&rgb(8, 8, Some(part), &pattern)).unwrap_err();
-        assert!(matches!(error, PictureError::Png(PngError::Canvas { .. })), "{error}");
-    }
+    let part = FrameInfo { canvas: (16, 8), ..key_info(8, 8, 7) };
+    let error = decode(&rgb(8, 8, Some(part), &pattern)).unwrap_err();
+    assert!(matches!(error, PictureError::Png(PngError::Canvas(_))), "{error}");
 }
 
 #[test]
