@@ -48,6 +48,14 @@ pub(super) struct ViewArgs {
     #[arg(long)]
     tolerant: bool,
 
+    /// Ask for 1/N of the screen's width and height, N from 1 to 16
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
+    scale: u32,
+
+    /// Ask for so many pictures a second at most; the agent has a limit of its own
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_fps: Option<u32>,
+
     /// The window's size at first, in pixels
     #[arg(long, value_name = "WxH", conflicts_with = "headless")]
     size: Option<Size>,
@@ -111,6 +119,8 @@ pub(super) fn run(args: ViewArgs) -> anyhow::Result<ExitCode> {
         start: !args.no_start,
         reconnect: !args.no_reconnect,
         tolerant: args.tolerant,
+        scale: args.scale,
+        max_fps: args.max_fps.unwrap_or(0),
         ..ClientOptions::default()
     };
     let interrupted = interruption().context("can't listen for Ctrl-C")?;

@@ -1,6 +1,6 @@
 //! Why there is no connection, in the words that a person is shown.
 
-use super::picture::PictureError;
+use super::canvas::PictureError;
 use crate::address::LookupError;
 use crate::text::printable;
 use hightower_proto::stream::{StreamError, guess_protocol};

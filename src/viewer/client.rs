@@ -2,7 +2,7 @@
 
 use super::cause::Cause;
 use super::connection::{Connection, Memory, stopped};
-use super::decode::decode;
+use super::decode::{self, Watcher};
 use super::options::{ClientOptions, Order};
 use super::slot::{Queue, Slot};
 use super::view::{Event, Link, Notice, View};
@@ -51,20 +51,39 @@ impl Client {
     /// When the system gives no thread or no runtime. Everything about the network is told by
     /// [`Client::view`] instead.
     pub fn start(target: Target, options: ClientOptions) -> io::Result<Self> {
+        Self::begin(target, options, None)
+    }
+
+    /// Starts a client that tells of each picture as soon as it is whole, before anybody who waits
+    /// for it is awake. What is told runs on the thread that has decoded the picture, and holds up
+    /// the next one.
+    ///
+    /// # Errors
+    /// Those of [`Client::start`].
+    pub fn start_watched(
+        target: Target,
+        options: ClientOptions,
+        watcher: impl FnMut(&View) + Send + 'static,
+    ) -> io::Result<Self> {
+        Self::begin(target, options, Some(Box::new(watcher)))
+    }
+
+    fn begin(target: Target, options: ClientOptions, watcher: Option<Watcher>) -> io::Result<Self> {
         let slot = Arc::new(Slot::new(View::new()));
         let queue = Arc::new(Queue::default());
+        let decoder = Arc::new(decode::Shared::new(slot.clone(), options.limits, watcher));
         let (orders, order_receiver) = mpsc::channel(ORDERS);
         let (stop, stop_receiver) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let mut client = Self { slot, queue, orders, stop, threads: Vec::new() };
 
-        let (slot, queue) = (client.slot.clone(), client.queue.clone());
-        let decode = move || decode(&slot, &queue, options.limits);
+        let (shared, queue) = (decoder.clone(), client.queue.clone());
+        let decode = move || shared.run(&queue);
         client.threads.push(std::thread::Builder::new().name("decode".into()).spawn(decode)?);
 
         let (slot, queue) = (client.slot.clone(), client.queue.clone());
         let network = move || {
-            let life = Life { target, options, slot, queue, stop: stop_receiver };
+            let life = Life { target, options, slot, queue, decoder, stop: stop_receiver };
             runtime.block_on(life.run(order_receiver));
             // A name still being looked up is not waited for.
             runtime.shutdown_background();
@@ -148,6 +167,7 @@ struct Life {
     options: ClientOptions,
     slot: Arc<Slot>,
     queue: Arc<Queue>,
+    decoder: Arc<decode::Shared>,
     stop: watch::Receiver<bool>,
 }
 
@@ -160,7 +180,8 @@ impl Life {
             let mut stop = self.stop.clone();
             let cause = match self.connect(&mut stop).await {
                 Ok((stream, peer)) => {
-                    let connection = Connection::new(peer, &self.options, &self.slot, &self.queue);
+                    let (slot, queue, decoder) = (&self.slot, &self.queue, &self.decoder);
+                    let connection = Connection::new(peer, &self.options, slot, queue, decoder);
                     connection.run(stream, &memory, &mut orders, &mut stop).await
                 }
                 Err(cause) => Arc::new(cause),

@@ -13,11 +13,14 @@
 //! | `connection` | one connection: what is read from it and written to it |
 //! | `cause` | why there is no connection, in plain words |
 //! | `clock` | round trip and clock of the agent |
-//! | `decode` | the decode thread |
+//! | `decode` | the decoder and its thread |
 //! | `options` | what a client is told: how to behave, what to order |
 //! | `slot` | where threads meet: the latest view, the short queue of frames |
 //! | `view` | what is known at a moment, and what happened |
-//! | `picture` | frames decoded into pixels |
+//! | `canvas` | frames put together into pictures: keys, moves, tiles |
+//! | `image` | a PNG's rows as pixels |
+//! | `bands` | the pixels that are worked on, in bands which pictures share |
+//! | `picture` | a whole picture, which never changes |
 //! | `scale` | pictures fitted into a place |
 //! | `status`, `overlay`, `scene` | words and figures, boxes, and all of it drawn |
 //! | `monitor` | the operator's monitors, for full screen |
@@ -26,12 +29,15 @@
 //!
 //! Nothing here grows with a slow consumer: the newest picture replaces the one not yet shown.
 
+mod bands;
+mod canvas;
 mod cause;
 mod client;
 mod clock;
 mod connection;
 mod decode;
 pub mod headless;
+mod image;
 mod monitor;
 mod options;
 mod overlay;
@@ -44,10 +50,11 @@ mod status;
 mod view;
 pub mod window;
 
+pub use canvas::{Canvas, PictureError};
 pub use cause::{BadFrame, Cause};
 pub use client::{Client, OrderError};
 pub use clock::{Estimate, now_us};
 pub use options::{ClientOptions, Order};
-pub use picture::{Canvas, Picture, PictureError};
-pub use scale::{Rect, Scaler, fit};
+pub use picture::Picture;
+pub use scale::{Scaler, fit};
 pub use view::{Counters, Event, Link, Notice, View};

@@ -13,6 +13,12 @@ pub struct ClientOptions {
     pub reconnect: bool,
     /// Whether to skip what is neither a frame nor a packet, for plain servers that send such.
     pub tolerant: bool,
+    /// Whether to take delta frames, which carry only what has changed.
+    pub delta: bool,
+    /// What part of the screen's width and height to ask for: 1 / `scale`, from 1 to 16.
+    pub scale: u32,
+    /// How many pictures a second to ask for at most; 0 leaves it to the agent.
+    pub max_fps: u32,
     /// Bounds on what the agent may send.
     pub limits: Limits,
     /// How long to wait for an answer to a call.
@@ -28,6 +34,9 @@ impl Default for ClientOptions {
             start: true,
             reconnect: true,
             tolerant: false,
+            delta: true,
+            scale: 1,
+            max_fps: 0,
             limits: Limits::default(),
             connect_limit: Duration::from_secs(5),
             quiet_limit: Duration::from_secs(10),

@@ -1,6 +1,6 @@
 //! Boxes with words, laid over the picture.
 
-use super::scale::Rect;
+use crate::rect::Rect;
 use crate::text::{Surface, line_height, shorten, text_width, wrap};
 
 const TITLE: u32 = 20;

@@ -1,21 +1,9 @@
 //! Pictures fitted into a place, filtered.
 
 use super::picture::Picture;
+use crate::rect::Rect;
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
-
-/// A rectangle of whole pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Rect {
-    /// Left edge.
-    pub x: usize,
-    /// Upper edge.
-    pub y: usize,
-    /// Width.
-    pub width: usize,
-    /// Height.
-    pub height: usize,
-}
 
 /// Where a picture lies in a place of `width` × `height` pixels when it is as large as fits, in the
 /// middle, its aspect kept. At least one pixel each way, where the place has any.
@@ -65,7 +53,7 @@ impl Scaler {
         if self.kept.as_ref() != Some(&wanted) {
             self.pixels.resize(width * height, 0);
             if wanted.from == wanted.to {
-                self.pixels.copy_from_slice(&picture.pixels);
+                self.pixels.copy_from_slice(&picture.pixels());
             } else if let Err(error) = self.resize(picture, width, height) {
                 // Sizes of nothing and sizes beyond 32 bits: there is nothing to show then.
                 tracing::debug!(%error, width, height, "not scaled");
@@ -77,10 +65,11 @@ impl Scaler {
     }
 
     fn resize(&mut self, picture: &Picture, width: usize, height: usize) -> anyhow::Result<()> {
+        let flat = picture.pixels();
         let from = ImageRef::new(
             u32::try_from(picture.width)?,
             u32::try_from(picture.height)?,
-            bytemuck::cast_slice(&picture.pixels),
+            bytemuck::cast_slice(&flat),
             PixelType::U8x4,
         )?;
         let mut to = Image::from_slice_u8(
@@ -101,12 +90,10 @@ impl Scaler {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Instant;
 
     fn picture(width: usize, height: usize, pixel: impl Fn(usize, usize) -> u32) -> Picture {
-        let pixels = (0..width * height).map(|i| pixel(i % width, i / width)).collect();
-        let (version, captured_us, received) = (None, None, Instant::now());
-        Picture { width, height, pixels, version, captured_us, received, bytes: 0 }
+        let pixels: Vec<u32> = (0..width * height).map(|i| pixel(i % width, i / width)).collect();
+        Picture::from_pixels(width, height, &pixels)
     }
 
     #[test]

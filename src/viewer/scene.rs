@@ -3,10 +3,11 @@
 
 use super::overlay;
 use super::picture::Picture;
-use super::scale::{Rect, Scaler, fit};
+use super::scale::{Scaler, fit};
 use super::status::{self, Mood};
 use super::view::{Link, View};
 use crate::address::Target;
+use crate::rect::Rect;
 use crate::text::{Surface, line_height, printable, shorten, text_width};
 use hightower_proto::message::Capture;
 use std::sync::Arc;
@@ -194,11 +195,15 @@ impl Scene {
 
     fn picture(&mut self, look: &Look, picture: &Picture, place: Rect) {
         let size = (picture.width, picture.height);
-        let (source, stride, from, to) = match look.layout {
+        match look.layout {
             Layout::Fit => {
                 let to = fit(size, (place.width, place.height));
                 let scaled = self.scaler.scale(picture, look.sequence, to.width, to.height);
-                (scaled, to.width, (0, 0), to)
+                for row in 0..to.height {
+                    let at = (to.y + row) * look.size.0 + to.x;
+                    self.pixels[at..at + to.width]
+                        .copy_from_slice(&scaled[row * to.width..][..to.width]);
+                }
             }
             Layout::Actual { x, y } => {
                 let width = place.width.min(size.0 - x.min(size.0));
@@ -209,13 +214,12 @@ impl Scene {
                     width,
                     height,
                 };
-                (picture.pixels.as_slice(), size.0, (x, y), to)
+                for row in 0..to.height {
+                    let at = (to.y + row) * look.size.0 + to.x;
+                    self.pixels[at..at + to.width]
+                        .copy_from_slice(&picture.row(y + row)[x..x + to.width]);
+                }
             }
-        };
-        for row in 0..to.height {
-            let start = (from.1 + row) * stride + from.0;
-            let at = (to.y + row) * look.size.0 + to.x;
-            self.pixels[at..at + to.width].copy_from_slice(&source[start..start + to.width]);
         }
     }
 }

@@ -4,6 +4,8 @@
 use super::cause::Cause;
 use super::view::{Counters, Event, View};
 use bytes::Bytes;
+use hightower_proto::FrameInfo;
+use hightower_proto::png::Header;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicU32;
@@ -109,12 +111,20 @@ impl Slot {
 pub(super) struct Frame {
     pub(super) payload: Bytes,
     pub(super) received: Instant,
-    /// Whether it stands alone.
-    pub(super) key: bool,
+    /// Its image's header; `None` for what has none that is good, which the decoder finds out.
+    pub(super) header: Option<Header>,
     /// Where on the stream it began.
     pub(super) offset: u64,
     /// The connection it came by.
     pub(super) link: Arc<FrameLink>,
+}
+
+impl Frame {
+    /// Whether it stands alone. What has no good header does, in any case.
+    pub(super) fn is_key(&self) -> bool {
+        let info = self.header.as_ref().and_then(|header| header.frame.as_ref());
+        info.is_none_or(FrameInfo::is_key)
+    }
 }
 
 /// What the decoder tells the connection that a frame came by.
@@ -123,6 +133,8 @@ pub(super) struct FrameLink {
     pub(super) peer: SocketAddr,
     /// The newest version that was decoded: to be acknowledged.
     pub(super) decoded: watch::Sender<u64>,
+    /// How often a key frame had to be asked for.
+    pub(super) refreshes: watch::Sender<u64>,
     /// How many frames in a row may be bad.
     pub(super) patience: AtomicU32,
     /// Set when more were.
@@ -158,7 +170,7 @@ impl Queue {
 
     fn try_push(&self, frame: &mut Option<Frame>) -> Option<u64> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = frame.as_ref().is_some_and(|f| f.key);
+        let key = frame.as_ref().is_some_and(Frame::is_key);
         if held.closed {
             return Some(0);
         }
@@ -172,17 +184,28 @@ impl Queue {
         Some(replaced)
     }
 
-    /// Waits for a frame; `None` once closed.
-    pub(super) fn pop(&self) -> Option<Frame> {
+    /// Waits until there is a frame; false once closed.
+    pub(super) fn wait(&self) -> bool {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut held = self
+        let held = self
             .filled
             .wait_while(held, |held| held.frames.is_empty() && !held.closed)
             .unwrap_or_else(PoisonError::into_inner);
-        let frame = if held.closed { None } else { held.frames.pop_front() };
+        !held.closed
+    }
+
+    /// Takes the oldest frame, if there is any.
+    pub(super) fn pop(&self) -> Option<Frame> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let frame = held.frames.pop_front();
         drop(held);
         self.emptied.notify_one();
         frame
+    }
+
+    /// Whether no frame waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).frames.is_empty()
     }
 
     /// Ends it: what waits is thrown away.
@@ -204,11 +227,16 @@ mod tests {
         let link = FrameLink {
             peer: SocketAddr::from(([127, 0, 0, 1], 1)),
             decoded: watch::Sender::new(0),
+            refreshes: watch::Sender::new(0),
             patience: AtomicU32::new(1),
             broken: watch::Sender::new(None),
         };
+        let mut info = FrameInfo::key(2, 0, (1, 1));
+        info.base = u64::from(!key);
+        let (width, height, depth, color, frame) = (1, 1, 8, 0, Some(info));
+        let header = Some(Header { width, height, depth, color, frame });
         let (payload, received) = (Bytes::new(), Instant::now());
-        Frame { payload, received, key, offset, link: Arc::new(link) }
+        Frame { payload, received, header, offset, link: Arc::new(link) }
     }
 
     #[tokio::test]
@@ -238,8 +266,9 @@ mod tests {
         assert_eq!(queue.pop().map(|f| f.offset), Some(1));
         assert_eq!(queue.pop().map(|f| f.offset), Some(9));
         queue.push(frame(10, false)).await;
+        assert!(queue.wait());
         queue.close();
-        assert!(queue.pop().is_none());
+        assert!(!queue.wait() && queue.is_empty() && queue.pop().is_none());
         queue.push(frame(11, false)).await;
     }
 

@@ -39,12 +39,16 @@ impl Link {
 pub struct Counters {
     /// Connections made.
     pub connections: u64,
-    /// Frames decoded.
+    /// Pictures shown: key frames, and updates of delta frames.
     pub frames: u64,
     /// Frames that newer ones replaced before they were decoded.
     pub skipped: u64,
     /// Frames that could not be decoded.
     pub bad: u64,
+    /// Delta frames that did not go on from the picture that was here.
+    pub out_of_step: u64,
+    /// Key frames that were asked for, as there was nothing to go on from.
+    pub refreshes: u64,
     /// Bytes received.
     pub bytes: u64,
     /// Packets with a command that this revision does not know.
@@ -142,7 +146,7 @@ pub enum Event {
     Welcome(Arc<Welcome>),
     /// The agent has said how things stand.
     State(Arc<State>),
-    /// A frame was decoded.
+    /// A picture was decoded, of one frame or several.
     Frame {
         /// The agent's version, not from plain servers.
         version: Option<u64>,
@@ -150,7 +154,7 @@ pub enum Event {
         width: usize,
         /// Height in pixels.
         height: usize,
-        /// The frame's length in bytes.
+        /// The length of its frames in bytes.
         bytes: usize,
         /// From capture to decoded, where it can be known.
         latency: Option<Duration>,

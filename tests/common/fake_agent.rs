@@ -2,6 +2,7 @@
 //! made byte by byte, without the encoder that the program uses.
 
 use hightower::address::Target;
+use hightower_proto::htfr::{Move, Tile};
 use hightower_proto::message::{Capture, State, Welcome};
 use hightower_proto::stream::{Options, frame_header};
 use hightower_proto::{Decoder, FrameInfo, Item, Message, PROTOCOL};
@@ -202,6 +203,46 @@ pub(crate) fn rgb(
 
 pub(crate) fn key_info(width: u32, height: u32, version: u64) -> FrameInfo {
     FrameInfo::key(version, hightower::viewer::now_us(), (width, height))
+}
+
+/// What a delta frame says that changes nothing yet, and is the whole update from the version
+/// before.
+pub(crate) fn delta_info(width: u32, height: u32, version: u64) -> FrameInfo {
+    let key = key_info(width, height, version);
+    FrameInfo { base: version - 1, tiles: Vec::new(), ..key }
+}
+
+/// A move of so many pixels by so many.
+pub(crate) fn moved(from: (u32, u32), size: (u32, u32), to: (u32, u32)) -> Move {
+    Move { from, size, to }
+}
+
+pub(crate) fn tile(x: u32, y: u32, width: u32, height: u32) -> Tile {
+    Tile { position: (x, y), size: (width, height) }
+}
+
+/// An RGB delta frame. `pixel` gives the pixels by their place on the canvas; what stands beside a
+/// narrow tile is garish.
+pub(crate) fn rgb_delta(info: FrameInfo, pixel: &dyn Fn(u32, u32) -> u32) -> Vec<u8> {
+    let (width, height) = info.image_size();
+    let places = info.clone();
+    rgb(width, height, Some(info), &|x, y| match on_canvas(&places, x, y) {
+        Some((x, y)) => pixel(x, y),
+        None => 0xff_00ff,
+    })
+}
+
+/// Where on the canvas a pixel of the image goes.
+pub(crate) fn on_canvas(info: &FrameInfo, x: u32, y: u32) -> Option<(u32, u32)> {
+    let mut above = 0;
+    for tile in &info.tiles {
+        if y < above + tile.size.1 {
+            let (left, top) = tile.position;
+            return (x < tile.size.0).then_some((left + x, top + y - above));
+        }
+        above += tile.size.1;
+    }
+    None
 }
 
 fn pack(out: &mut Vec<u8>, samples: &[u16], depth: u8) {

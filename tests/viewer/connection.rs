@@ -34,7 +34,7 @@ fn hello_start_picture_acknowledgement_goodbye() {
     let view = client.wait_until(LONG, |v| v.sequence == 3).unwrap();
     let picture = view.picture.as_ref().unwrap();
     assert_eq!((picture.width, picture.height, picture.version), (20, 10, Some(3)));
-    assert!(picture.pixels.iter().all(|&p| p == 0xff_0000));
+    assert!(picture.rows().flatten().all(|&p| p == 0xff_0000));
     assert_eq!((view.link, view.counters.frames, view.counters.bad), (Link::Connected, 3, 0));
     assert_eq!(view.welcome.unwrap().host, "lab-7");
     assert!(view.state.unwrap().monitoring);
@@ -129,7 +129,7 @@ fn a_new_agents_picture_replaces_the_old_ones() {
     // Its versions begin anew.
     viewer.frame(&rgb_frame(9, 9, 1, &|_, _| 0x00_00ff));
     let view = client.wait_until(LONG, |v| v.sequence == 2).unwrap();
-    assert_eq!(view.picture.as_ref().map(|p| (p.width, p.pixels[0])), Some((9, 0x00_00ff)));
+    assert_eq!(view.picture.as_ref().map(|p| (p.width, p.row(0)[0])), Some((9, 0x00_00ff)));
     assert_eq!((view.link, view.cause.is_none()), (Link::Connected, true));
     let acknowledged = viewer.expect(|m| matches!(m, Message::Acknowledge(_)));
     assert_eq!(acknowledged, Message::Acknowledge(Acknowledge { version: 1 }));

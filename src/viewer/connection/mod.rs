@@ -4,6 +4,7 @@ mod incoming;
 
 use super::cause::Cause;
 use super::clock::{Clock, now_us};
+use super::decode;
 use super::options::{ClientOptions, Order};
 use super::slot::{FrameLink, Queue, Slot};
 use super::view::{Event, Link};
@@ -58,6 +59,7 @@ pub(super) struct Connection<'a> {
     options: &'a ClientOptions,
     slot: &'a Slot,
     queue: &'a Queue,
+    decoder: &'a decode::Shared,
     link: Arc<FrameLink>,
     clock: RefCell<Clock>,
     welcomed: Cell<bool>,
@@ -72,10 +74,12 @@ impl<'a> Connection<'a> {
         options: &'a ClientOptions,
         slot: &'a Slot,
         queue: &'a Queue,
+        decoder: &'a decode::Shared,
     ) -> Self {
         let link = FrameLink {
             peer,
             decoded: watch::Sender::new(0),
+            refreshes: watch::Sender::new(0),
             patience: AtomicU32::new(PATIENCE),
             broken: watch::Sender::new(None),
         };
@@ -84,6 +88,7 @@ impl<'a> Connection<'a> {
             options,
             slot,
             queue,
+            decoder,
             link: Arc::new(link),
             clock: RefCell::default(),
             welcomed: Cell::new(false),
@@ -126,12 +131,13 @@ impl<'a> Connection<'a> {
         stop: &mut watch::Receiver<bool>,
     ) -> Arc<Cause> {
         let mut decoded = self.link.decoded.subscribe();
+        let mut refreshes = self.link.refreshes.subscribe();
         let mut broken = self.link.broken.subscribe();
         let mut pings = tokio::time::interval(PING.min(self.options.quiet_limit / 4).max(SHORTEST));
         pings.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
 
         let software = format!("hightower {}", env!("CARGO_PKG_VERSION"));
-        let (delta, scale, max_fps) = (false, 1, 0);
+        let ClientOptions { delta, scale, max_fps, .. } = *self.options;
         let hello = Hello { protocol: PROTOCOL, software, delta, scale, max_fps };
         let mut bytes = Message::Hello(hello).encode().to_vec();
         if self.options.start && (memory.monitoring.get() || !memory.connected.get()) {
@@ -160,6 +166,12 @@ impl<'a> Connection<'a> {
                 cause = given_up(&mut broken) => return cause,
                 Ok(()) = decoded.changed() => {
                     Message::Acknowledge(Acknowledge { version: *decoded.borrow_and_update() })
+                }
+                // Who does not speak has no word for it: its next frame stands alone as it is.
+                Ok(()) = refreshes.changed(), if self.welcomed.get() => {
+                    refreshes.mark_unchanged();
+                    self.slot.count(|counters| counters.refreshes += 1);
+                    Message::Refresh
                 }
                 Some(answer) = answers.recv() => answer,
                 Some(order) = orders.recv() => self.order(order, memory),
