@@ -43,7 +43,8 @@ fn rgb(pixels: &[u32]) -> Vec<u8> {
 
 fn agent_on(display: &str, args: &[&str]) -> Agent {
     let mut command = hightower();
-    command.arg("agent").args(args).env("DISPLAY", display);
+    // What is drawn is compared, and the cursor is not drawn by these tests.
+    command.args(["agent", "--cursor", "none"]).args(args).env("DISPLAY", display);
     Agent::start(&mut command)
 }
 

@@ -6,7 +6,9 @@
 mod common;
 
 use common::vector::{all, folder};
-use hightower_proto::limits::{MAX_DATAGRAM, MAX_TEXT};
+use hightower_proto::limits::{
+    MAX_DATAGRAM, MAX_MOVED, MAX_MOVES, MAX_SCALE, MAX_TEXT, MAX_TILED, MAX_TILES,
+};
 use hightower_proto::stream::frame_header;
 use hightower_proto::{Command, Limits, PORT, PROTOCOL, htfr};
 
@@ -83,6 +85,12 @@ fn its_numbers_are_the_codes() {
         MAX_DATAGRAM as u64,
         u64::from(limits.max_dimension),
         limits.max_pixels,
+        MAX_MOVES as u64,
+        MAX_TILES as u64,
+        MAX_MOVED as u64,
+        MAX_TILED as u64,
+        htfr::MAX_LENGTH as u64,
+        MAX_SCALE.into(),
     ];
     assert_eq!(told.len(), expected.len());
     for (row, n) in told.iter().zip(expected) {

@@ -43,10 +43,11 @@ impl Default for Config {
             source: Choice {
                 kind: crate::source::Kind::Auto,
                 monitor: 0,
+                cursor: crate::source::Cursor::Drawn,
                 card_size: (1280, 720),
                 card_fps: 30.0,
             },
-            max_fps: 30.0,
+            max_fps: 60.0,
             autostart: false,
             max_viewers: 64,
             accept_rate: 50.0,

@@ -14,10 +14,12 @@ use std::collections::HashMap;
 use std::io;
 use tokio::sync::{oneshot, watch};
 
-/// One step. So far all are key frames, so the base is left out: it would only split the memo.
+/// One step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Step {
     rendition: Rendition,
+    /// `None` is a key frame.
+    base: Option<Version>,
     now: Version,
 }
 
@@ -57,10 +59,11 @@ impl Handler<Encode> for Encoder {
     type Result = ResponseFuture<Outcome>;
 
     fn handle(&mut self, request: Encode, ctx: &mut Self::Context) -> Self::Result {
-        let Some(Screen::Picture(now)) = self.screen.borrow().clone() else {
+        let Some(Screen::Picture(now)) = *self.screen.borrow() else {
             return Box::pin(async { Err(EncodeError::Nothing) });
         };
-        let step = Step { rendition: request.rendition, now };
+        let Encode { rendition, base } = request;
+        let step = Step { rendition, base, now };
         if let Some(Memo::Ready(encoded)) = self.memo.get(&step) {
             let encoded = encoded.clone();
             return Box::pin(async { Ok(encoded) });
@@ -69,11 +72,11 @@ impl Handler<Encode> for Encoder {
         if let Some(Memo::Pending(waiting)) = self.memo.get_mut(&step) {
             waiting.push(answer);
         } else {
-            self.memo.retain(|s, m| s.now == step.now || matches!(m, Memo::Pending(_)));
+            self.memo.retain(|s, m| s.now == now || matches!(m, Memo::Pending(_)));
             let encoder = ctx.address();
-            let canvas = self.canvas.clone();
             let done = Box::new(move |outcome| encoder.do_send(Done { step, outcome }));
-            if self.workers.submit(Job { canvas, done }).is_err() {
+            let job = Job { canvas: self.canvas.clone(), rendition, base, done };
+            if self.workers.submit(job).is_err() {
                 return Box::pin(async { Err(EncodeError::Failed("too much to encode".into())) });
             }
             self.memo.insert(step, Memo::Pending(vec![answer]));
@@ -88,7 +91,9 @@ impl Handler<Encode> for Encoder {
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Done {
+    /// What was asked for.
     step: Step,
+    /// What came out, perhaps a step to a later version: the canvas may have gone on.
     outcome: Outcome,
 }
 
@@ -97,9 +102,13 @@ impl Handler<Done> for Encoder {
 
     fn handle(&mut self, Done { step, outcome }: Done, _ctx: &mut Self::Context) {
         let Some(Memo::Pending(waiting)) = self.memo.remove(&step) else { return };
-        let newest = self.memo.keys().all(|s| s.now <= step.now);
-        if let (true, Ok(encoded)) = (newest, &outcome) {
-            self.memo.insert(step, Memo::Ready(encoded.clone()));
+        if let Ok(encoded) = &outcome {
+            let step = Step { now: encoded.version, ..step };
+            let newest = self.memo.keys().all(|s| s.now <= step.now);
+            // A step to that version may be pending, with its own to answer.
+            if newest && !self.memo.contains_key(&step) {
+                self.memo.insert(step, Memo::Ready(encoded.clone()));
+            }
         }
         if let (Err(e), Some(broadcaster)) = (&outcome, self.broadcaster.upgrade()) {
             broadcaster.do_send(Captured::Failed(e.to_string()));

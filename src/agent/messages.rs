@@ -6,6 +6,7 @@ use bytes::Bytes;
 use hightower_proto::message::{Reply, State};
 use hightower_proto::{Command, Message as Packet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
@@ -114,9 +115,18 @@ pub(super) enum Notice {
     Goodbye(String),
 }
 
-/// What a viewer wants to see. One so far: the whole monitor as it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub(super) struct Rendition;
+/// What a viewer wants to see: the monitor at one part in `scale` of its width and height.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Rendition {
+    /// From 1 on.
+    pub(super) scale: usize,
+}
+
+impl Default for Rendition {
+    fn default() -> Self {
+        Self { scale: 1 }
+    }
+}
 
 /// Session to encoder: the step from `base` to now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Message)]
@@ -133,8 +143,18 @@ pub(super) struct Encode {
 pub(super) struct Encoded {
     /// The version it brings its viewer to.
     pub(super) version: Version,
-    /// Whole frames, headers included; shared by all viewers.
-    pub(super) bytes: Bytes,
+    /// Whole frames, headers included, in pieces to be sent one after another; shared by all
+    /// viewers.
+    pub(super) pieces: Arc<[Bytes]>,
+    /// How many bytes they are together.
+    pub(super) length: u64,
+}
+
+impl Encoded {
+    pub(super) fn new(version: Version, pieces: Vec<Bytes>) -> Self {
+        let length = pieces.iter().map(|piece| piece.len() as u64).sum();
+        Self { version, pieces: pieces.into(), length }
+    }
 }
 
 /// Why a step could not be encoded.

@@ -3,24 +3,29 @@
 //! Deflating blocks for milliseconds, so it never happens on an arbiter. The queue is bounded by
 //! the number of viewers: each has at most one request open, and equal requests are one job.
 
-use super::messages::{EncodeError, Encoded};
-use crate::canvas::Shared;
-use crate::png::encode_key;
+use super::messages::{EncodeError, Encoded, Rendition};
+use crate::canvas::{Shared, Version};
+use crate::png::{Effort, KeyEncoder, Scratch, encode_delta};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use hightower_proto::Limits;
+use std::collections::HashMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-
-/// No viewer takes a frame longer than this, in bytes.
-const MAX_FRAME: u64 = 64 << 20;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The result of a job.
 pub(super) type Outcome = Result<Encoded, EncodeError>;
 
-/// One step to encode, and whom to tell. So far every step is a key frame.
+/// One step to encode, and whom to tell.
 pub(super) struct Job {
     pub(super) canvas: Shared,
+    pub(super) rendition: Rendition,
+    pub(super) base: Option<Version>,
     pub(super) done: Box<dyn FnOnce(Outcome) + Send>,
 }
+
+/// The key frames' encoders with the bands that they keep, one a rendition.
+type Keys = Arc<Mutex<HashMap<Rendition, KeyEncoder>>>;
 
 /// The threads; they end when this is dropped.
 pub(super) struct Workers {
@@ -33,9 +38,12 @@ impl Workers {
     pub(super) fn start(queue: usize) -> io::Result<Self> {
         let (jobs, todo) = bounded(queue);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let keys = Keys::default();
         for i in 0..cores.min(2) {
-            let todo: Receiver<Job> = todo.clone();
-            std::thread::Builder::new().name(format!("encode-{i}")).spawn(move || work(&todo))?;
+            let (todo, keys): (Receiver<Job>, _) = (todo.clone(), Arc::clone(&keys));
+            std::thread::Builder::new()
+                .name(format!("encode-{i}"))
+                .spawn(move || work(&todo, &keys))?;
         }
         Ok(Self { jobs })
     }
@@ -48,18 +56,46 @@ impl Workers {
     }
 }
 
-fn work(todo: &Receiver<Job>) {
-    let mut rgb = Vec::new();
-    while let Ok(Job { canvas, done }) = todo.recv() {
-        let whole = canvas.lock().whole(1, &[]);
-        let outcome = catch_unwind(AssertUnwindSafe(|| encode_key(&whole, &mut rgb)));
-        done(match outcome {
-            Ok(Ok(frame)) if frame.bytes.len() as u64 > MAX_FRAME => Err(EncodeError::Failed(
-                format!("it is {} bytes long, more than a frame may be", frame.bytes.len()),
-            )),
-            Ok(Ok(frame)) => Ok(Encoded { version: whole.version, bytes: frame.bytes }),
-            Ok(Err(e)) => Err(EncodeError::Failed(e.to_string())),
-            Err(_) => Err(EncodeError::Failed("the encoder panicked".into())),
-        });
+fn work(todo: &Receiver<Job>, keys: &Keys) {
+    let mut scratch = Scratch::default();
+    while let Ok(Job { canvas, rendition, base, done }) = todo.recv() {
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let encoded = encode(&canvas, rendition, base, keys, &mut scratch)?;
+            let longest = Limits::default().max_frame;
+            if encoded.length > longest {
+                return Err(EncodeError::Failed(format!(
+                    "it is {} bytes long, more than the {longest} of a frame",
+                    encoded.length
+                )));
+            }
+            Ok(encoded)
+        }));
+        done(outcome.unwrap_or_else(|_| Err(EncodeError::Failed("the encoder panicked".into()))));
     }
+}
+
+fn encode(
+    canvas: &Shared,
+    rendition: Rendition,
+    base: Option<Version>,
+    keys: &Keys,
+    scratch: &mut Scratch,
+) -> Outcome {
+    let failed = |e: crate::png::EncodeError| EncodeError::Failed(e.to_string());
+    // Taken out under the lock, encoded without it.
+    let update = base.and_then(|base| canvas.lock().delta(base, rendition.scale));
+    if let Some(update) = update {
+        let pieces = encode_delta(&update, scratch, Effort::Fast).map_err(failed)?;
+        return Ok(Encoded::new(update.version, pieces));
+    }
+    let mut keys = keys.lock().unwrap_or_else(|poisoned| {
+        // What a panic left half done is made anew.
+        let mut keys = PoisonError::into_inner(poisoned);
+        keys.clear();
+        keys
+    });
+    let encoder = keys.entry(rendition).or_default();
+    let whole = canvas.lock().whole(rendition.scale, encoder.known());
+    let pieces = encoder.encode(&whole).map_err(failed)?;
+    Ok(Encoded::new(whole.version, pieces))
 }

@@ -89,6 +89,8 @@ impl Change {
 /// The changes that led to the newest versions.
 #[derive(Debug, Default)]
 pub(super) struct Log {
+    /// Nothing builds on versions before this one.
+    first: Version,
     steps: VecDeque<(Version, Arc<Change>)>,
 }
 
@@ -100,13 +102,14 @@ impl Log {
         self.steps.push_back((version, Arc::new(change)));
     }
 
-    /// Forgets everything: nothing can be built on what was before.
-    pub(super) fn clear(&mut self) {
+    /// Forgets everything: nothing can be built on what was before version `first`.
+    pub(super) fn clear(&mut self, first: Version) {
+        self.first = first;
         self.steps.clear();
     }
 
     pub(super) fn since(&self, base: Version, now: Version, bounds: Rect) -> Option<Change> {
-        if base == 0 || base > now {
+        if base < self.first || base == 0 || base > now {
             return None;
         }
         if base == now {

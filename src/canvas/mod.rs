@@ -13,6 +13,8 @@ mod log;
 mod moves;
 mod region;
 mod shared;
+#[cfg(test)]
+mod tests;
 mod update;
 
 pub use log::Change;
@@ -220,7 +222,7 @@ impl Canvas {
         self.pixels.resize(width * height, 0);
         self.bands.clear();
         self.bands.resize(height.div_ceil(BAND_ROWS), self.version + 1);
-        self.log.clear();
+        self.log.clear(self.version + 1);
         self.pending = Change::default();
         self.pending.damage(Region::from(self.bounds()));
     }

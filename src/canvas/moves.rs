@@ -50,6 +50,8 @@ pub(super) struct Finder {
     anchors: Vec<Anchor>,
     votes: Vec<Offset>,
     matches: Vec<bool>,
+    /// For each corner of cells, the pixels of worth above and left of it.
+    worth: Vec<u32>,
     heights: Vec<usize>,
     last: Option<Offset>,
 }
@@ -86,6 +88,19 @@ struct Scene<'a> {
     damage: &'a Region,
 }
 
+impl Scene<'_> {
+    fn is_damaged(&self, cell: &Rect) -> bool {
+        self.damage.rects().iter().any(|rect| !rect.intersection(cell).is_empty())
+    }
+
+    /// Whether the new pixels are all of one colour.
+    fn is_plain(&self, cell: &Rect) -> bool {
+        let color = self.patch.row(cell.y, cell.x, 1)[0];
+        let mut rows = (cell.y..cell.bottom()).map(|y| self.patch.row(y, cell.x, cell.width));
+        rows.all(|row| row.iter().all(|pixel| (pixel ^ color) & super::RGB == 0))
+    }
+}
+
 impl Finder {
     /// The best move in a canvas of rows of `stride` pixels that turns some of the damage into
     /// what the patches have; `None` when there is none that is worth it.
@@ -106,7 +121,7 @@ impl Finder {
         // What scrolled once goes on scrolling.
         if let Some(last) = self.last
             && let Some((moved, gain)) = self.try_offset(&scene, last)
-            && gain * 2 >= damage.area()
+            && gain * 3 >= damage.area()
         {
             return Some(moved);
         }
@@ -211,13 +226,23 @@ impl Finder {
         let moved = Moved { scene, dx, dy };
         let columns = area.width.div_ceil(CELL);
         self.matches.clear();
+        self.worth.clear();
+        self.worth.resize(columns + 1, 0);
         for y in (area.y..area.bottom()).step_by(CELL) {
+            let mut left = 0;
+            self.worth.push(0);
             for x in (area.x..area.right()).step_by(CELL) {
                 let cell = Rect::new(x, y, CELL, CELL).intersection(&area);
-                self.matches.push(moved.is(&cell));
+                let is = moved.is(&cell);
+                self.matches.push(is);
+                // Plain ground is encoded for less than a move: it may come along, no more.
+                if is && scene.is_damaged(&cell) && !scene.is_plain(&cell) {
+                    left += cell.area() as u32;
+                }
+                self.worth.push(left + self.worth[self.worth.len() - columns - 1]);
             }
         }
-        let cells = largest(&self.matches, columns, &mut self.heights)?;
+        let (cells, gain) = most_worth(&self.matches, &self.worth, columns, &mut self.heights)?;
         let rect = Rect::new(
             area.x + cells.x * CELL,
             area.y + cells.y * CELL,
@@ -225,8 +250,7 @@ impl Finder {
             cells.height * CELL,
         );
         let rect = moved.grown(rect.intersection(&area), &area);
-        let gain = scene.damage.rects().iter().map(|r| r.intersection(&rect).area()).sum();
-        if gain < WORTH || gain * 4 < rect.area() {
+        if gain < WORTH || gain * 8 < rect.area() {
             return None;
         }
         let from = rect.moved(-dx, -dy)?;
@@ -272,11 +296,22 @@ impl Moved<'_> {
     }
 }
 
-/// The largest rectangle of true cells in rows of `columns` cells. `heights` is scratch space.
-fn largest(cells: &[bool], columns: usize, heights: &mut Vec<usize>) -> Option<Rect> {
+/// The rectangle of true cells, in rows of `columns` cells, with the most worth, and how much that
+/// is. `worth` has a row and a column more: for each corner, the sum above and left of it.
+/// `heights` is scratch space.
+fn most_worth(
+    cells: &[bool],
+    worth: &[u32],
+    columns: usize,
+    heights: &mut Vec<usize>,
+) -> Option<(Rect, usize)> {
     heights.clear();
     heights.resize(columns, 0);
-    let mut best = Rect::default();
+    let at = |x: usize, y: usize| worth[y * (columns + 1) + x] as usize;
+    let within = |r: &Rect| {
+        at(r.right(), r.bottom()) + at(r.x, r.y) - at(r.x, r.bottom()) - at(r.right(), r.y)
+    };
+    let mut best = (0, Rect::default());
     let mut stack: Vec<usize> = Vec::with_capacity(columns);
     for (y, row) in cells.chunks(columns).enumerate() {
         for (height, &cell) in heights.iter_mut().zip(row) {
@@ -293,29 +328,47 @@ fn largest(cells: &[bool], columns: usize, heights: &mut Vec<usize>) -> Option<R
                 stack.pop();
                 let left = stack.last().map_or(0, |&l| l + 1);
                 let rect = Rect::new(left, y + 1 - heights[top], x - left, heights[top]);
-                if rect.area() > best.area() {
-                    best = rect;
+                let worth = within(&rect);
+                if worth > best.0 {
+                    best = (worth, rect);
                 }
             }
             stack.push(x);
         }
     }
-    (!best.is_empty()).then_some(best)
+    (best.0 > 0).then_some((best.1, best.0))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// What `most_worth` finds where each marked cell is worth 1, or 0 with a '-'.
+    fn found(picture: &[&str]) -> Option<(Rect, usize)> {
+        let columns = picture[0].len();
+        let cells: Vec<bool> = picture.concat().chars().map(|c| c != '.').collect();
+        let mut worth = vec![0; columns + 1];
+        for row in picture {
+            let mut left = 0;
+            worth.push(0);
+            for c in row.chars() {
+                left += u32::from(c == '#');
+                worth.push(left + worth[worth.len() - columns - 1]);
+            }
+        }
+        most_worth(&cells, &worth, columns, &mut Vec::new())
+    }
+
     #[test]
-    fn the_largest_rectangle_is_found() {
-        let cells = |s: &str| s.chars().map(|c| c == '#').collect::<Vec<bool>>();
-        let mut scratch = Vec::new();
-        let picture = cells(concat!("#..#.", ".###.", ".####", ".###.", "#...."));
-        assert_eq!(largest(&picture, 5, &mut scratch), Some(Rect::new(1, 1, 3, 3)));
-        assert_eq!(largest(&cells("....."), 5, &mut scratch), None);
-        assert_eq!(largest(&cells("#####"), 5, &mut scratch), Some(Rect::new(0, 0, 5, 1)));
-        assert_eq!(largest(&cells("#####"), 1, &mut scratch), Some(Rect::new(0, 0, 1, 5)));
+    fn the_rectangle_of_most_worth_is_found() {
+        let largest = found(&["#..#.", ".###.", ".####", ".###.", "#...."]);
+        assert_eq!(largest, Some((Rect::new(1, 1, 3, 3), 9)));
+        assert_eq!(found(&["....."]), None);
+        assert_eq!(found(&["-----"]), None, "plain ground alone is worth nothing");
+        assert_eq!(found(&["#####"]), Some((Rect::new(0, 0, 5, 1), 5)));
+        assert_eq!(found(&["#", "#", "#"]), Some((Rect::new(0, 0, 1, 3), 3)));
+        let textured = found(&["---------", "---------", ".##......", ".##......"]);
+        assert_eq!(textured.map(|(_, worth)| worth), Some(4), "not the largest, but worth it");
     }
 
     #[test]

@@ -60,7 +60,7 @@ impl Region {
         self.simplify();
     }
 
-    /// Merges rectangles where that costs little, and then until there are at most [`MAX_RECTS`].
+    /// Merges rectangles where that costs little, and then until they are few.
     pub fn simplify(&mut self) {
         self.coarsen();
         let mut slack = OVERHEAD;

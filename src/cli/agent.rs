@@ -2,7 +2,7 @@
 
 use super::signal::Signals;
 use crate::agent::{Agent, Config};
-use crate::source::Kind;
+use crate::source::{Cursor, Kind};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::io::Write;
@@ -32,8 +32,11 @@ pub(super) struct AgentArgs {
     /// Which monitor, counted from 0.
     #[arg(long, value_name = "N", default_value_t = 0, env = "HIGHTOWER_MONITOR")]
     monitor: usize,
+    /// Whether the cursor is in the picture.
+    #[arg(long, value_enum, default_value_t = Cursor::Drawn, env = "HIGHTOWER_CURSOR")]
+    cursor: Cursor,
     /// The most captures a second, from 0.1 to 240.
-    #[arg(long, value_name = "FPS", default_value_t = 30.0, env = "HIGHTOWER_MAX_FPS")]
+    #[arg(long, value_name = "FPS", default_value_t = 60.0, env = "HIGHTOWER_MAX_FPS")]
     #[arg(value_parser = frame_rate)]
     max_fps: f64,
     /// Size of the test card.
@@ -108,6 +111,7 @@ impl AgentArgs {
         };
         config.source.kind = self.source;
         config.source.monitor = self.monitor;
+        config.source.cursor = self.cursor;
         config.source.card_size = self.card_size;
         config.source.card_fps = self.max_fps;
         config.lease.ceiling = self.max_lock;

@@ -6,9 +6,13 @@
 
 mod card;
 mod screen;
+#[cfg(any(target_os = "linux", target_os = "freebsd"))]
+mod x11;
 
 pub use card::Card;
 pub use screen::Screen;
+#[cfg(any(target_os = "linux", target_os = "freebsd"))]
+pub use x11::X11;
 
 use crate::canvas::Patch;
 #[cfg(unix)]
@@ -17,13 +21,26 @@ use std::os::fd::BorrowedFd;
 /// Which source to take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Kind {
-    /// The real screen, by the best means this machine has.
+    /// The real screen, by the best means this machine has: x11, else xcap.
     #[default]
     Auto,
-    /// The real screen, by xcap.
+    /// An X11 screen: told what is drawn, through shared memory.
+    #[cfg(any(target_os = "linux", target_os = "freebsd"))]
+    X11,
+    /// The real screen, by xcap: slower, on any desktop, without the cursor.
     Xcap,
     /// An animated test card; needs no display.
     Card,
+}
+
+/// Whether the cursor is in the picture, where the source can tell it from the screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Cursor {
+    /// Drawn where it is, as the person at the screen sees it.
+    #[default]
+    Drawn,
+    /// Left out.
+    None,
 }
 
 /// What to capture.
@@ -33,6 +50,8 @@ pub struct Choice {
     pub kind: Kind,
     /// Which monitor, counted from 0.
     pub monitor: usize,
+    /// Whether the cursor is in the picture.
+    pub cursor: Cursor,
     /// The test card's size in pixels.
     pub card_size: (usize, usize),
     /// Frames a second that the test card's clock counts with.
@@ -56,6 +75,14 @@ pub enum OpenError {
         /// The system's words.
         cause: String,
     },
+    /// No X11 display is known to this process.
+    #[error(
+        "no X11 display to capture: DISPLAY is not set. Start the agent inside the desktop session"
+    )]
+    NoX11,
+    /// The display can't be captured by the source that was chosen.
+    #[error("{0}. Use --source xcap")]
+    Unsupported(String),
     /// The display takes no end of time.
     #[error(
         "the display has not answered for {0} s: it hangs, or waits for somebody to allow the \
@@ -129,11 +156,39 @@ impl Choice {
     /// When it can't be opened.
     pub fn open(&self) -> Result<Box<dyn Source>, OpenError> {
         match self.kind {
-            Kind::Auto | Kind::Xcap => Ok(Box::new(Screen::open(self.monitor)?)),
+            Kind::Auto => self.open_best(),
+            #[cfg(any(target_os = "linux", target_os = "freebsd"))]
+            Kind::X11 => {
+                let display = variable("DISPLAY").ok_or(OpenError::NoX11)?;
+                Ok(Box::new(X11::open(&display, self.monitor, self.cursor)?))
+            }
+            Kind::Xcap => Ok(Box::new(Screen::open(self.monitor)?)),
             Kind::Card => {
                 let (width, height) = self.card_size;
                 Ok(Box::new(Card::new(width, height, self.card_fps)))
             }
         }
     }
+
+    /// Opens the real screen, by the best means there is.
+    fn open_best(&self) -> Result<Box<dyn Source>, OpenError> {
+        #[cfg(any(target_os = "linux", target_os = "freebsd"))]
+        if let (None, Some(display)) = (variable("WAYLAND_DISPLAY"), variable("DISPLAY")) {
+            match X11::open(&display, self.monitor, self.cursor) {
+                Ok(source) => return Ok(Box::new(source)),
+                Err(OpenError::Unsupported(cause)) => {
+                    static SAID: std::sync::Once = std::sync::Once::new();
+                    SAID.call_once(|| tracing::warn!("{cause}: capturing by xcap"));
+                }
+                // xcap would ask the same display.
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(Box::new(Screen::open(self.monitor)?))
+    }
+}
+
+/// An environment variable that is set to something.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -4,10 +4,9 @@
 //! display that went away is an error of the next grab; `width()` and `height()` may be divided
 //! by the scale factor, so only the image's own size counts.
 
-use super::{Grab, GrabError, OpenError, Source};
+use super::{Grab, GrabError, OpenError, Source, variable};
 use crate::canvas::Patch;
 use crate::rect::Rect;
-use std::env;
 
 /// A monitor of this machine.
 pub struct Screen {
@@ -66,10 +65,7 @@ fn display() -> Result<String, OpenError> {
     if !cfg!(any(target_os = "linux", target_os = "freebsd")) {
         return Ok("of this session".into());
     }
-    ["WAYLAND_DISPLAY", "DISPLAY"]
-        .into_iter()
-        .find_map(|name| env::var(name).ok().filter(|v| !v.is_empty()))
-        .ok_or(OpenError::NoDisplay)
+    ["WAYLAND_DISPLAY", "DISPLAY"].into_iter().find_map(variable).ok_or(OpenError::NoDisplay)
 }
 
 /// xcap's errors, where its own words say little.

@@ -24,10 +24,16 @@ pub(crate) struct Xvfb {
 impl Xvfb {
     /// A display of this size; `None`, and a word on standard error, when Xvfb isn't installed.
     pub(crate) fn start(width: u16, height: u16) -> Option<Self> {
+        Self::start_with(width, height, &[])
+    }
+
+    /// The same, with further arguments for Xvfb.
+    pub(crate) fn start_with(width: u16, height: u16, further: &[&str]) -> Option<Self> {
         let size = format!("{width}x{height}x24");
         let arguments = ["-displayfd", "1", "-screen", "0", &size, "-nolisten", "tcp"];
         let started = Command::new("Xvfb")
             .args(arguments)
+            .args(further)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn();
@@ -58,6 +64,16 @@ impl Xvfb {
             .unwrap();
         let pixels = image.data.as_chunks::<4>().0;
         pixels.iter().map(|&bytes| u32::from_le_bytes(bytes) & 0xff_ffff).collect()
+    }
+
+    /// Runs xrandr on the display.
+    pub(crate) fn xrandr(&self, arguments: &str) {
+        let output = Command::new("xrandr")
+            .args(["-display", &self.display])
+            .args(arguments.split(' '))
+            .output()
+            .expect("xrandr is installed");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// Makes the display answer nobody, or answer again.

@@ -67,7 +67,7 @@ pub struct Welcome {
     /// What is captured, for people: "xcap, monitor 0".
     #[serde(default)]
     pub source: String,
-    /// How many frames the agent sends ahead of acknowledgements.
+    /// How many updates the agent sends ahead of acknowledgements; one may have several frames.
     #[serde(default)]
     pub credit: u32,
     /// How things stand.
@@ -152,4 +152,28 @@ pub struct Reply {
     /// The lease that was granted, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_ms: Option<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An agent of before these members is told nothing new by a viewer that wants nothing new.
+    #[test]
+    fn hello_leaves_out_what_is_usual() {
+        let usual = r#"{"protocol":1,"software":"x"}"#;
+        let mut hello = Hello::new("x");
+        assert_eq!(json::encode(&hello), usual.as_bytes());
+        assert_eq!(json::parse_object(usual.as_bytes()), Ok(hello.clone()));
+        (hello.delta, hello.scale, hello.max_fps) = (true, 0, 5);
+        let all = r#"{"protocol":1,"software":"x","delta":true,"scale":0,"max_fps":5}"#;
+        assert_eq!(json::encode(&hello), all.as_bytes());
+    }
+
+    #[test]
+    fn a_scale_is_clamped() {
+        for (asked, taken) in [(0, 1), (1, 1), (16, 16), (17, 16), (u32::MAX, 16)] {
+            assert_eq!(Hello { scale: asked, ..Hello::new("") }.clamped_scale(), taken);
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Strategies for everything that the wire carries.
 
-#![allow(unreachable_pub)]
+// Every test binary uses a part of this.
+#![allow(dead_code, unreachable_pub)]
 
 use bytes::Bytes;
 use hightower_proto::limits::{MAX_MOVES, MAX_TILES};

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod allocator;
+mod chunk;
 #[path = "../common/mod.rs"]
 mod common;
 mod input;

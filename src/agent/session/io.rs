@@ -1,12 +1,13 @@
 //! A session's socket: reading packets, writing bytes, and what waits to be written.
 
 use actix::prelude::*;
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use hightower_proto::message::PayloadError;
 use hightower_proto::stream::{Options, StreamError, guess_protocol};
 use hightower_proto::{Decoder, Item};
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -20,7 +21,8 @@ pub(super) struct Outbox {
     replies: VecDeque<Bytes>,
     pub(super) pong: Option<Bytes>,
     pub(super) state: Option<Bytes>,
-    pub(super) frame: Option<Bytes>,
+    /// An update's frames, in pieces.
+    pub(super) frames: Option<Arc<[Bytes]>>,
     /// The goodbye; nothing comes after it.
     pub(super) last: Option<Bytes>,
 }
@@ -41,21 +43,49 @@ impl Outbox {
         *self = Self::default();
     }
 
-    /// What to write next: all packets that wait, in one piece, then the frame.
-    pub(super) fn take(&mut self) -> Option<Bytes> {
-        let mut packets = BytesMut::new();
-        for bytes in self.replies.drain(..) {
-            packets.extend_from_slice(&bytes);
+    /// What to write next: all packets that wait, then the frames; the goodbye comes after all.
+    pub(super) fn take(&mut self) -> Option<Pieces> {
+        let mut pieces: VecDeque<Bytes> = std::mem::take(&mut self.replies);
+        pieces.extend(self.pong.take());
+        pieces.extend(self.state.take());
+        if let Some(frames) = self.frames.take() {
+            pieces.extend(frames.iter().cloned());
         }
-        for slot in [&mut self.pong, &mut self.state] {
-            if let Some(bytes) = slot.take() {
-                packets.extend_from_slice(&bytes);
+        if pieces.is_empty() {
+            pieces.extend(self.last.take());
+        }
+        pieces.retain(|piece| !piece.is_empty());
+        (!pieces.is_empty()).then_some(Pieces(pieces))
+    }
+}
+
+/// Bytes that are written one after another as they lie, without being copied together.
+#[derive(Debug)]
+pub(super) struct Pieces(VecDeque<Bytes>);
+
+impl Buf for Pieces {
+    fn remaining(&self) -> usize {
+        self.0.iter().map(Bytes::len).sum()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.0.front().map_or(&[], |piece| piece)
+    }
+
+    fn chunks_vectored<'a>(&'a self, to: &mut [IoSlice<'a>]) -> usize {
+        let pairs = to.iter_mut().zip(&self.0);
+        pairs.map(|(slice, piece)| *slice = IoSlice::new(piece)).count()
+    }
+
+    fn advance(&mut self, mut count: usize) {
+        while let Some(piece) = self.0.front_mut() {
+            if count < piece.len() {
+                return piece.advance(count);
             }
+            count -= piece.len();
+            self.0.pop_front();
         }
-        if !packets.is_empty() {
-            return Some(packets.freeze());
-        }
-        self.frame.take().or_else(|| self.last.take())
+        assert_eq!(count, 0, "no more is written than there was");
     }
 }
 
@@ -72,11 +102,11 @@ pub(super) enum WriteError {
 /// whole: a slow viewer is not a dead one.
 pub(super) async fn write(
     mut writer: OwnedWriteHalf,
-    mut bytes: Bytes,
+    mut pieces: Pieces,
     deadline: Duration,
 ) -> Result<OwnedWriteHalf, WriteError> {
-    while !bytes.is_empty() {
-        match tokio::time::timeout(deadline, writer.write_buf(&mut bytes)).await {
+    while pieces.has_remaining() {
+        match tokio::time::timeout(deadline, writer.write_buf(&mut pieces)).await {
             Ok(Ok(0)) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
             Ok(result) => drop(result?),
             Err(_) => return Err(WriteError::Deadline(deadline)),

@@ -16,14 +16,13 @@ use super::demand::Demand;
 use super::messages::{Encode, Encoded, Join, Leave, MouseOrder, Notice, Rendition, ViewerId};
 use crate::canvas::Version;
 use actix::prelude::*;
-use bytes::Bytes;
 use hightower_proto::Message as Packet;
 use hightower_proto::message::{Goodbye, Welcome};
-use io::{End, Outbox};
+use io::{End, Outbox, Pieces};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -68,8 +67,23 @@ pub(super) struct Session {
     monitoring: bool,
     /// The newest version there is.
     newest: Version,
-    /// The version the viewer has, or is being sent.
+    /// The version the viewer has, is being sent, or is not to be sent: there must be a newer one.
     have: Version,
+    /// Versions up to this one are of an earlier run, and never sent.
+    stale: Version,
+    /// The version that was sent last and that a delta can build on; `None` takes a key frame.
+    base: Option<Version>,
+    /// The viewer asked for a key frame, be there a newer version or not.
+    refresh: bool,
+    /// Whether the viewer understands deltas.
+    delta: bool,
+    rendition: Rendition,
+    /// The time from one update to the next is at least this.
+    interval: Duration,
+    /// Before this the viewer wants no other update.
+    not_before: Instant,
+    /// Whether a timer will look again when it does.
+    timed: bool,
     /// Whether the encoder owes an answer.
     asked: bool,
     /// Counts the times monitoring was switched: an answer to a question from before is void.
@@ -103,6 +117,14 @@ impl Session {
             monitoring: false,
             newest: 0,
             have: 0,
+            stale: 0,
+            base: None,
+            refresh: false,
+            delta: false,
+            rendition: Rendition::default(),
+            interval: Duration::ZERO,
+            not_before: Instant::now(),
+            timed: false,
             asked: false,
             epoch: 0,
             unacknowledged: VecDeque::new(),
@@ -117,18 +139,32 @@ impl Session {
         if self.writer.is_none() {
             return;
         }
-        if let Some(bytes) = self.outbox.take() {
-            self.write(bytes, ctx);
+        if let Some(pieces) = self.outbox.take() {
+            self.write(pieces, ctx);
         } else if self.closing {
             // Ends the sending half; the reader goes on until the viewer closes.
             drop(self.writer.take());
             ctx.run_later(LINGER, |_, ctx| ctx.stop());
         } else if self.wants_frames() && !self.asked {
-            if self.newest > self.have {
+            let wait = self.not_before.saturating_duration_since(Instant::now());
+            if !wait.is_zero() {
+                self.look_again(wait, ctx);
+            } else if self.newest > self.have || self.refresh && self.newest > self.stale {
                 self.ask(ctx);
             } else {
                 self.links.demand.want_past(self.have);
             }
+        }
+    }
+
+    /// Advances after this time, by one timer at most.
+    fn look_again(&mut self, wait: Duration, ctx: &mut Context<Self>) {
+        if !self.timed {
+            self.timed = true;
+            ctx.run_later(wait, |session, ctx| {
+                session.timed = false;
+                session.advance(ctx);
+            });
         }
     }
 
@@ -142,8 +178,8 @@ impl Session {
         self.asked = true;
         let epoch = self.epoch;
         // A plain viewer can't build on what it has.
-        let base = (self.speaks && self.have > 0).then_some(self.have);
-        let answer = self.links.encoder.send(Encode { rendition: Rendition, base });
+        let base = self.base.filter(|_| self.delta && !self.refresh);
+        let answer = self.links.encoder.send(Encode { rendition: self.rendition, base });
         let answered = answer.into_actor(self).map(move |answer, session, ctx| {
             session.asked = false;
             if epoch == session.epoch {
@@ -153,6 +189,8 @@ impl Session {
                         tracing::debug!(peer = %session.peer, "no frame: {e}");
                         // The next version is another chance; this one is not asked for again.
                         session.have = session.newest;
+                        session.refresh = false;
+                        session.base = None;
                     }
                     Err(_) => session.close(Some("the agent stops".into())),
                 }
@@ -164,20 +202,33 @@ impl Session {
 
     fn send_step(&mut self, step: Encoded) {
         // The canvas may be of before the last start: that is not of now.
-        if step.version <= self.have || self.closing {
+        let wanted = step.version > self.have || self.refresh && step.version > self.stale;
+        if !wanted || self.closing {
             return;
         }
         self.have = step.version;
         self.newest = self.newest.max(step.version);
+        self.base = Some(step.version);
+        self.refresh = false;
+        if !self.interval.is_zero() {
+            self.not_before = Instant::now() + self.interval;
+        }
         if self.speaks {
             self.unacknowledged.push_back(step.version);
         }
-        self.outbox.frame = Some(step.bytes);
+        self.outbox.frames = Some(step.pieces);
     }
 
-    fn write(&mut self, bytes: Bytes, ctx: &mut Context<Self>) {
+    /// What is sent next builds on nothing: the viewer has lost what it had, or never got it.
+    fn forget_base(&mut self) {
+        self.base = None;
+        self.refresh = true;
+        self.unacknowledged.clear();
+    }
+
+    fn write(&mut self, pieces: Pieces, ctx: &mut Context<Self>) {
         let Some(writer) = self.writer.take() else { return };
-        let written = io::write(writer, bytes, self.links.write_deadline).into_actor(self).map(
+        let written = io::write(writer, pieces, self.links.write_deadline).into_actor(self).map(
             |result, session, ctx| match result {
                 Ok(writer) => {
                     session.writer = Some(writer);
@@ -215,6 +266,7 @@ impl Session {
         if self.epoch == 0 {
             self.monitoring = monitoring;
             self.have = after;
+            self.stale = after;
         }
         self.newest = self.newest.max(newest);
     }
@@ -281,12 +333,16 @@ impl Handler<Notice> for Session {
                 self.epoch += 1;
                 self.monitoring = !self.closing;
                 self.have = self.have.max(after);
+                self.stale = self.stale.max(after);
                 self.newest = self.newest.max(after);
             }
             Notice::Stopped => {
                 self.epoch += 1;
                 self.monitoring = false;
-                self.outbox.frame = None;
+                if self.outbox.frames.take().is_some() {
+                    // It was never sent, so nothing can build on it.
+                    self.base = None;
+                }
                 // What was sent and not acknowledged is not waited for when it starts again.
                 self.unacknowledged.clear();
             }

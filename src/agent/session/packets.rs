@@ -2,12 +2,13 @@
 
 use super::{Admission, Session};
 use crate::agent::capture::now_us;
-use crate::agent::messages::{AskState, MouseCommand, SetMonitoring, order_mouse};
+use crate::agent::messages::{AskState, MouseCommand, Rendition, SetMonitoring, order_mouse};
 use crate::text::printable;
 use actix::prelude::*;
 use bytes::Bytes;
 use hightower_proto::Message as Packet;
-use hightower_proto::message::{Pong, Reply, State, Welcome};
+use hightower_proto::message::{Hello, Pong, Reply, State, Welcome};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 impl Session {
@@ -49,6 +50,7 @@ impl Session {
                 }));
             }
             Packet::Hello(hello) => {
+                self.wish(&hello);
                 if !self.speaks {
                     tracing::info!(peer = %self.peer, "the viewer is {:?}", printable(&hello.software));
                 }
@@ -67,6 +69,10 @@ impl Session {
                     while self.unacknowledged.pop_front().is_some_and(|v| v != ack.version) {}
                     self.advance(ctx);
                 }
+            }
+            Packet::Refresh => {
+                self.forget_base();
+                self.advance(ctx);
             }
             Packet::Ping(ping) => {
                 if self.speaks {
@@ -95,6 +101,23 @@ impl Session {
         self.room = Some(room);
         // An error says that the session has ended, and nothing is read any more.
         Box::pin(wait.into_actor(self).map(|_, _, _| ()))
+    }
+
+    /// Takes in how the viewer wants its frames.
+    fn wish(&mut self, hello: &Hello) {
+        self.delta = hello.delta;
+        self.interval = match hello.max_fps {
+            0 => Duration::ZERO,
+            fps => Duration::from_secs(1) / fps,
+        };
+        let rendition = Rendition { scale: hello.clamped_scale() as usize };
+        if rendition != self.rendition {
+            self.rendition = rendition;
+            // A question that is under way is of the rendition before.
+            self.epoch += 1;
+            self.outbox.frames = None;
+            self.forget_base();
+        }
     }
 
     fn greet(&mut self, state: State, ctx: &mut Context<Self>) {

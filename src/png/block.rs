@@ -1,0 +1,354 @@
+//! Blocks of deflate: symbols with their codes, in the cheapest of its three forms.
+
+use super::huffman::{self, Code, parts};
+use super::sink::{Bits, Sink};
+use super::token::{BYTE, DISTANCES, MATCH, RANGES, Token, distance_base, distance_extra};
+
+/// The symbols for bytes, the end of a block, and lengths.
+const LITERALS: usize = 286;
+
+/// The end of a block.
+const END: usize = 256;
+
+/// No code of a block is longer: decoders look up this many bits at once, and a 64-bit register
+/// takes five codes between two flushes.
+const LONGEST: usize = 11;
+
+/// How often each symbol occurs, and the code that is best for that.
+#[derive(Debug)]
+pub(super) struct Plan {
+    literals: [u32; LITERALS],
+    distances: [u32; DISTANCES],
+    literal_lengths: [u8; 288],
+    distance_lengths: [u8; 32],
+    /// The code's own description: symbols, with extra bits in the high byte.
+    header: Vec<u16>,
+    header_lengths: [u8; 19],
+    /// Bits the block takes with its own code and with the fixed one.
+    dynamic: usize,
+    fixed: usize,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            literals: [0; LITERALS],
+            distances: [0; DISTANCES],
+            literal_lengths: [0; 288],
+            distance_lengths: [0; 32],
+            header: Vec::new(),
+            header_lengths: [0; 19],
+            dynamic: 0,
+            fixed: 0,
+        }
+    }
+}
+
+/// The order in which deflate tells the lengths of the code of lengths.
+const HEADER_ORDER: [usize; 19] =
+    [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
+
+/// Extra bits of the symbols that repeat a length.
+const fn header_extra(symbol: usize) -> u32 {
+    match symbol {
+        16 => 2,
+        17 => 3,
+        18 => 7,
+        _ => 0,
+    }
+}
+
+/// The length of a symbol in the fixed code.
+const fn fixed_length(symbol: usize) -> u8 {
+    match symbol {
+        144..=255 => 9,
+        256..=279 => 7,
+        _ => 8,
+    }
+}
+
+impl Plan {
+    /// Counts bytes.
+    pub(super) fn count_bytes(&mut self, bytes: &[u8]) {
+        self.literals.fill(0);
+        self.distances.fill(0);
+        // Equal bytes often follow one another: on tables of their own, one count need not wait
+        // for the other.
+        let mut tables = [[0u32; 256]; 4];
+        let mut chunks = bytes.chunks_exact(4);
+        for chunk in &mut chunks {
+            for (table, &byte) in tables.iter_mut().zip(chunk) {
+                table[usize::from(byte)] += 1;
+            }
+        }
+        for &byte in chunks.remainder() {
+            tables[0][usize::from(byte)] += 1;
+        }
+        for (i, count) in self.literals[..256].iter_mut().enumerate() {
+            *count = tables.iter().map(|table| table[i]).sum();
+        }
+        self.make();
+    }
+
+    /// Counts tokens.
+    pub(super) fn count_tokens(&mut self, tokens: &[Token]) {
+        self.literals.fill(0);
+        self.distances.fill(0);
+        let ranges = &*RANGES;
+        for &token in tokens {
+            if token & MATCH != 0 {
+                let (symbol, ..) = ranges.lengths[(token >> 16 & 0xff) as usize];
+                self.literals[usize::from(symbol)] += 1;
+                self.distances[ranges.distance((token & 0x7fff) as usize)] += 1;
+            } else if token & BYTE != 0 {
+                self.literals[(token & 0xff) as usize] += 1;
+            } else {
+                let [_, r, g, b] = token.to_be_bytes();
+                self.literals[usize::from(r)] += 1;
+                self.literals[usize::from(g)] += 1;
+                self.literals[usize::from(b)] += 1;
+            }
+        }
+        self.make();
+    }
+
+    /// The bits the block will take, without those that align a stored one.
+    pub(super) fn cost(&self) -> usize {
+        self.dynamic.min(self.fixed)
+    }
+
+    /// Makes the codes, and adds up what they cost.
+    fn make(&mut self) {
+        self.literals[END] = 1;
+        let literal_lengths = &mut self.literal_lengths[..LITERALS];
+        huffman::lengths(&self.literals, LONGEST, literal_lengths);
+        huffman::lengths(&self.distances, LONGEST, &mut self.distance_lengths[..DISTANCES]);
+        self.describe();
+
+        let mut extra = 0;
+        for symbol in 265..285 {
+            extra += self.literals[symbol] as usize * ((symbol - 257) / 4 - 1);
+        }
+        for symbol in 0..DISTANCES {
+            extra += self.distances[symbol] as usize * distance_extra(symbol);
+        }
+        (self.dynamic, self.fixed) = (self.dynamic + extra, 3 + extra);
+        for (symbol, &count) in self.literals.iter().enumerate() {
+            self.dynamic += count as usize * usize::from(self.literal_lengths[symbol]);
+            self.fixed += count as usize * usize::from(fixed_length(symbol));
+        }
+        for (symbol, &count) in self.distances.iter().enumerate() {
+            self.dynamic += count as usize * usize::from(self.distance_lengths[symbol]);
+            self.fixed += count as usize * 5;
+        }
+    }
+
+    /// Describes the code as deflate does; its cost is what `dynamic` begins with.
+    fn describe(&mut self) {
+        let used = |lengths: &[u8], least: usize| {
+            lengths.iter().rposition(|&length| length > 0).map_or(least, |i| least.max(i + 1))
+        };
+        let literals = used(&self.literal_lengths[..LITERALS], 257);
+        let distances = used(&self.distance_lengths[..DISTANCES], 1);
+        let mut all = [0; LITERALS + DISTANCES];
+        all[..literals].copy_from_slice(&self.literal_lengths[..literals]);
+        all[literals..literals + distances].copy_from_slice(&self.distance_lengths[..distances]);
+        let all = &all[..literals + distances];
+
+        self.header.clear();
+        self.header.push(literals as u16);
+        self.header.push(distances as u16);
+        let mut counts = [0u32; 19];
+        let mut add = |header: &mut Vec<u16>, symbol: u16, value: usize| {
+            counts[usize::from(symbol)] += 1;
+            header.push(symbol | (value as u16) << 8);
+        };
+        let mut at = 0;
+        while at < all.len() {
+            let length = all[at];
+            let run = all[at..].iter().take_while(|&&next| next == length).count();
+            let mut left = run;
+            if length == 0 {
+                while left >= 11 {
+                    let now = left.min(138);
+                    add(&mut self.header, 18, now - 11);
+                    left -= now;
+                }
+                if left >= 3 {
+                    add(&mut self.header, 17, left - 3);
+                    left = 0;
+                }
+            } else {
+                add(&mut self.header, length.into(), 0);
+                left -= 1;
+                while left >= 3 {
+                    let now = left.min(6);
+                    add(&mut self.header, 16, now - 3);
+                    left -= now;
+                }
+            }
+            for _ in 0..left {
+                add(&mut self.header, length.into(), 0);
+            }
+            at += run;
+        }
+        huffman::lengths(&counts, 7, &mut self.header_lengths);
+        self.dynamic = 3 + 5 + 5 + 4 + 3 * self.header_codes();
+        for (symbol, &count) in counts.iter().enumerate() {
+            let bits = u32::from(self.header_lengths[symbol]) + header_extra(symbol);
+            self.dynamic += (count * bits) as usize;
+        }
+    }
+
+    /// How many lengths of the code of lengths are told.
+    fn header_codes(&self) -> usize {
+        let told = |&symbol: &usize| self.header_lengths[symbol] > 0;
+        HEADER_ORDER.iter().rposition(told).map_or(4, |i| 4.max(i + 1))
+    }
+
+    /// Writes the code's description.
+    fn write_header(&self, bits: &mut Bits<'_>) {
+        let [literals, distances, ref symbols @ ..] = self.header[..] else { return };
+        bits.add(u64::from(literals) - 257, 5);
+        bits.add(u64::from(distances) - 1, 5);
+        let told = self.header_codes();
+        bits.add(told as u64 - 4, 4);
+        bits.flush();
+        for &symbol in &HEADER_ORDER[..told] {
+            bits.add(self.header_lengths[symbol].into(), 3);
+            bits.flush();
+        }
+        let mut codes = [0; 19];
+        huffman::codes(&self.header_lengths, &mut codes);
+        for &entry in symbols {
+            let symbol = usize::from(entry & 0xff);
+            let (code, length) = parts(codes[symbol]);
+            bits.add(code, length);
+            bits.add(u64::from(entry >> 8), header_extra(symbol));
+            bits.flush();
+        }
+    }
+
+    /// Writes the block's beginning, and hands over the codes of what follows.
+    fn open(&self, bits: &mut Bits<'_>, last: bool) -> Codes {
+        let mut codes = Codes { literals: [0; 288], distances: [0; 32] };
+        let dynamic = self.dynamic < self.fixed;
+        bits.add(last.into(), 1);
+        bits.add(if dynamic { 2 } else { 1 }, 2);
+        bits.flush();
+        if dynamic {
+            self.write_header(bits);
+            huffman::codes(&self.literal_lengths, &mut codes.literals);
+            huffman::codes(&self.distance_lengths, &mut codes.distances);
+        } else {
+            huffman::codes(&std::array::from_fn::<_, 288, _>(fixed_length), &mut codes.literals);
+            huffman::codes(&[5; 32], &mut codes.distances);
+        }
+        codes
+    }
+
+    /// Writes a block of the bytes that were counted.
+    pub(super) fn write_bytes(&self, bytes: &[u8], last: bool, sink: &mut Sink) {
+        if self.cost() > stored_cost(bytes.len()) {
+            return store(bytes, last, sink);
+        }
+        sink.write(self.cost(), |bits| {
+            let codes = self.open(bits, last);
+            let table: [Code; 256] = std::array::from_fn(|i| codes.literals[i]);
+            let mut chunks = bytes.chunks_exact(5);
+            for chunk in &mut chunks {
+                for &byte in chunk {
+                    let (code, length) = parts(table[usize::from(byte)]);
+                    bits.add(code, length);
+                }
+                bits.flush();
+            }
+            for &byte in chunks.remainder() {
+                let (code, length) = parts(table[usize::from(byte)]);
+                bits.add(code, length);
+                bits.flush();
+            }
+            codes.end(bits);
+        });
+    }
+
+    /// Writes a block of the tokens that were counted; they stand for `bytes`.
+    pub(super) fn write_tokens(&self, tokens: &[Token], bytes: &[u8], last: bool, sink: &mut Sink) {
+        if self.cost() > stored_cost(bytes.len()) {
+            return store(bytes, last, sink);
+        }
+        sink.write(self.cost(), |bits| {
+            let codes = self.open(bits, last);
+            let ranges = &*RANGES;
+            for &token in tokens {
+                if token & MATCH != 0 {
+                    let (symbol, extra, value) = ranges.lengths[(token >> 16 & 0xff) as usize];
+                    let (code, length) = parts(codes.literals[usize::from(symbol)]);
+                    bits.add(code, length);
+                    bits.add(value.into(), extra.into());
+                    let distance = (token & 0x7fff) as usize;
+                    let symbol = ranges.distance(distance);
+                    let (code, length) = parts(codes.distances[symbol]);
+                    bits.add(code, length);
+                    let value = distance - distance_base(symbol);
+                    bits.add(value as u64, distance_extra(symbol) as u32);
+                } else if token & BYTE != 0 {
+                    let (code, length) = parts(codes.literals[(token & 0xff) as usize]);
+                    bits.add(code, length);
+                } else {
+                    for shift in [16, 8, 0] {
+                        let (code, length) =
+                            parts(codes.literals[(token >> shift & 0xff) as usize]);
+                        bits.add(code, length);
+                    }
+                }
+                bits.flush();
+            }
+            codes.end(bits);
+        });
+    }
+}
+
+/// The codes of a block.
+struct Codes {
+    literals: [Code; 288],
+    distances: [Code; 32],
+}
+
+impl Codes {
+    fn end(&self, bits: &mut Bits<'_>) {
+        let (code, length) = parts(self.literals[END]);
+        bits.add(code, length);
+    }
+}
+
+/// The longest stored block in bytes.
+const LONGEST_STORED: usize = 65_535;
+
+/// The bits of bytes as they are; a byte more for each block, since it is aligned.
+fn stored_cost(bytes: usize) -> usize {
+    8 * bytes + 48 * bytes.div_ceil(LONGEST_STORED)
+}
+
+/// Writes bytes as they are.
+fn store(bytes: &[u8], last: bool, sink: &mut Sink) {
+    let mut chunks = bytes.chunks(LONGEST_STORED).peekable();
+    while let Some(chunk) = chunks.next() {
+        let last = last && chunks.peek().is_none();
+        stored(chunk, last, sink);
+    }
+}
+
+fn stored(bytes: &[u8], last: bool, sink: &mut Sink) {
+    sink.write(3, |bits| bits.add(last.into(), 3));
+    sink.align();
+    let length = bytes.len() as u16;
+    sink.put(&length.to_le_bytes());
+    sink.put(&(!length).to_le_bytes());
+    sink.put(bytes);
+}
+
+/// Ends a part of a stream on a whole byte, with an empty block.
+pub(super) fn sync(sink: &mut Sink) {
+    stored(&[], false, sink);
+}

@@ -1,0 +1,141 @@
+//! A viewer that speaks and takes deltas, written against the specification alone: a flat picture
+//! that moves and tiles are put on.
+
+use super::{PATIENCE, packet};
+use hightower_proto::png::Header;
+use hightower_proto::stream::Options;
+use hightower_proto::{Decoder, FrameInfo, Item, Limits};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+/// An update as it came.
+#[derive(Debug, Clone)]
+pub struct Update {
+    pub version: u64,
+    /// 0 is a key frame.
+    pub base: u64,
+    /// The length of its frames, their headers left out.
+    pub bytes: usize,
+}
+
+/// A speaking viewer.
+pub struct Speaker {
+    pub socket: TcpStream,
+    decoder: Decoder,
+    pub size: (u32, u32),
+    /// `0x00RRGGBB`, row by row.
+    pub pixels: Vec<u32>,
+    pub version: u64,
+    /// Whether updates are acknowledged as soon as they are whole.
+    pub acknowledges: bool,
+}
+
+impl Speaker {
+    /// Connects and says hello with these further members.
+    pub fn connect(address: SocketAddr, wishes: &str) -> Self {
+        let mut socket = TcpStream::connect(address).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_nodelay(true).unwrap();
+        let hello = format!("{{\"protocol\":1{wishes}}}");
+        socket.write_all(&packet(32, hello.as_bytes(), false, false)).unwrap();
+        Self {
+            socket,
+            decoder: Decoder::new(Options::viewer()),
+            size: (0, 0),
+            pixels: Vec::new(),
+            version: 0,
+            acknowledges: true,
+        }
+    }
+
+    /// Takes frames until an update is whole.
+    pub fn update(&mut self) -> Update {
+        let mut bytes = 0;
+        loop {
+            let frame = self.frame();
+            bytes += frame.len();
+            let header = Header::parse(&frame, &Limits::default()).unwrap();
+            let info = header.frame.expect("an htFr chunk");
+            self.apply(&info, &frame);
+            if info.last {
+                self.version = info.version;
+                if self.acknowledges {
+                    self.acknowledge(info.version);
+                }
+                return Update { version: info.version, base: info.base, bytes };
+            }
+        }
+    }
+
+    pub fn acknowledge(&mut self, version: u64) {
+        let payload = format!("{{\"version\":{version}}}");
+        self.send(34, payload.as_bytes());
+    }
+
+    pub fn send(&mut self, command: i64, payload: &[u8]) {
+        self.socket.write_all(&packet(command, payload, false, false)).unwrap();
+    }
+
+    /// The next frame; packets between are passed over.
+    fn frame(&mut self) -> Vec<u8> {
+        loop {
+            match self.decoder.next_item().unwrap() {
+                Some(Item::Frame(frame)) => return frame.to_vec(),
+                Some(Item::Packet(_)) => {}
+                None => {
+                    let mut piece = [0; 16 << 10];
+                    let read = self.socket.read(&mut piece).unwrap();
+                    assert!(read > 0, "the agent has closed the connection");
+                    self.decoder.feed(&piece[..read]);
+                }
+            }
+        }
+    }
+
+    fn apply(&mut self, info: &FrameInfo, frame: &[u8]) {
+        if info.is_key() {
+            self.size = info.canvas;
+            self.pixels = vec![0; (info.canvas.0 * info.canvas.1) as usize];
+        } else {
+            assert_eq!(info.base, self.version, "a delta builds on what was sent before");
+            assert_eq!(info.canvas, self.size);
+        }
+        let canvas = self.size.0 as usize;
+        for moved in &info.moves {
+            let before = self.pixels.clone();
+            for y in 0..moved.size.1 as usize {
+                for x in 0..moved.size.0 as usize {
+                    let from = (moved.from.1 as usize + y) * canvas + moved.from.0 as usize + x;
+                    let to = (moved.to.1 as usize + y) * canvas + moved.to.0 as usize + x;
+                    self.pixels[to] = before[from];
+                }
+            }
+        }
+        let (width, image) = pixels(frame);
+        let mut top = 0;
+        for tile in &info.tiles {
+            for y in 0..tile.size.1 as usize {
+                let from = &image[(top + y) * width..][..tile.size.0 as usize];
+                let at = (tile.position.1 as usize + y) * canvas + tile.position.0 as usize;
+                self.pixels[at..at + from.len()].copy_from_slice(from);
+            }
+            top += tile.size.1 as usize;
+        }
+    }
+}
+
+/// A PNG's width and pixels as `0x00RRGGBB`, whatever form it has.
+pub fn pixels(png: &[u8]) -> (usize, Vec<u32>) {
+    let mut decoder = png::Decoder::new(std::io::Cursor::new(png));
+    decoder.set_transformations(png::Transformations::EXPAND);
+    let mut reader = decoder.read_info().unwrap();
+    let mut samples = vec![0; reader.output_buffer_size().unwrap()];
+    let info = reader.next_frame(&mut samples).unwrap();
+    let channels = info.color_type.samples();
+    let pixels = samples[..info.buffer_size()].chunks(channels).map(|p| match *p {
+        [v] => u32::from(v) * 0x01_0101,
+        [r, g, b] => u32::from_be_bytes([0, r, g, b]),
+        _ => panic!("{channels} samples a pixel"),
+    });
+    (info.width as usize, pixels.collect())
+}

@@ -1,0 +1,173 @@
+//! What a viewer gets that takes deltas: only what changed, the same picture pixel for pixel, as
+//! much of it at a time as it acknowledges.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::speaker::Speaker;
+use common::{Agent, PATIENCE};
+use hightower::source::Card;
+use std::io::ErrorKind;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+const SIZE: (usize, usize) = (320, 200);
+
+fn agent(rate: &str) -> Agent {
+    Agent::card(&["--card-size", "320x200", "--autostart", "--max-fps", rate])
+}
+
+/// The card with this number; in an agent's first run that is the version too.
+fn card(number: u64, rate: f64) -> Vec<u32> {
+    Card::new(SIZE.0, SIZE.1, rate).draw(number).to_vec()
+}
+
+#[test]
+fn deltas_make_the_same_picture_and_carry_only_what_changed() {
+    let agent = agent("30");
+    let mut viewer = Speaker::connect(agent.address, ",\"delta\":true");
+    let mut key = None;
+    let mut deltas = Vec::new();
+    // The first frame may be on its way before the agent has heard the hello.
+    while deltas.len() < 30 {
+        let update = viewer.update();
+        assert!(viewer.pixels == card(update.version, 30.0), "{update:?} differs from the card");
+        if update.base == 0 {
+            key = Some(update.bytes);
+            assert!(deltas.is_empty(), "a key frame that nobody asked for");
+        } else {
+            deltas.push(update.bytes);
+        }
+    }
+    deltas.sort_unstable();
+    let (typical, key) = (deltas[deltas.len() / 2], key.unwrap());
+    assert!(typical * 2 < key, "a delta has {typical} bytes, a key frame {key}");
+}
+
+#[test]
+fn who_does_not_ask_for_deltas_gets_key_frames() {
+    let agent = agent("30");
+    let mut viewer = Speaker::connect(agent.address, "");
+    for _ in 0..10 {
+        let update = viewer.update();
+        assert_eq!(update.base, 0);
+        assert!(viewer.pixels == card(update.version, 30.0));
+    }
+}
+
+#[test]
+fn a_viewer_that_was_slow_gets_one_step_over_all_it_missed() {
+    let agent = agent("60");
+    let mut quick = Speaker::connect(agent.address, ",\"delta\":true");
+    let mut slow = Speaker::connect(agent.address, ",\"delta\":true");
+    slow.acknowledges = false;
+    // As many as its credit, and no more.
+    let mut last = slow.update();
+    last = if last.base == 0 { slow.update() } else { last };
+    slow.socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    let mut target = quick.update().version + 20;
+    while quick.version < target {
+        quick.update();
+    }
+    let kind = slow.socket.peek(&mut [0]).err().map(|e| e.kind());
+    assert!(
+        matches!(kind, Some(ErrorKind::WouldBlock | ErrorKind::TimedOut)),
+        "more came than the credit: {kind:?}"
+    );
+    slow.socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    // What was never sent is no acknowledgement.
+    for version in [0, last.version + 1_000_000, u64::MAX] {
+        slow.acknowledge(version);
+    }
+    target = quick.version + 10;
+    while quick.version < target {
+        quick.update();
+    }
+    slow.acknowledge(last.version);
+    let next = slow.update();
+    assert_eq!(next.base, last.version);
+    assert!(next.version >= last.version + 20, "{next:?} is not the newest after {last:?}");
+    assert!(slow.pixels == card(next.version, 60.0));
+}
+
+#[test]
+fn a_refresh_brings_a_key_frame_even_before_anything_changes() {
+    let agent = agent("2");
+    let mut viewer = Speaker::connect(agent.address, ",\"delta\":true");
+    viewer.acknowledges = false;
+    let first = viewer.update();
+    assert_eq!(first.base, 0);
+    // All of its credit is used up; what it could not decode counts as seen.
+    let mut next = viewer.update();
+    viewer.send(40, &[]);
+    while next.base != 0 {
+        next = viewer.update();
+    }
+    assert!(viewer.pixels == card(next.version, 2.0));
+    viewer.acknowledge(next.version);
+    let after = viewer.update();
+    assert_eq!(after.base, next.version, "deltas go on from the key frame");
+    assert!(viewer.pixels == card(after.version, 2.0));
+}
+
+#[test]
+fn a_scaled_rendition_is_the_mean_of_blocks() {
+    let agent = agent("20");
+    let scale = 3;
+    let mut viewer = Speaker::connect(agent.address, ",\"delta\":true,\"scale\":3");
+    let (width, height) = (SIZE.0.div_ceil(scale), SIZE.1.div_ceil(scale));
+    let mut checked = 0;
+    while checked < 10 {
+        let update = viewer.update();
+        if viewer.size != (width as u32, height as u32) {
+            // On its way before the hello was heard.
+            assert_eq!((update.base, checked), (0, 0));
+            continue;
+        }
+        let card = card(update.version, 20.0);
+        for y in 0..height {
+            for x in 0..width {
+                let rows = y * scale..((y + 1) * scale).min(SIZE.1);
+                let columns = x * scale..((x + 1) * scale).min(SIZE.0);
+                let count = (rows.len() * columns.len()) as u32;
+                let mean = |shift: u32| {
+                    let block = rows.clone().flat_map(|y| &card[y * SIZE.0..][columns.clone()]);
+                    let sum: u32 = block.map(|p| p >> shift & 0xff).sum();
+                    ((2 * sum + count) / (2 * count)) << shift
+                };
+                let expected = mean(16) | mean(8) | mean(0);
+                assert_eq!(viewer.pixels[y * width + x], expected, "at {x},{y} of {update:?}");
+            }
+        }
+        checked += 1;
+    }
+}
+
+#[test]
+fn a_rate_is_kept_and_what_comes_is_the_newest() {
+    let agent = agent("60");
+    let mut slow = Speaker::connect(agent.address, ",\"delta\":true,\"max_fps\":4");
+    let quick = Speaker::connect(agent.address, ",\"delta\":true");
+    let done = AtomicBool::new(false);
+    std::thread::scope(|s| {
+        // Somebody has to want the versions between.
+        s.spawn(|| {
+            let mut quick = quick;
+            while !done.load(Ordering::Relaxed) {
+                quick.update();
+            }
+        });
+        // The pictures before the hello was heard are at any rate.
+        slow.update();
+        slow.update();
+        let first = slow.update().version;
+        for _ in 0..4 {
+            slow.update();
+        }
+        done.store(true, Ordering::Relaxed);
+        let versions = slow.version - first;
+        assert!(versions >= 12, "four updates at 4 a second span {versions} versions at 60");
+    });
+    assert!(slow.pixels == card(slow.version, 60.0));
+}
