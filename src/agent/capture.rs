@@ -28,6 +28,10 @@ const GRAB_SHARE: u32 = 3;
 /// A grab that was held up by the display does not hold up the next for longer than this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// So many grabs beyond the pace may follow a rest at once: what is drawn in two goes, as most is,
+/// is not to wait for the second.
+const BURST: u32 = 3;
+
 /// However often it is started and stopped, the screen is looked at no more often than this.
 const NEW_RUN_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -187,6 +191,8 @@ impl Worker {
         let mut pace = None;
         let mut resting = true;
         let mut last_change = Instant::now();
+        // When the screen could be grabbed next if every grab so far had kept to the pace.
+        let mut due = Instant::now();
         let mut backoff = BACKOFF.0;
         loop {
             let began = match self.demand.wait(self.version, run, pace, resting) {
@@ -234,7 +240,14 @@ impl Worker {
                         Duration::ZERO
                     };
                     let share = (start.elapsed() * GRAB_SHARE).min(LONGEST_PAUSE);
-                    let next = start + self.interval.max(share).max(rest);
+                    let cost = self.interval.max(share);
+                    due = due.max(start) + cost;
+                    let ahead = cost * BURST;
+                    let next = if told {
+                        due.checked_sub(ahead).unwrap_or(due)
+                    } else {
+                        due.max(start + rest)
+                    };
                     pace = Some(Pace { next, new_run });
                 }
                 Err(cause) => {

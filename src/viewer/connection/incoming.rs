@@ -80,19 +80,29 @@ impl Connection<'_> {
         }
         let small = payload.len() <= SMALL.0 && header.as_ref().is_some_and(is_small);
         let frame = Frame { payload, received, header, offset, link: self.link.clone() };
-        if small && let Some(mut decoder) = self.decoder.idle(self.queue) {
-            decoder.decode(frame);
-            drop(decoder);
+        let frame = if small { self.decode_now(frame) } else { Some(frame) };
+        let Some(frame) = frame else {
             // First the acknowledgement, which somebody waits for.
             tokio::task::yield_now().await;
             if let Some(mut decoder) = self.decoder.idle(self.queue) {
                 decoder.settle();
             }
             return;
-        }
+        };
         let replaced = self.queue.push(frame).await;
         if replaced > 0 {
             self.slot.count(|counters| counters.skipped += replaced);
+        }
+    }
+
+    /// Decodes a frame here, where it came in, if the decoder is idle; else gives it back.
+    fn decode_now(&self, frame: Frame) -> Option<Frame> {
+        match self.decoder.idle(self.queue) {
+            Some(mut decoder) => {
+                decoder.decode(frame);
+                None
+            }
+            None => Some(frame),
         }
     }
 
