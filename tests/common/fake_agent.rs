@@ -238,7 +238,8 @@ pub(crate) fn on_canvas(info: &FrameInfo, x: u32, y: u32) -> Option<(u32, u32)> 
     for tile in &info.tiles {
         if y < above + tile.size.1 {
             let (left, top) = tile.position;
-            return (x < tile.size.0).then_some((left + x, top + y - above));
+            let place = (left.wrapping_add(x), top.wrapping_add(y - above));
+            return (x < tile.size.0).then_some(place);
         }
         above += tile.size.1;
     }

@@ -23,7 +23,7 @@ const MAX_PIXELS: u64 = 1 << 17;
 const MEMORY: usize = 3 * 4 * MAX_PIXELS as usize + (1 << 20);
 
 fn pattern(x: u32, y: u32) -> u32 {
-    (x * 5 << 16) | (y * 6 << 8) | (x ^ y)
+    ((x * 5) << 16) | ((y * 6) << 8) | (x ^ y)
 }
 
 /// Numbers at random; a wrong one is found again by its seed.
@@ -153,8 +153,8 @@ fn mutate(random: &mut Random, seeds: &[Vec<u8>]) -> Vec<u8> {
                 png.splice(at..end, info.chunk());
             }
             let (width, height) = info.image_size();
-            if random.below(2) == 0 && width.saturating_mul(height) < 1 << 14 {
-                png = rgb_delta(info, &pattern);
+            if random.below(2) == 0 && (1..1 << 14).contains(&width.saturating_mul(height)) {
+                png = rgb_delta(info, &|x, y| pattern(x % WIDTH, y % HEIGHT));
             }
         }
         // Chunks in another order, twice, or not at all.
@@ -207,19 +207,21 @@ fn whatever_comes_is_a_picture_or_an_error_and_takes_bounded_memory() {
     let expected: Vec<u32> = (0..WIDTH * HEIGHT).map(|i| pattern(i % WIDTH, i / WIDTH)).collect();
     let limits = Limits { max_pixels: MAX_PIXELS, max_dimension: 2000, ..Limits::default() };
     let mut canvas = Canvas::new(limits);
-    let (mut shown, mut pictures, mut whole, mut held) = (None, 0, 0, true);
+    let (mut shown, mut pictures, mut whole, mut most) = (None, 0, 0, 0);
+    // Whether the mutation is to go on from what is here.
+    let mut here = false;
     for n in 0..count {
-        if held {
+        if !here {
             let picture = canvas.apply(&good, Instant::now()).unwrap().unwrap();
             assert!(picture.pixels() == expected, "input {n}: a good frame after it");
             whole += 1;
-            held = false;
         }
         let seed = random.0;
         let frame = mutate(&mut random, &seeds);
         let (applied, memory) = most_held(|| canvas.apply(&frame, Instant::now()));
         assert!(memory <= MEMORY, "input {n}, seed {seed}: {memory} bytes for {}", frame.len());
-        match applied {
+        most = most.max(memory);
+        here = match applied {
             Ok(Some(picture)) => {
                 pictures += 1;
                 assert!(limits.allow_image(picture.width as u32, picture.height as u32));
@@ -228,16 +230,17 @@ fn whatever_comes_is_a_picture_or_an_error_and_takes_bounded_memory() {
                 if random.below(3) == 0 {
                     shown = Some(picture);
                 }
-                held = true;
+                false
             }
-            Ok(None) => held = random.below(2) == 0,
-            Err(_) => held = random.below(8) > 0,
-        }
+            Ok(None) => random.below(2) == 0,
+            Err(_) => random.below(8) == 0,
+        };
         if random.below(2) == 0 {
             canvas.settle();
         }
     }
     drop(shown);
+    println!("{pictures} pictures of {count} frames, {most} bytes at most for one");
     // The changes are neither all harmless nor all found at the first byte.
     assert!(pictures > count / 50 && pictures < count / 2, "{pictures} pictures of {count}");
     assert!(whole > count / 3);

@@ -1,10 +1,10 @@
 //! The window, on a display of its own: what it shows, and what its keys do.
 
-use crate::fake_agent::{FakeAgent, Viewer, rgb_frame, state};
+use crate::fake_agent::{FakeAgent, Viewer, delta_info, rgb_delta, rgb_frame, state, tile};
 use crate::headless::image_of;
 use crate::xvfb::Xvfb;
-use hightower_proto::Message;
 use hightower_proto::message::{Capture, Goodbye, State};
+use hightower_proto::{FrameInfo, Message};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -112,6 +112,32 @@ fn the_picture_is_scaled_into_the_window_with_its_aspect() {
     xvfb.wait_for("the picture again", |p| picture(p, width).is_some());
     xvfb.close(id);
     assert_eq!(window.exit().code(), Some(0));
+}
+
+#[test]
+fn what_a_delta_changes_is_drawn_where_it_changed() {
+    let Some(xvfb) = Xvfb::start(1280, 800) else { return };
+    let width = usize::from(xvfb.size.0);
+    let agent = FakeAgent::new();
+    let (_window, mut viewer) = showing(&xvfb, &agent, &["--size", "800x526"]);
+    let (_, _, (x, y, ..)) = xvfb.window();
+    let (x, y) = (x as usize, y as usize);
+    let mut expected = xvfb.pixels();
+    // The hint about the keys and the figures come and go.
+    let upper = |pixels: &[u32]| pixels[..(y + 400) * width].to_vec();
+    for version in 2..20u32 {
+        let tiles = vec![tile(version * 30, version * 15, 40, 20)];
+        let info = FrameInfo { tiles, ..delta_info(800, 500, version.into()) };
+        viewer.frame(&rgb_delta(info, &|_, _| version * 0x0a_0503));
+        let (left, top) = (x + version as usize * 30, y + version as usize * 15);
+        for row in top..top + 20 {
+            expected[row * width + left..][..40].fill(version * 0x0a_0503);
+        }
+        if version % 4 == 0 {
+            xvfb.wait_for("the changes", |pixels| upper(pixels) == upper(&expected));
+        }
+    }
+    xvfb.wait_for("all changes", |pixels| upper(pixels) == upper(&expected));
 }
 
 #[test]
