@@ -10,6 +10,8 @@ mod xvfb;
 
 #[path = "viewer/connection.rs"]
 mod connection;
+#[path = "viewer/deltas.rs"]
+mod deltas;
 #[path = "viewer/faults.rs"]
 mod faults;
 #[path = "viewer/headless.rs"]
