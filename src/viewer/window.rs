@@ -21,6 +21,9 @@ use std::time::{Duration, Instant};
 /// How long to wait for news before looking at keys and mouse.
 const INPUT: Duration = Duration::from_millis(15);
 
+/// The shortest time between two drawings: no display shows more.
+const APART: Duration = Duration::from_millis(16);
+
 /// How often the figures are renewed: oftener can't be read.
 const FIGURES: Duration = Duration::from_millis(500);
 
@@ -176,9 +179,15 @@ impl Shown {
         })
     }
 
-    /// One turn: news, keys, and a drawing when that changed anything.
+    /// One turn: news, keys, and a drawing when that changed anything. What changes after a rest is
+    /// drawn at once; what follows closely, together.
     fn turn(&mut self) -> anyhow::Result<()> {
-        let (mut view, seen) = self.client.wait(self.seen, INPUT);
+        let (mut view, mut seen) = self.client.wait(self.seen, INPUT);
+        let soon = APART.saturating_sub(self.given.elapsed());
+        if !soon.is_zero() && self.look.as_ref().is_some_and(|l| l.sequence != view.sequence) {
+            std::thread::sleep(soon);
+            (view, seen) = self.client.wait(u64::MAX, Duration::ZERO);
+        }
         self.seen = seen;
         self.input(&view);
         // Our own words and the agent's share a place: the newer ones are shown.
@@ -362,6 +371,8 @@ fn open(title: &str, size: (usize, usize), full: bool, keys: &Keys) -> minifb::R
         ..minifb::WindowOptions::default()
     };
     let mut window = Window::new(title, size.0, size.1, options)?;
+    // It is us who keep the pace; minifb would sleep after it has drawn.
+    window.set_target_fps(0);
     window.set_input_callback(Box::new(keys.clone()));
     window.set_background_color(0x10, 0x14, 0x18);
     Ok(window)

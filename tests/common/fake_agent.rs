@@ -264,14 +264,16 @@ fn chunk(out: &mut Vec<u8>, kind: &[u8; 4], data: &[u8]) {
     let start = out.len();
     out.extend(kind);
     out.extend(data);
-    let mut crc = u32::MAX;
-    for &byte in &out[start..] {
-        crc ^= u32::from(byte);
-        for _ in 0..8 {
-            crc = (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
-        }
-    }
-    out.extend((!crc).to_be_bytes());
+    let crc = crc32(&out[start..]);
+    out.extend(crc.to_be_bytes());
+}
+
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| {
+            (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg())
+        })
+    })
 }
 
 fn stored_zlib(data: &[u8]) -> Vec<u8> {

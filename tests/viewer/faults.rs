@@ -1,6 +1,6 @@
 //! What is not an agent, or a broken one: the right words, and the viewer goes on.
 
-use crate::fake_agent::{FakeAgent, LONG, rgb, rgb_frame, welcome};
+use crate::fake_agent::{FakeAgent, LONG, crc32, rgb, rgb_frame, welcome};
 use hightower::viewer::{Cause, Client, ClientOptions, Link};
 use hightower_proto::Message;
 use std::sync::Arc;
@@ -133,14 +133,6 @@ fn one_bad_frame_is_reported_and_survived() {
     let crc = crc32(&enormous[12..29]);
     enormous[29..33].copy_from_slice(&crc.to_be_bytes());
     assert!(said_of(&enormous).contains("100000x100000"));
-}
-
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(u32::MAX, |crc, &byte| {
-        (0..8).fold(crc ^ u32::from(byte), |crc, _| {
-            (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg())
-        })
-    })
 }
 
 #[test]

@@ -1,0 +1,145 @@
+//! What the window is to show, in words and figures: all that a drawing depends on.
+
+use super::STATUS;
+use crate::address::Target;
+use crate::rect::Rect;
+use crate::text::printable;
+use crate::viewer::status::{self, Mood};
+use crate::viewer::view::{Link, View};
+use hightower_proto::message::Capture;
+use std::time::Duration;
+
+/// Under this height the window is all picture, in pixels.
+const LOWEST: usize = 90;
+
+/// How long a notice is shown.
+const NOTICE: Duration = Duration::from_secs(6);
+
+/// How the picture is laid into the window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::viewer) enum Layout {
+    /// As large as fits.
+    Fit,
+    /// Pixel for pixel, from this place of the picture on.
+    Actual { x: usize, y: usize },
+}
+
+/// All that the drawing depends on: what looks the same needs not be drawn again.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::viewer) struct Look {
+    pub(in crate::viewer) size: (usize, usize),
+    pub(in crate::viewer) layout: Layout,
+    pub(in crate::viewer) sequence: u64,
+    pub(super) host: String,
+    pub(super) badges: Vec<(Mood, String)>,
+    pub(super) figures: String,
+    pub(super) message: Option<(String, Vec<String>)>,
+    pub(super) notice: Option<String>,
+    pub(super) help: bool,
+    pub(super) status: bool,
+}
+
+/// What the user has chosen to see.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::viewer) struct Choice {
+    pub(in crate::viewer) layout: Layout,
+    pub(in crate::viewer) help: bool,
+    pub(in crate::viewer) status: bool,
+}
+
+impl Look {
+    /// How a view looks in a window of this size; the figures come separately, as they are
+    /// renewed less often.
+    pub(in crate::viewer) fn new(
+        view: &View,
+        target: &Target,
+        size: (usize, usize),
+        choice: Choice,
+        figures: String,
+    ) -> Self {
+        let notice = view.notice.as_ref().filter(|notice| notice.at.elapsed() < NOTICE);
+        let stopped = view.link == Link::Connected
+            && view.picture.is_some()
+            && view.state.as_ref().is_some_and(|state| !state.monitoring);
+        let notice = match notice {
+            Some(notice) => Some(notice.text.clone()),
+            None if stopped => Some("monitoring is stopped: S starts it".to_owned()),
+            None => None,
+        };
+        let mut look = Self {
+            size,
+            layout: choice.layout,
+            sequence: view.sequence,
+            host: status::host(view, target),
+            badges: status::badges(view),
+            figures,
+            message: message(view, target),
+            notice,
+            help: choice.help,
+            status: choice.status,
+        };
+        if let (Layout::Actual { x, y }, Some(picture)) = (look.layout, &view.picture) {
+            let place = look.place();
+            look.layout = Layout::Actual {
+                x: x.min(picture.width.saturating_sub(place.width)),
+                y: y.min(picture.height.saturating_sub(place.height)),
+            };
+        }
+        look
+    }
+
+    /// Where the picture goes.
+    pub(in crate::viewer) fn place(&self) -> Rect {
+        let (width, height) = self.size;
+        let status = if self.has_status() { STATUS } else { 0 };
+        Rect { x: 0, y: 0, width, height: height - status }
+    }
+
+    /// Whether the picture lies where it lay in another look, and nothing over it.
+    pub(super) fn differs_in_the_picture_alone(&self, other: &Self) -> bool {
+        let bare = |look: &Self| look.message.is_none() && look.notice.is_none() && !look.help;
+        bare(self)
+            && bare(other)
+            && (self.size, self.layout, self.status) == (other.size, other.layout, other.status)
+    }
+
+    pub(super) fn has_status(&self) -> bool {
+        self.status && self.size.1 >= LOWEST
+    }
+}
+
+/// What to say in the middle of the window: why there is no picture, or none that is the truth.
+fn message(view: &View, target: &Target) -> Option<(String, Vec<String>)> {
+    let host = status::host(view, target);
+    if let Some(cause) = &view.cause {
+        let title = match view.link {
+            Link::Disconnected => format!("{host}: disconnected"),
+            link => format!("{host}: {} …", link.words()),
+        };
+        let mut text = vec![printable(&cause.to_string())];
+        match view.next_try {
+            Some(at) => {
+                let left = at.saturating_duration_since(std::time::Instant::now());
+                text.push(format!("Trying again in {} s.", left.as_secs() + 1));
+            }
+            None if view.ended() => text.push("It is not tried again. Q quits.".into()),
+            None => {}
+        }
+        return Some((title, text));
+    }
+    if view.link == Link::Connected
+        && let Some(state) = view.state.as_deref().filter(|state| state.monitoring)
+        && let Capture::Failed { cause } = &state.capture
+    {
+        return Some((
+            format!("{host}: the screen can't be captured"),
+            vec![cause.clone(), "The agent keeps trying.".into()],
+        ));
+    }
+    if view.picture.is_some() && view.link == Link::Connected {
+        return None;
+    }
+    let stopped = view.state.as_ref().is_some_and(|state| !state.monitoring);
+    let hint = stopped.then(|| "S starts the monitoring.".to_owned());
+    Some((host, std::iter::once(status::waiting_for(view)).chain(hint).collect()))
+}
