@@ -1,7 +1,7 @@
 //! Capture: the source thread and the canvas.
 //!
-//! The thread owns the source. It sleeps until [`Demand`] wants the screen, brings the canvas up
-//! to date, and publishes a snapshot when something changed. A source that fails is dropped and
+//! The thread owns the source. It sleeps until [`Demand`] wants the screen and, where the source is
+//! told of changes, until there is one; brings the canvas up to date; and publishes its version. A source that fails is dropped and
 //! opened anew, with back-off; meanwhile viewers are told. The actor passes on what the thread
 //! publishes: only the newest counts, so it is a watch and never a queue.
 

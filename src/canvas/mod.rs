@@ -208,7 +208,7 @@ impl Canvas {
     /// or knows of no such version.
     #[must_use]
     pub fn since(&self, base: Version) -> Option<Change> {
-        self.log.since(base, self.version, self.bounds())
+        self.log.since(base, self.version)
     }
 
     /// Forgets the picture, not the version: the next update is of everything.

@@ -345,7 +345,7 @@ fn deltas_that_come_faster_than_they_are_decoded_are_all_applied() {
 #[test]
 fn a_watcher_hears_of_each_picture_at_once() {
     let agent = FakeAgent::new();
-    let (heard, told) = std::sync::mpsc::channel();
+    let (heard, told) = std::sync::mpsc::sync_channel(64);
     let options = ClientOptions::default();
     let client = Client::start_watched(agent.target(), options, move |view: &View| {
         let version = view.picture.as_ref().and_then(|picture| picture.version);
