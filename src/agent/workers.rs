@@ -59,17 +59,8 @@ impl Workers {
 fn work(todo: &Receiver<Job>, keys: &Keys) {
     let mut scratch = Scratch::default();
     while let Ok(Job { canvas, rendition, base, done }) = todo.recv() {
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            let encoded = encode(&canvas, rendition, base, keys, &mut scratch)?;
-            let longest = Limits::default().max_frame;
-            if encoded.length > longest {
-                return Err(EncodeError::Failed(format!(
-                    "it is {} bytes long, more than the {longest} of a frame",
-                    encoded.length
-                )));
-            }
-            Ok(encoded)
-        }));
+        let outcome =
+            catch_unwind(AssertUnwindSafe(|| encode(&canvas, rendition, base, keys, &mut scratch)));
         done(outcome.unwrap_or_else(|_| Err(EncodeError::Failed("the encoder panicked".into()))));
     }
 }
@@ -96,6 +87,13 @@ fn encode(
     });
     let encoder = keys.entry(rendition).or_default();
     let whole = canvas.lock().whole(rendition.scale, encoder.known());
-    let pieces = encoder.encode(&whole).map_err(failed)?;
-    Ok(Encoded::new(whole.version, pieces))
+    let encoded = Encoded::new(whole.version, encoder.encode(&whole).map_err(failed)?);
+    // A delta is made of as many frames as it takes; a key frame is one.
+    let longest = Limits::default().max_frame;
+    if encoded.length > longest {
+        let length = encoded.length;
+        let words = format!("it is {length} bytes long, more than the {longest} of a frame");
+        return Err(EncodeError::Failed(words));
+    }
+    Ok(encoded)
 }
