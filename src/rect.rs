@@ -88,10 +88,56 @@ impl Rect {
                 && other.bottom() <= self.bottom())
     }
 
+    /// What it has beside the other: up to four rectangles that do not overlap.
+    pub fn without(&self, other: &Self) -> impl Iterator<Item = Self> + use<> {
+        let common = self.intersection(other);
+        let (left, top, right, bottom) = (self.x, self.y, self.right(), self.bottom());
+        let pieces = if common.is_empty() {
+            [*self, Self::default(), Self::default(), Self::default()]
+        } else {
+            [
+                Self::between(left, top, right, common.y),
+                Self::between(left, common.y, common.x, common.bottom()),
+                Self::between(common.right(), common.y, right, common.bottom()),
+                Self::between(left, common.bottom(), right, bottom),
+            ]
+        };
+        pieces.into_iter().filter(|piece| !piece.is_empty())
+    }
+
     /// The same rectangle elsewhere; `None` where that would be left of or above 0.
     #[must_use]
     pub fn moved(&self, dx: isize, dy: isize) -> Option<Self> {
         let (x, y) = (self.x.checked_add_signed(dx)?, self.y.checked_add_signed(dy)?);
         Some(Self { x, y, ..*self })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_beside_another_is_all_and_does_not_overlap() {
+        let whole = Rect::new(2, 3, 8, 7);
+        for other in [
+            Rect::new(4, 5, 2, 2),
+            Rect::new(0, 0, 5, 5),
+            Rect::new(9, 9, 5, 5),
+            Rect::new(0, 4, 20, 2),
+            Rect::new(2, 3, 8, 7),
+            Rect::new(20, 20, 3, 3),
+            Rect::default(),
+        ] {
+            let pieces: Vec<Rect> = whole.without(&other).collect();
+            for y in 0..12 {
+                for x in 0..12 {
+                    let pixel = Rect::new(x, y, 1, 1);
+                    let times = pieces.iter().filter(|piece| piece.contains(&pixel)).count();
+                    let left = whole.contains(&pixel) && !other.contains(&pixel);
+                    assert_eq!(times, usize::from(left), "{x} {y} beside {other:?}");
+                }
+            }
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Grabbed pixels held against the canvas.
 
-use super::{Patch, RGB, Region};
+use super::{Patch, Picture, RGB, Region};
 use crate::rect::Rect;
 
 /// The side of a cell, in pixels: what differs is looked for cell by cell.
@@ -25,16 +25,31 @@ pub(super) fn differ(old: &[u32], new: &[u32]) -> bool {
     old_pieces.iter().zip(new_pieces).any(|(a, b)| differ_in(a, b)) || differ_in(old_rest, new_rest)
 }
 
+/// Marks the cells in which two rows of pixels differ, of those that are not marked; the first
+/// cell begins `x % CELL` pixels before the rows.
+pub(super) fn mark(differs: &mut [bool], x: usize, old: &[u32], new: &[u32]) {
+    if !differ(old, new) {
+        return;
+    }
+    let first = (CELL - x % CELL).min(old.len());
+    let ((old_first, old), (new_first, new)) = (old.split_at(first), new.split_at(first));
+    let Some((begin, cells)) = differs.split_first_mut() else { return };
+    *begin = *begin || differ(old_first, new_first);
+    let ((old, old_rest), (new, new_rest)) = (old.as_chunks::<CELL>(), new.as_chunks::<CELL>());
+    for ((cell, old), new) in cells.iter_mut().zip(old).zip(new) {
+        if !*cell {
+            *cell = old.iter().zip(new).fold(0, |bits, (a, b)| bits | (a ^ b)) & RGB != 0;
+        }
+    }
+    if let Some(cell) = cells.get_mut(old.len()) {
+        *cell = *cell || differ(old_rest, new_rest);
+    }
+}
+
 impl Grid {
-    /// Adds to `damage` where a patch differs from a canvas of rows of `stride` pixels: rectangles
-    /// of changed cells, cut down to the pixels that differ.
-    pub(super) fn compare(
-        &mut self,
-        canvas: &[u32],
-        stride: usize,
-        patch: &Patch<'_>,
-        damage: &mut Region,
-    ) {
+    /// Adds to `damage` where a patch differs from a picture: rectangles of changed cells, cut
+    /// down to the pixels that differ.
+    pub(super) fn compare(&mut self, old: &Picture<'_>, patch: &Patch<'_>, damage: &mut Region) {
         let rect = patch.rect;
         let first = rect.x / CELL;
         let mut rough = Region::default();
@@ -45,11 +60,8 @@ impl Grid {
             self.differs.clear();
             self.differs.resize(rect.right().div_ceil(CELL) - first, false);
             for y in top..bottom {
-                let old = &canvas[y * stride + rect.x..][..rect.width];
                 let new = patch.row(y, rect.x, rect.width);
-                if differ(old, new) {
-                    self.mark(rect.x, old, new);
-                }
+                mark(&mut self.differs, rect.x, old.row(y, rect.x, rect.width), new);
             }
             self.close_row(first, &rect, top, bottom, &mut rough);
             top = bottom;
@@ -59,21 +71,7 @@ impl Grid {
         }
         rough.simplify();
         for rect in rough.rects() {
-            damage.add(tighten(canvas, stride, patch, *rect));
-        }
-    }
-
-    /// Marks the cells of a row in which it differs.
-    fn mark(&mut self, x: usize, old: &[u32], new: &[u32]) {
-        let mut at = 0;
-        let mut cell = 0;
-        while at < old.len() {
-            let end = (at + CELL - (x + at) % CELL).min(old.len());
-            if !self.differs[cell] && differ(&old[at..end], &new[at..end]) {
-                self.differs[cell] = true;
-            }
-            cell += 1;
-            at = end;
+            damage.add(tighten(old, patch, *rect));
         }
     }
 
@@ -113,26 +111,26 @@ impl Grid {
 }
 
 /// Cuts a rectangle down to the pixels that differ; empty when none does.
-fn tighten(canvas: &[u32], stride: usize, patch: &Patch<'_>, rect: Rect) -> Rect {
-    let row_differs = |y: usize, x: usize, width: usize| {
-        differ(&canvas[y * stride + x..][..width], patch.row(y, x, width))
-    };
+fn tighten(old: &Picture<'_>, patch: &Patch<'_>, rect: Rect) -> Rect {
+    let row_differs =
+        |y: &usize| differ(old.row(*y, rect.x, rect.width), patch.row(*y, rect.x, rect.width));
     let mut rows = rect.y..rect.bottom();
-    let Some(top) = rows.by_ref().find(|&y| row_differs(y, rect.x, rect.width)) else {
+    let Some(top) = rows.by_ref().find(row_differs) else {
         return Rect::default();
     };
-    let bottom = rows.rev().find(|&y| row_differs(y, rect.x, rect.width)).unwrap_or(top) + 1;
+    let bottom = rows.rev().find(row_differs).unwrap_or(top) + 1;
     let (mut left, mut right) = (rect.right(), rect.x);
     for y in top..bottom {
-        let old = &canvas[y * stride + rect.x..][..rect.width];
-        let new = patch.row(y, rect.x, rect.width);
-        let differs = |i: &usize| (old[*i] ^ new[*i]) & RGB != 0;
         // Only what lies beyond what is known already is looked at.
-        if let Some(i) = (0..left - rect.x).find(differs) {
+        let (before, after) = (left - rect.x, rect.right() - right);
+        let differs = |(old, new): (&u32, &u32)| (old ^ new) & RGB != 0;
+        let mut sides = old.row(y, rect.x, before).iter().zip(patch.row(y, rect.x, before));
+        if let Some(i) = sides.position(differs) {
             left = rect.x + i;
         }
-        if let Some(i) = (right - rect.x..rect.width).rev().find(differs) {
-            right = rect.x + i + 1;
+        let mut sides = old.row(y, right, after).iter().zip(patch.row(y, right, after));
+        if let Some(i) = sides.rposition(differs) {
+            right += i + 1;
         }
     }
     Rect::between(left, top, right, bottom)

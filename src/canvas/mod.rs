@@ -46,7 +46,18 @@ pub struct Patch<'a> {
     pub stride: usize,
 }
 
-impl Patch<'_> {
+impl<'a> Patch<'a> {
+    /// A part of it, which must lie within.
+    fn part(&self, rect: Rect) -> Self {
+        let at = (rect.y - self.rect.y) * self.stride + (rect.x - self.rect.x);
+        Self { rect, pixels: &self.pixels[at..], ..*self }
+    }
+
+    /// What of it lies in a rectangle.
+    fn within(&self, rect: &Rect) -> Option<Patch<'a>> {
+        let common = self.rect.intersection(rect);
+        (!common.is_empty()).then(|| self.part(common))
+    }
     /// The pixels of row `y` of the screen, from column `x` on, `width` of them.
     fn row(&self, y: usize, x: usize, width: usize) -> &[u32] {
         let at = (y - self.rect.y) * self.stride + (x - self.rect.x);
@@ -78,6 +89,25 @@ impl Move {
             y: part.y.saturating_sub(self.from.y) + self.to.1,
             ..part
         }
+    }
+}
+
+/// The pixels of the canvas, for those who compare with them.
+#[derive(Debug, Clone, Copy)]
+struct Picture<'a> {
+    pixels: &'a [u32],
+    /// Its width.
+    stride: usize,
+}
+
+impl<'a> Picture<'a> {
+    /// The pixels of row `y` from column `x` on, `width` of them.
+    fn row(&self, y: usize, x: usize, width: usize) -> &'a [u32] {
+        &self.pixels[y * self.stride + x..][..width]
+    }
+
+    fn bounds(&self) -> Rect {
+        Rect::new(0, 0, self.stride, self.pixels.len() / self.stride.max(1))
     }
 }
 
@@ -173,19 +203,31 @@ impl Canvas {
                 (!rect.is_empty()).then_some(Patch { rect, ..*patch })
             })
             .collect();
-        let mut damage = self.compare(&patches);
-        if damage.is_empty() {
+        let old = Picture { pixels: &self.pixels, stride: self.width };
+        // What scrolled once goes on scrolling: that is tried before all is compared.
+        let (again, mut damage) = match self.finder.again(&old, &patches) {
+            Some(found) if !fresh => {
+                self.apply_move(found.moved);
+                (Some(found), self.compare(&found.without(patches.iter().copied())))
+            }
+            _ => (None, self.compare(&patches)),
+        };
+        if damage.is_empty() && again.is_none() {
             return fresh;
         }
-        if !fresh {
-            for _ in 0..moves::ROUNDS {
-                let Some(found) = self.finder.find(&self.pixels, self.width, &patches, &damage)
-                else {
-                    break;
-                };
-                self.apply_move(found);
-                damage = self.compare(&patches);
+        let mut last = again;
+        for _ in 0..if fresh { 0 } else { moves::ROUNDS } {
+            // Beside what moved, most of what is left is new.
+            if last.is_some_and(|found| damage.area() * 8 < found.moved.from.area()) {
+                break;
             }
+            let old = Picture { pixels: &self.pixels, stride: self.width };
+            let Some(found) = self.finder.find(&old, &patches, &damage) else { break };
+            self.apply_move(found.moved);
+            let rects = damage.rects();
+            let damaged = patches.iter().flat_map(|p| rects.iter().filter_map(|r| p.within(r)));
+            damage = self.compare(&found.without(damaged));
+            last = Some(found);
         }
         for patch in &patches {
             for rect in damage.rects() {
@@ -231,7 +273,8 @@ impl Canvas {
     fn compare(&mut self, patches: &[Patch<'_>]) -> Region {
         let mut damage = Region::default();
         for patch in patches {
-            self.grid.compare(&self.pixels, self.width, patch, &mut damage);
+            let old = Picture { pixels: &self.pixels, stride: self.width };
+            self.grid.compare(&old, patch, &mut damage);
         }
         damage.simplify();
         damage

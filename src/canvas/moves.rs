@@ -5,9 +5,12 @@
 //! The offsets with the most votes are then tried on all of the changed pixels, and the largest
 //! rectangle that really moved is grown to its last pixel. Noise and pictures that are simply new
 //! cost the search and no more: a small part of what comparing them costs.
+//!
+//! What moved before is tried first, on a few samples ([`Finder::again`]): while something scrolls,
+//! the search is spared, and the comparison of all that moved with what lay there before.
 
-use super::compare::{CELL, differ};
-use super::{Move, Patch, Region};
+use super::compare::{CELL, differ, mark};
+use super::{Move, Patch, Picture, RGB, Region};
 use crate::rect::Rect;
 
 /// As many moves are looked for in one update.
@@ -35,6 +38,10 @@ const VOTES: usize = 3;
 /// No more votes than this are counted.
 const MAX_VOTES: usize = 8192;
 
+/// Samples that tell whether a patch moved as the one before; how many of them must say so.
+const SAMPLES: usize = 64;
+const SAY_SO: usize = 4;
+
 /// The multiplier of the rolling hash: any odd number with well mixed bits.
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
@@ -47,8 +54,12 @@ type Offset = (isize, isize);
 /// Finds moves; keeps its scratch space, and the offset that was found last.
 #[derive(Debug, Default)]
 pub(super) struct Finder {
+    /// For each slot, a few bits of the hash of its anchor; 0 where it has none.
+    tags: Vec<u16>,
     anchors: Vec<Anchor>,
     votes: Vec<Offset>,
+    /// The cells of one row that do not match.
+    differs: Vec<bool>,
     matches: Vec<bool>,
     /// For each corner of cells, the pixels of worth above and left of it.
     worth: Vec<u32>,
@@ -58,10 +69,36 @@ pub(super) struct Finder {
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Anchor {
-    /// 0 stands for an empty slot.
     hash: u64,
     x: u32,
     y: u32,
+}
+
+/// A move, and the patch that shows it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found {
+    pub(super) moved: Move,
+    /// The patch's place on the screen.
+    patch: Rect,
+}
+
+impl Found {
+    /// The patches or parts of them, less what moved: there the patch is what the canvas holds.
+    pub(super) fn without<'a>(
+        &self,
+        patches: impl IntoIterator<Item = Patch<'a>>,
+    ) -> Vec<Patch<'a>> {
+        let target = self.moved.target();
+        let mut left = Vec::new();
+        for patch in patches {
+            if self.patch.contains(&patch.rect) {
+                left.extend(patch.rect.without(&target).map(|rect| patch.part(rect)));
+            } else {
+                left.push(patch);
+            }
+        }
+        left
+    }
 }
 
 /// A row piece's hash by Horner's rule, so that it can be rolled along the row.
@@ -71,60 +108,68 @@ fn hash(piece: &[u32]) -> u64 {
 
 /// A pixel's part of a hash.
 fn mix(pixel: u32) -> u64 {
-    u64::from(pixel & super::RGB) + 1
+    u64::from(pixel & RGB) + 1
 }
 
-fn slot(hash: u64) -> usize {
-    (hash.wrapping_mul(0xd6e8_feb8_6659_fd93) >> 49) as usize % SLOTS
+/// The slot of a hash, and what it is tagged with.
+fn slot(hash: u64) -> (usize, u16) {
+    let mixed = hash.wrapping_mul(0xd6e8_feb8_6659_fd93);
+    ((mixed >> 49) as usize % SLOTS, (mixed >> 32) as u16 | 1)
+}
+
+/// Whether a piece of a row is worth comparing.
+fn is_textured(piece: &[u32]) -> bool {
+    piece.windows(2).fold(0, |edges, p| edges + usize::from((p[0] ^ p[1]) & RGB != 0)) >= TEXTURE
 }
 
 /// What is searched: the old picture, and the new one where it differs.
 struct Scene<'a> {
-    old: &'a [u32],
-    stride: usize,
+    old: Picture<'a>,
     patch: Patch<'a>,
     /// The part of the patch that changed.
     area: Rect,
-    damage: &'a Region,
+    /// Where it changed; `None` where that is not known yet.
+    damage: Option<&'a Region>,
 }
 
 impl Scene<'_> {
     fn is_damaged(&self, cell: &Rect) -> bool {
-        self.damage.rects().iter().any(|rect| !rect.intersection(cell).is_empty())
+        match self.damage {
+            Some(damage) => damage.rects().iter().any(|rect| !rect.intersection(cell).is_empty()),
+            None => (cell.y..cell.bottom()).any(|y| {
+                let new = self.patch.row(y, cell.x, cell.width);
+                differ(self.old.row(y, cell.x, cell.width), new)
+            }),
+        }
     }
 
     /// Whether the new pixels are all of one colour.
     fn is_plain(&self, cell: &Rect) -> bool {
         let color = self.patch.row(cell.y, cell.x, 1)[0];
-        let mut rows = (cell.y..cell.bottom()).map(|y| self.patch.row(y, cell.x, cell.width));
-        rows.all(|row| row.iter().all(|pixel| (pixel ^ color) & super::RGB == 0))
+        (cell.y..cell.bottom()).all(|y| {
+            let row = self.patch.row(y, cell.x, cell.width);
+            row.iter().fold(0, |bits, pixel| bits | (pixel ^ color)) & RGB == 0
+        })
     }
 }
 
 impl Finder {
-    /// The best move in a canvas of rows of `stride` pixels that turns some of the damage into
-    /// what the patches have; `None` when there is none that is worth it.
+    /// The best move in a picture that turns some of the damage into what the patches have; `None`
+    /// when there is none that is worth it.
     pub(super) fn find(
         &mut self,
-        old: &[u32],
-        stride: usize,
+        old: &Picture<'_>,
         patches: &[Patch<'_>],
         damage: &Region,
-    ) -> Option<Move> {
+    ) -> Option<Found> {
         if damage.area() < WORTH {
             return None;
         }
         let bounds = damage.bounds();
         let patch = *patches.iter().max_by_key(|p| p.rect.intersection(&bounds).area())?;
-        let area = patch.rect.intersection(&bounds);
-        let scene = Scene { old, stride, patch, area, damage };
-        // What scrolled once goes on scrolling.
-        if let Some(last) = self.last
-            && let Some((moved, gain)) = self.try_offset(&scene, last)
-            && gain * 3 >= damage.area()
-        {
-            return Some(moved);
-        }
+        let rects = damage.rects().iter().map(|rect| rect.intersection(&patch.rect));
+        let area = rects.fold(Rect::default(), |area, rect| area.union(&rect));
+        let scene = Scene { old: *old, patch, area, damage: Some(damage) };
         self.take_anchors(&scene);
         self.vote(&scene);
         let mut best = None;
@@ -136,12 +181,25 @@ impl Finder {
         }
         let (moved, _, offset) = best?;
         self.last = Some(offset);
-        Some(moved)
+        Some(Found { moved, patch: patch.rect })
+    }
+
+    /// The move that was found last, once more, where it is clear that most of a patch moved.
+    pub(super) fn again(&mut self, old: &Picture<'_>, patches: &[Patch<'_>]) -> Option<Found> {
+        let offset = self.last?;
+        let patch = *patches.iter().max_by_key(|patch| patch.rect.area())?;
+        let scene = Scene { old: *old, patch, area: patch.rect, damage: None };
+        if patch.rect.area() < WORTH || !scene.seems_moved(offset) {
+            return None;
+        }
+        let (moved, gain) = self.try_offset(&scene, offset)?;
+        (gain * 8 >= patch.rect.area()).then_some(Found { moved, patch: patch.rect })
     }
 
     /// Fills the table with pieces of the new picture.
     fn take_anchors(&mut self, scene: &Scene<'_>) {
-        self.anchors.clear();
+        self.tags.clear();
+        self.tags.resize(SLOTS, 0);
         self.anchors.resize(SLOTS, Anchor::default());
         let area = scene.area;
         if area.width < ANCHOR {
@@ -154,13 +212,14 @@ impl Finder {
                 // Other columns in every row: text is not everywhere.
                 let at = (i * room / PER_ROW + y * 29) % room;
                 let piece = &row[at..at + ANCHOR];
-                let edges = piece.windows(2).filter(|p| (p[0] ^ p[1]) & super::RGB != 0).count();
-                if edges < TEXTURE {
+                if !is_textured(piece) {
                     continue;
                 }
                 let hash = hash(piece);
+                let (slot, tag) = slot(hash);
                 // The newest wins its slot: a repeated pattern is a weak anchor in any case.
-                self.anchors[slot(hash)] = Anchor { hash, x: (area.x + at) as u32, y: y as u32 };
+                self.tags[slot] = tag;
+                self.anchors[slot] = Anchor { hash, x: (area.x + at) as u32, y: y as u32 };
             }
         }
     }
@@ -175,11 +234,12 @@ impl Finder {
         let drop = (1..ANCHOR).fold(FACTOR, |power, _| power.wrapping_mul(FACTOR));
         let step = area.height.div_ceil(SEARCHED).max(1);
         for y in (area.y..area.bottom()).step_by(step) {
-            let row = &scene.old[y * scene.stride + area.x..][..area.width];
+            let row = scene.old.row(y, area.x, area.width);
             let mut rolling = hash(&row[..ANCHOR]);
             for at in 0.. {
-                let anchor = self.anchors[slot(rolling)];
-                if anchor.hash == rolling {
+                let (slot, tag) = slot(rolling);
+                if self.tags[slot] == tag && self.anchors[slot].hash == rolling {
+                    let anchor = self.anchors[slot];
                     let dx = anchor.x as isize - (area.x + at) as isize;
                     let dy = anchor.y as isize - y as isize;
                     if (dx, dy) != (0, 0) && self.votes.len() < MAX_VOTES {
@@ -211,13 +271,13 @@ impl Finder {
     /// The largest rectangle that moved by this offset, and how many damaged pixels it accounts
     /// for.
     fn try_offset(&mut self, scene: &Scene<'_>, (dx, dy): Offset) -> Option<(Move, usize)> {
-        let height = scene.old.len() / scene.stride.max(1);
-        // Where the pixels arrive that come from the canvas.
+        // Where the pixels arrive that come from the picture.
+        let bounds = scene.old.bounds();
         let arrivals = Rect::between(
             dx.max(0) as usize,
             dy.max(0) as usize,
-            scene.stride.checked_add_signed(dx.min(0))?,
-            height.checked_add_signed(dy.min(0))?,
+            bounds.width.checked_add_signed(dx.min(0))?,
+            bounds.height.checked_add_signed(dy.min(0))?,
         );
         let area = scene.area.intersection(&arrivals);
         if area.area() < WORTH {
@@ -229,14 +289,21 @@ impl Finder {
         self.worth.clear();
         self.worth.resize(columns + 1, 0);
         for y in (area.y..area.bottom()).step_by(CELL) {
+            let bottom = (y + CELL).min(area.bottom());
+            self.differs.clear();
+            self.differs.resize(columns, false);
+            for y in y..bottom {
+                let new = scene.patch.row(y, area.x, area.width);
+                mark(&mut self.differs, 0, moved.old(y, area.x, area.width), new);
+            }
             let mut left = 0;
             self.worth.push(0);
-            for x in (area.x..area.right()).step_by(CELL) {
-                let cell = Rect::new(x, y, CELL, CELL).intersection(&area);
-                let is = moved.is(&cell);
-                self.matches.push(is);
+            for (i, differs) in self.differs.iter().enumerate() {
+                let x = area.x + i * CELL;
+                let cell = Rect::between(x, y, (x + CELL).min(area.right()), bottom);
+                self.matches.push(!differs);
                 // Plain ground is encoded for less than a move: it may come along, no more.
-                if is && scene.is_damaged(&cell) && !scene.is_plain(&cell) {
+                if !differs && !scene.is_plain(&cell) && scene.is_damaged(&cell) {
                     left += cell.area() as u32;
                 }
                 self.worth.push(left + self.worth[self.worth.len() - columns - 1]);
@@ -258,6 +325,33 @@ impl Finder {
     }
 }
 
+impl Scene<'_> {
+    /// Whether pieces of rows here and there are what they would be after this move, and were not
+    /// before it.
+    fn seems_moved(&self, (dx, dy): Offset) -> bool {
+        let area = self.area;
+        let room = (area.width.saturating_sub(ANCHOR), area.height);
+        let (mut yes, mut no) = (0, 0);
+        for i in 0..SAMPLES {
+            // Spread by two numbers that have nothing to do with each other.
+            let x = area.x + i * 7919 % (room.0 + 1);
+            let y = area.y + (i * area.height / SAMPLES + i * 31 % 16) % room.1;
+            let new = self.patch.row(y, x, ANCHOR.min(area.width));
+            if !is_textured(new) || !differ(self.old.row(y, x, new.len()), new) {
+                continue;
+            }
+            let from = Rect::new(x, y, new.len(), 1).moved(-dx, -dy);
+            let from = from.filter(|from| self.old.bounds().contains(from));
+            if from.is_some_and(|from| !differ(self.old.row(from.y, from.x, new.len()), new)) {
+                yes += 1;
+            } else {
+                no += 1;
+            }
+        }
+        yes >= SAY_SO && yes >= no
+    }
+}
+
 /// The new picture held against the old one at an offset.
 struct Moved<'a> {
     scene: &'a Scene<'a>,
@@ -266,13 +360,16 @@ struct Moved<'a> {
 }
 
 impl Moved<'_> {
+    /// The old pixels that would arrive in this part of a row.
+    fn old(&self, y: usize, x: usize, width: usize) -> &[u32] {
+        let (x, y) = (x as isize - self.dx, y as isize - self.dy);
+        self.scene.old.row(y as usize, x as usize, width)
+    }
+
     /// Whether all of these pixels are the old ones of before the move.
     fn is(&self, rect: &Rect) -> bool {
         (rect.y..rect.bottom()).all(|y| {
-            let from = (y as isize - self.dy) as usize * self.scene.stride
-                + (rect.x as isize - self.dx) as usize;
-            let old = &self.scene.old[from..from + rect.width];
-            !differ(old, self.scene.patch.row(y, rect.x, rect.width))
+            !differ(self.old(y, rect.x, rect.width), self.scene.patch.row(y, rect.x, rect.width))
         })
     }
 
