@@ -32,6 +32,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// is not to wait for the second.
 const BURST: u32 = 3;
 
+/// What was drawn while a grab was under way is grabbed along with it, where it is no more than so
+/// many pixels; and no more than so many grabs make a step.
+const LITTLE: usize = 1 << 16;
+const ALONG: usize = 3;
+
 /// However often it is started and stopped, the screen is looked at no more often than this.
 const NEW_RUN_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -277,9 +282,17 @@ impl Worker {
                     source
                 }
             };
-            let grab = source.grab(self.whole).map_err(|GrabError(cause)| cause)?;
-            let changed = self.canvas.lock().update(grab.size, &grab.patches);
-            self.whole = false;
+            let mut changed = false;
+            for left in (0..ALONG).rev() {
+                let grab = source.grab(self.whole).map_err(|GrabError(cause)| cause)?;
+                changed |= self.canvas.lock().update(grab.size, &grab.patches);
+                self.whole = false;
+                // Much is drawn in more than one go: a little more now saves a whole step.
+                let drawn = source.drawn().map_err(|GrabError(cause)| cause)?;
+                if left == 0 || !drawn.is_some_and(|pixels| (1..=LITTLE).contains(&pixels)) {
+                    break;
+                }
+            }
             self.source = Some(source);
             Ok(changed)
         }));

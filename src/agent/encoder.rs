@@ -8,6 +8,7 @@ use super::capture::{Published, Screen};
 use super::messages::{Captured, Encode, EncodeError, Encoded, Rendition};
 use super::workers::{Job, Outcome, Workers};
 use crate::canvas::{Shared, Version};
+use crate::png::{Effort, Scratch, encode_delta};
 use actix::WeakRecipient;
 use actix::prelude::*;
 use std::collections::HashMap;
@@ -29,6 +30,10 @@ enum Memo {
     Ready(Encoded),
 }
 
+/// New pixels that are encoded in about the time in which another thread is woken: a letter, a
+/// clock.
+const FEW: usize = 4096;
+
 /// Answers [`Encode`].
 pub(super) struct Encoder {
     canvas: Shared,
@@ -36,6 +41,8 @@ pub(super) struct Encoder {
     workers: Workers,
     broadcaster: WeakRecipient<Captured>,
     memo: HashMap<Step, Memo>,
+    /// For what is encoded here.
+    scratch: Scratch,
 }
 
 impl Encoder {
@@ -47,7 +54,28 @@ impl Encoder {
         broadcaster: WeakRecipient<Captured>,
     ) -> io::Result<Self> {
         let workers = Workers::start(viewers)?;
-        Ok(Self { canvas, screen, workers, broadcaster, memo: HashMap::new() })
+        let (memo, scratch) = (HashMap::new(), Scratch::default());
+        Ok(Self { canvas, screen, workers, broadcaster, memo, scratch })
+    }
+
+    /// Encodes a small step at once; `None` where it is not small, and where the canvas is at
+    /// work. It is a step to what the canvas holds, perhaps later than what was published.
+    fn encode_few(&mut self, step: &Step) -> Option<Encoded> {
+        let update = self.canvas.try_lock()?.small_delta(step.base?, step.rendition.scale, FEW)?;
+        // What can't be encoded is told of where the worker finds it out.
+        let pieces = encode_delta(&update, &mut self.scratch, Effort::Fast).ok()?;
+        Some(Encoded::new(update.version, pieces))
+    }
+
+    /// Keeps what is a step to the newest version that is known here, for whoever else asks for
+    /// it.
+    fn keep(&mut self, step: Step, encoded: &Encoded) {
+        let step = Step { now: encoded.version, ..step };
+        let newest = self.memo.keys().all(|s| s.now <= step.now);
+        // A step to that version may be pending, with its own to answer.
+        if newest && !self.memo.contains_key(&step) {
+            self.memo.insert(step, Memo::Ready(encoded.clone()));
+        }
     }
 }
 
@@ -73,6 +101,10 @@ impl Handler<Encode> for Encoder {
             waiting.push(answer);
         } else {
             self.memo.retain(|s, m| s.now == now || matches!(m, Memo::Pending(_)));
+            if let Some(encoded) = self.encode_few(&step) {
+                self.keep(step, &encoded);
+                return Box::pin(async { Ok(encoded) });
+            }
             let encoder = ctx.address();
             let done = Box::new(move |outcome| encoder.do_send(Done { step, outcome }));
             let job = Job { canvas: self.canvas.clone(), rendition, base, done };
@@ -103,12 +135,7 @@ impl Handler<Done> for Encoder {
     fn handle(&mut self, Done { step, outcome }: Done, _ctx: &mut Self::Context) {
         let Some(Memo::Pending(waiting)) = self.memo.remove(&step) else { return };
         if let Ok(encoded) = &outcome {
-            let step = Step { now: encoded.version, ..step };
-            let newest = self.memo.keys().all(|s| s.now <= step.now);
-            // A step to that version may be pending, with its own to answer.
-            if newest && !self.memo.contains_key(&step) {
-                self.memo.insert(step, Memo::Ready(encoded.clone()));
-            }
+            self.keep(step, encoded);
         }
         if let (Err(e), Some(broadcaster)) = (&outcome, self.broadcaster.upgrade()) {
             broadcaster.do_send(Captured::Failed(e.to_string()));

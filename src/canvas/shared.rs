@@ -19,4 +19,10 @@ impl Shared {
             canvas
         })
     }
+
+    /// The canvas, unless somebody else has it now.
+    #[must_use]
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, Canvas>> {
+        self.0.try_lock().ok()
+    }
 }

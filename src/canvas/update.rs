@@ -1,6 +1,6 @@
 //! Pixels taken out of the canvas: what an encoder turns into frames.
 
-use super::{BAND_ROWS, Canvas, Move, Version};
+use super::{BAND_ROWS, Canvas, Change, Move, Version};
 use crate::rect::Rect;
 
 /// A part of the picture with its pixels.
@@ -62,20 +62,34 @@ impl Canvas {
     /// `None` where it takes a key frame.
     #[must_use]
     pub fn delta(&self, base: Version, scale: usize) -> Option<Update> {
-        let mut change = self.since(base)?;
-        if scale > 1 {
-            // Moved by whole pixels, but seldom by whole blocks of them.
-            change = change.without_moves();
-        }
+        Some(self.take_out(self.step(base, scale)?, base, scale))
+    }
+
+    /// The same, but only where no more than so many pixels of the canvas are new.
+    #[must_use]
+    pub fn small_delta(&self, base: Version, scale: usize, pixels: usize) -> Option<Update> {
+        let change = self.step(base, scale)?;
+        let area: usize = change.rects().iter().map(Rect::area).sum();
+        (area <= pixels).then(|| self.take_out(change, base, scale))
+    }
+
+    /// What turns `base` into the newest version at one part in `scale`.
+    fn step(&self, base: Version, scale: usize) -> Option<Change> {
+        let change = self.since(base)?;
+        // Moved by whole pixels, but seldom by whole blocks of them.
+        Some(if scale > 1 { change.without_moves() } else { change })
+    }
+
+    fn take_out(&self, change: Change, base: Version, scale: usize) -> Update {
         let tiles = change.rects().iter().map(|rect| self.tile(rect, scale)).collect();
-        Some(Update {
+        Update {
             version: self.version,
             base,
             captured_us: self.captured_us,
             size: self.scaled_size(scale),
             moves: change.moves().to_vec(),
             tiles,
-        })
+        }
     }
 
     /// The whole picture at one part in `scale`. The pixels of bands are left out whose version is

@@ -10,9 +10,18 @@ const LITERALS: usize = 286;
 /// The end of a block.
 const END: usize = 256;
 
+/// A block's description of its codes takes fewer bits.
+const HEADER_MOST: usize = 14 * (LITERALS + DISTANCES) + 100;
+
 /// No code of a block is longer: decoders look up this many bits at once, and a 64-bit register
 /// takes five codes between two flushes.
 const LONGEST: usize = 11;
+
+/// Of so many bytes only one stretch in a few is counted. A stretch is not a whole number of
+/// pixels, so that all samples are seen alike.
+const MANY: usize = 1 << 16;
+const STRETCH: usize = 64;
+const PARTS: usize = 4;
 
 /// How often each symbol occurs, and the code that is best for that.
 #[derive(Debug)]
@@ -68,24 +77,30 @@ const fn fixed_length(symbol: usize) -> u8 {
 }
 
 impl Plan {
-    /// Counts bytes.
+    /// Counts bytes; of many, a part stands for all.
     pub(super) fn count_bytes(&mut self, bytes: &[u8]) {
         self.literals.fill(0);
         self.distances.fill(0);
         // Equal bytes often follow one another: on tables of their own, one count need not wait
         // for the other.
         let mut tables = [[0u32; 256]; 4];
-        let mut chunks = bytes.chunks_exact(4);
-        for chunk in &mut chunks {
-            for (table, &byte) in tables.iter_mut().zip(chunk) {
-                table[usize::from(byte)] += 1;
+        let parts = if bytes.len() >= MANY { PARTS } else { 1 };
+        for part in bytes.chunks(STRETCH).step_by(parts) {
+            let (chunks, rest) = part.as_chunks::<4>();
+            for chunk in chunks {
+                for (table, &byte) in tables.iter_mut().zip(chunk) {
+                    table[usize::from(byte)] += 1;
+                }
+            }
+            for &byte in rest {
+                tables[0][usize::from(byte)] += 1;
             }
         }
-        for &byte in chunks.remainder() {
-            tables[0][usize::from(byte)] += 1;
-        }
+        // What was not seen may be there.
+        let least = u32::from(parts > 1);
         for (i, count) in self.literals[..256].iter_mut().enumerate() {
-            *count = tables.iter().map(|table| table[i]).sum();
+            let seen: u32 = tables.iter().map(|table| table[i]).sum();
+            *count = (seen * parts as u32).max(least);
         }
         self.make();
     }
@@ -252,7 +267,9 @@ impl Plan {
         if self.cost() > stored_cost(bytes.len()) {
             return store(bytes, last, sink);
         }
-        sink.write(self.cost(), |bits| {
+        // The cost may be an estimate.
+        let most = self.cost().max(LONGEST * bytes.len()) + HEADER_MOST;
+        sink.write(most, |bits| {
             let codes = self.open(bits, last);
             let table: [Code; 256] = std::array::from_fn(|i| codes.literals[i]);
             let mut chunks = bytes.chunks_exact(5);

@@ -144,6 +144,15 @@ pub trait Source: Send {
         Ok(true)
     }
 
+    /// How many pixels were drawn since the last grab, as far as is known by now; `None` where the
+    /// source is not told of changes, or of more than pixels.
+    ///
+    /// # Errors
+    /// When the screen can't be captured any more.
+    fn drawn(&mut self) -> Result<Option<usize>, GrabError> {
+        Ok(None)
+    }
+
     /// Nobody watches any more: nothing is to be done, and nothing told, until the next grab,
     /// which will be one of the whole picture.
     fn rest(&mut self) {}

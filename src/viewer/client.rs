@@ -4,7 +4,8 @@ use super::cause::Cause;
 use super::connection::{Connection, Memory, stopped};
 use super::decode::{self, Watcher};
 use super::options::{ClientOptions, Order};
-use super::slot::{Queue, Slot};
+use super::queue::Queue;
+use super::slot::Slot;
 use super::view::{Event, Link, Notice, View};
 use crate::address::Target;
 use crate::text::printable;
@@ -81,6 +82,10 @@ impl Client {
         let decode = move || shared.run(&queue);
         client.threads.push(std::thread::Builder::new().name("decode".into()).spawn(decode)?);
 
+        let queue = client.queue.clone();
+        let ahead = move || decode::Shared::run_ahead(&queue);
+        client.threads.push(std::thread::Builder::new().name("decode-ahead".into()).spawn(ahead)?);
+
         let (slot, queue) = (client.slot.clone(), client.queue.clone());
         let network = move || {
             let life = Life { target, options, slot, queue, decoder, stop: stop_receiver };
@@ -145,7 +150,7 @@ impl Client {
         })
     }
 
-    /// Says goodbye to the agent and ends both threads.
+    /// Says goodbye to the agent and ends its threads.
     pub fn stop(self) {}
 }
 

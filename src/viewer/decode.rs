@@ -1,11 +1,14 @@
 //! The decoder: frames become pictures in the slot.
 //!
-//! It has a thread of its own, so that decoding does not hold up the network. A small frame that
+//! It has a thread of its own, so that decoding does not hold up the network, and another one that
+//! helps where two frames come one after the other. A small frame that
 //! finds it idle is decoded where it came in: to wake a thread takes longer than that.
 
 use super::canvas::Canvas;
 use super::cause::{BadFrame, Cause};
-use super::slot::{Frame, FrameLink, Queue, Slot};
+use super::image::Pixels;
+use super::queue::{Ahead, Frame, FrameLink, Queue};
+use super::slot::Slot;
 use super::view::{Event, Notice, View};
 use crate::text::printable;
 use hightower_proto::Limits;
@@ -34,11 +37,26 @@ impl Shared {
             let mut decoder = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             // Taken where the decoder is held: who finds the queue empty and the decoder free
             // knows that no frame is on its way.
-            let Some(frame) = queue.pop() else { continue };
-            decoder.decode(frame);
+            let Some(mut frame) = queue.pop() else { continue };
+            // What another thread has begun it ends soon; if it died, it is all done here.
+            let mut ahead = frame.ahead.take().and_then(|pixels| pixels.recv().ok());
+            decoder.decode(frame, ahead.as_mut());
+            if let Some(pixels) = ahead {
+                queue.give_back(pixels);
+            }
             if queue.is_empty() {
                 decoder.canvas.settle();
             }
+        }
+    }
+
+    /// The second thread: decodes pixels ahead, until the queue is closed.
+    pub(super) fn run_ahead(queue: &Queue) {
+        let mut samples = Vec::new();
+        while let Some(Ahead { payload, header, mut pixels, done }) = queue.ahead() {
+            pixels.decode(&payload, &header, &mut samples);
+            // A frame that was replaced is not waited for.
+            let _ = done.send(pixels);
         }
     }
 
@@ -75,8 +93,9 @@ impl fmt::Debug for Decoder {
 }
 
 impl Decoder {
-    /// Decodes a frame, and shows the picture that it makes whole.
-    pub(super) fn decode(&mut self, frame: Frame) {
+    /// Decodes a frame, and shows the picture that it makes whole. Its pixels may have been decoded
+    /// ahead.
+    pub(super) fn decode(&mut self, frame: Frame, ahead: Option<&mut Pixels>) {
         let link = frame.link.clone();
         if !self.link.as_ref().is_some_and(|current| Arc::ptr_eq(current, &link)) {
             // Versions of one connection mean nothing on another.
@@ -88,7 +107,9 @@ impl Decoder {
             self.asked = false;
         }
         let applied = match &frame.header {
-            Some(header) => self.canvas.apply_parsed(&frame.payload, Some(header), frame.received),
+            Some(header) => {
+                self.canvas.apply_parsed(&frame.payload, Some(header), ahead, frame.received)
+            }
             None => self.canvas.apply(&frame.payload, frame.received),
         };
         match applied {

@@ -126,6 +126,35 @@ pub(super) fn rows(
     Ok(())
 }
 
+/// A whole image's pixels, and how they came.
+#[derive(Debug)]
+pub(super) struct Pixels {
+    /// Row by row; as many as there are, where the result is good.
+    pub(super) pixels: Vec<u32>,
+    pub(super) result: Result<(), PictureError>,
+}
+
+impl Default for Pixels {
+    fn default() -> Self {
+        Self { pixels: Vec::new(), result: Ok(()) }
+    }
+}
+
+impl Pixels {
+    /// Decodes an image. `header` is its own, held against the limits.
+    pub(super) fn decode(&mut self, png: &[u8], header: &Header, samples: &mut Vec<u8>) {
+        let width = header.width as usize;
+        // What was there is written over, so it need not be cleared.
+        self.pixels.resize(width * header.height as usize, 0);
+        let pixels = &mut self.pixels;
+        self.result = rows(png, header, samples, |y, row| {
+            if let Some(out) = pixels.get_mut(y * width..(y + 1) * width) {
+                row.write(out);
+            }
+        });
+    }
+}
+
 /// The pixel that each number stands for; black where it stands for none.
 fn table(info: &png::Info<'_>) -> Result<Box<[u32; 256]>, PictureError> {
     let mut table = Box::new([0; 256]);

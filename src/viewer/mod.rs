@@ -42,6 +42,7 @@ mod monitor;
 mod options;
 mod overlay;
 mod picture;
+mod queue;
 pub mod save;
 mod scale;
 mod scene;

@@ -264,6 +264,11 @@ impl Source for X11 {
             || self.cursor.as_ref().is_some_and(Cursor::is_stale))
     }
 
+    fn drawn(&mut self) -> Result<Option<usize>, GrabError> {
+        self.take_in()?;
+        Ok(self.damage.as_ref().filter(|_| !self.rearranged).map(|damage| damage.drawn.area()))
+    }
+
     fn rest(&mut self) {
         if !std::mem::take(&mut self.watching) {
             return;

@@ -35,6 +35,11 @@ impl Rects {
         self.0.is_empty()
     }
 
+    /// How many pixels they have together.
+    pub(super) fn area(&self) -> usize {
+        self.0.iter().map(Rect::area).sum()
+    }
+
     pub(super) fn clear(&mut self) {
         self.0.clear();
     }

@@ -11,7 +11,7 @@ mod tests;
 pub use error::PictureError;
 
 use super::bands::Working;
-use super::image;
+use super::image::{self, Pixels};
 use super::picture::Picture;
 use crate::canvas::{Move, Region};
 use crate::rect::Rect;
@@ -80,14 +80,16 @@ impl Canvas {
         } else {
             Some(Header::parse(frame, &self.limits).inspect_err(|_| self.forget())?)
         };
-        self.apply_parsed(frame, header.as_ref(), received)
+        self.apply_parsed(frame, header.as_ref(), None, received)
     }
 
-    /// The same for a frame whose header is parsed already; `None` for a JPEG.
+    /// The same for a frame whose header is parsed already; `None` for a JPEG. The pixels of a
+    /// delta may have been decoded ahead.
     pub(super) fn apply_parsed(
         &mut self,
         frame: &[u8],
         header: Option<&Header>,
+        ahead: Option<&mut Pixels>,
         received: Instant,
     ) -> Result<Option<Picture>, PictureError> {
         // What fails halfway leaves nothing to build on.
@@ -99,7 +101,7 @@ impl Canvas {
         match &header.frame {
             Some(info) if !info.is_key() => {
                 let update = self.follow(info, version, update)?;
-                self.delta(frame, header, info, update, received)
+                self.delta(frame, header, ahead, info, update, received)
             }
             info => {
                 self.begin((header.width, header.height));
@@ -150,6 +152,7 @@ impl Canvas {
         &mut self,
         frame: &[u8],
         header: &Header,
+        ahead: Option<&mut Pixels>,
         info: &FrameInfo,
         mut update: Update,
         received: Instant,
@@ -161,7 +164,10 @@ impl Canvas {
             update.damage.add(moved.target());
         }
         if !info.tiles.is_empty() {
-            self.tiles(frame, header, info)?;
+            match ahead {
+                Some(ahead) => self.tiles_ahead(header, ahead, info)?,
+                None => self.tiles(frame, header, info)?,
+            }
         }
         for tile in &info.tiles {
             update.damage.add(tile_of(tile));
@@ -199,6 +205,24 @@ impl Canvas {
                 row.write(working.row(tile.x, tile.y + y - above, tile.width));
             }
         })
+    }
+
+    /// Puts tiles in their places whose image was decoded ahead.
+    fn tiles_ahead(
+        &mut self,
+        header: &Header,
+        ahead: &mut Pixels,
+        info: &FrameInfo,
+    ) -> Result<(), PictureError> {
+        std::mem::replace(&mut ahead.result, Ok(()))?;
+        let mut rows = ahead.pixels.chunks_exact(header.width as usize);
+        for tile in info.tiles.iter().map(tile_of) {
+            for (y, row) in (tile.y..tile.bottom()).zip(rows.by_ref()) {
+                let out = self.working.row(tile.x, y, tile.width);
+                out.copy_from_slice(&row[..tile.width]);
+            }
+        }
+        Ok(())
     }
 
     /// Makes room for a picture of this size that builds on nothing.

@@ -4,7 +4,7 @@ use super::{Connection, FIRST, Memory, PATIENCE};
 use crate::text::printable;
 use crate::viewer::cause::Cause;
 use crate::viewer::clock::now_us;
-use crate::viewer::slot::Frame;
+use crate::viewer::queue::Frame;
 use crate::viewer::view::{Event, Notice};
 use hightower_proto::message::{Capture, Packet, Pong, Reply, State, Welcome};
 use hightower_proto::png::Header;
@@ -79,7 +79,8 @@ impl Connection<'_> {
             memory.success.set(true);
         }
         let small = payload.len() <= SMALL.0 && header.as_ref().is_some_and(is_small);
-        let frame = Frame { payload, received, header, offset, link: self.link.clone() };
+        let frame =
+            Frame { payload, received, header, offset, link: self.link.clone(), ahead: None };
         let frame = if small { self.decode_now(frame) } else { Some(frame) };
         let Some(frame) = frame else {
             // First the acknowledgement, which somebody waits for.
@@ -99,7 +100,7 @@ impl Connection<'_> {
     fn decode_now(&self, frame: Frame) -> Option<Frame> {
         match self.decoder.idle(self.queue) {
             Some(mut decoder) => {
-                decoder.decode(frame);
+                decoder.decode(frame, None);
                 None
             }
             None => Some(frame),
