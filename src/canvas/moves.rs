@@ -25,8 +25,10 @@ const ANCHOR: usize = 32;
 /// An anchor has so many places where neighbours differ, at least: plain ground is everywhere.
 const TEXTURE: usize = 6;
 
-/// Anchors taken of a row.
+/// Anchors taken of a row, and of each row of many.
 const PER_ROW: usize = 6;
+const PER_ROW_OF_MANY: usize = 3;
+const MANY_ROWS: usize = 256;
 
 /// Rows of the old picture that are searched.
 const SEARCHED: usize = 48;
@@ -206,11 +208,12 @@ impl Finder {
             return;
         }
         let room = area.width - ANCHOR + 1;
+        let per_row = if area.height >= MANY_ROWS { PER_ROW_OF_MANY } else { PER_ROW };
         for y in area.y..area.bottom() {
             let row = scene.patch.row(y, area.x, area.width);
-            for i in 0..PER_ROW {
+            for i in 0..per_row {
                 // Other columns in every row: text is not everywhere.
-                let at = (i * room / PER_ROW + y * 29) % room;
+                let at = (i * room / per_row + y * 29) % room;
                 let piece = &row[at..at + ANCHOR];
                 if !is_textured(piece) {
                     continue;

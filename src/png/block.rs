@@ -17,6 +17,9 @@ const HEADER_MOST: usize = 14 * (LITERALS + DISTANCES) + 100;
 /// takes five codes between two flushes.
 const LONGEST: usize = 11;
 
+/// Two codes take no more bits.
+const PAIR_BITS: u32 = 2 * LONGEST as u32;
+
 /// Of so many bytes only one stretch in a few is counted. A stretch is not a whole number of
 /// pixels, so that all samples are seen alike.
 const MANY: usize = 1 << 16;
@@ -36,6 +39,9 @@ pub(super) struct Plan {
     /// Bits the block takes with its own code and with the fixed one.
     dynamic: usize,
     fixed: usize,
+    /// For each two bytes, the first one higher, their codes one behind the other, and above
+    /// [`PAIR_BITS`] how many bits these are. Scratch space.
+    pairs: Vec<u32>,
 }
 
 impl Default for Plan {
@@ -49,6 +55,7 @@ impl Default for Plan {
             header_lengths: [0; 19],
             dynamic: 0,
             fixed: 0,
+            pairs: Vec::new(),
         }
     }
 }
@@ -263,7 +270,7 @@ impl Plan {
     }
 
     /// Writes a block of the bytes that were counted.
-    pub(super) fn write_bytes(&self, bytes: &[u8], last: bool, sink: &mut Sink) {
+    pub(super) fn write_bytes(&mut self, bytes: &[u8], last: bool, sink: &mut Sink) {
         if self.cost() > stored_cost(bytes.len()) {
             return store(bytes, last, sink);
         }
@@ -271,22 +278,40 @@ impl Plan {
         let most = self.cost().max(LONGEST * bytes.len()) + HEADER_MOST;
         sink.write(most, |bits| {
             let codes = self.open(bits, last);
-            let table: [Code; 256] = std::array::from_fn(|i| codes.literals[i]);
-            let mut chunks = bytes.chunks_exact(5);
-            for chunk in &mut chunks {
-                for &byte in chunk {
-                    let (code, length) = parts(table[usize::from(byte)]);
-                    bits.add(code, length);
-                }
-                bits.flush();
+            let mut bytes = bytes;
+            if bytes.len() >= MANY {
+                bytes = self.write_pairs(bytes, &codes, bits);
             }
-            for &byte in chunks.remainder() {
-                let (code, length) = parts(table[usize::from(byte)]);
+            for &byte in bytes {
+                let (code, length) = parts(codes.literals[usize::from(byte)]);
                 bits.add(code, length);
                 bits.flush();
             }
             codes.end(bits);
         });
+    }
+
+    /// Writes bytes two by two, by a table of all pairs; gives what is left, fewer than four bytes.
+    fn write_pairs<'b>(&mut self, bytes: &'b [u8], codes: &Codes, bits: &mut Bits<'_>) -> &'b [u8] {
+        self.pairs.resize(1 << 16, 0);
+        let second: [u32; 256] = std::array::from_fn(|i| parts(codes.literals[i]).0 as u32);
+        let lengths: [u32; 256] = std::array::from_fn(|i| parts(codes.literals[i]).1);
+        for (first, row) in self.pairs.chunks_exact_mut(256).enumerate() {
+            let (code, length) = (second[first], lengths[first]);
+            for ((pair, second), more) in row.iter_mut().zip(second).zip(lengths) {
+                *pair = code | second << length | (length + more) << PAIR_BITS;
+            }
+        }
+        let (chunks, rest) = bytes.as_chunks::<4>();
+        let Some((pairs, _)) = self.pairs.split_first_chunk::<{ 1 << 16 }>() else { return bytes };
+        for &[a, b, c, d] in chunks {
+            for pair in [u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])] {
+                let entry = pairs[usize::from(pair)];
+                bits.add(u64::from(entry & ((1 << PAIR_BITS) - 1)), entry >> PAIR_BITS);
+            }
+            bits.flush();
+        }
+        rest
     }
 
     /// Writes a block of the tokens that were counted; they stand for `bytes`.

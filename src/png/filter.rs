@@ -135,15 +135,19 @@ impl Sample {
 
 /// Adds the bytes red, green, blue of each pixel.
 pub(super) fn pack(pixels: &[u32], out: &mut Vec<u8>) {
-    let mut chunks = pixels.chunks_exact(4);
-    for chunk in &mut chunks {
-        let &[a, b, c, d] = chunk else { break };
+    let begin = out.len();
+    out.resize(begin + 3 * pixels.len(), 0);
+    let (fours, rest) = pixels.as_chunks::<4>();
+    let (twelves, rest_out) = out[begin..].as_chunks_mut::<12>();
+    for (out, &[a, b, c, d]) in twelves.iter_mut().zip(fours) {
         let words = [a << 8 | b >> 16, b << 16 | (c >> 8 & 0xffff), c << 24 | d];
-        let [[e, f, g, h], [i, j, k, l], [m, n, o, p]] = words.map(u32::to_be_bytes);
-        out.extend_from_slice(&[e, f, g, h, i, j, k, l, m, n, o, p]);
+        let (four, _) = out.as_chunks_mut::<4>();
+        for (out, word) in four.iter_mut().zip(words) {
+            *out = word.to_be_bytes();
+        }
     }
-    for pixel in chunks.remainder() {
-        out.extend_from_slice(&pixel.to_be_bytes()[1..]);
+    for (out, pixel) in rest_out.chunks_exact_mut(3).zip(rest) {
+        out.copy_from_slice(&pixel.to_be_bytes()[1..]);
     }
 }
 
