@@ -26,6 +26,20 @@ const MANY: usize = 1 << 16;
 const STRETCH: usize = 64;
 const PARTS: usize = 4;
 
+/// The distance of a residual to the least one that allows for that: a code for each value that
+/// may occur, and does not, makes the others longer.
+const NARROW: u8 = 96;
+
+/// Turns residuals, which go both ways from 0, into numbers in their order.
+const SIGN: u8 = 0x80;
+
+/// The least and the greatest residual, in their order.
+fn range(bytes: &[u8]) -> (u8, u8) {
+    bytes
+        .iter()
+        .fold((u8::MAX, u8::MIN), |(low, high), byte| (low.min(byte ^ SIGN), high.max(byte ^ SIGN)))
+}
+
 /// How often each symbol occurs, and the code that is best for that.
 #[derive(Debug)]
 pub(super) struct Plan {
@@ -91,7 +105,8 @@ impl Plan {
         // Equal bytes often follow one another: on tables of their own, one count need not wait
         // for the other.
         let mut tables = [[0u32; 256]; 4];
-        let parts = if bytes.len() >= MANY { PARTS } else { 1 };
+        let (low, high) = if bytes.len() >= MANY { range(bytes) } else { (0, 255) };
+        let parts = if high - low < NARROW { PARTS } else { 1 };
         for part in bytes.chunks(STRETCH).step_by(parts) {
             let (chunks, rest) = part.as_chunks::<4>();
             for chunk in chunks {
@@ -103,11 +118,11 @@ impl Plan {
                 tables[0][usize::from(byte)] += 1;
             }
         }
-        // What was not seen may be there.
-        let least = u32::from(parts > 1);
         for (i, count) in self.literals[..256].iter_mut().enumerate() {
             let seen: u32 = tables.iter().map(|table| table[i]).sum();
-            *count = (seen * parts as u32).max(least);
+            // What was not seen may be there.
+            let least = parts > 1 && (low..=high).contains(&(i as u8 ^ SIGN));
+            *count = (seen * parts as u32).max(least.into());
         }
         self.make();
     }
