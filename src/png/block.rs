@@ -104,22 +104,23 @@ impl Plan {
         self.distances.fill(0);
         // Equal bytes often follow one another: on tables of their own, one count need not wait
         // for the other.
-        let mut tables = [[0u32; 256]; 4];
+        let [mut one, mut two, mut three, mut four] = [[0u32; 256]; 4];
         let (low, high) = if bytes.len() >= MANY { range(bytes) } else { (0, 255) };
         let parts = if high - low < NARROW { PARTS } else { 1 };
         for part in bytes.chunks(STRETCH).step_by(parts) {
             let (chunks, rest) = part.as_chunks::<4>();
-            for chunk in chunks {
-                for (table, &byte) in tables.iter_mut().zip(chunk) {
-                    table[usize::from(byte)] += 1;
-                }
+            for &[a, b, c, d] in chunks {
+                one[usize::from(a)] += 1;
+                two[usize::from(b)] += 1;
+                three[usize::from(c)] += 1;
+                four[usize::from(d)] += 1;
             }
             for &byte in rest {
-                tables[0][usize::from(byte)] += 1;
+                one[usize::from(byte)] += 1;
             }
         }
         for (i, count) in self.literals[..256].iter_mut().enumerate() {
-            let seen: u32 = tables.iter().map(|table| table[i]).sum();
+            let seen = one[i] + two[i] + three[i] + four[i];
             // What was not seen may be there.
             let least = parts > 1 && (low..=high).contains(&(i as u8 ^ SIGN));
             *count = (seen * parts as u32).max(least.into());
@@ -320,10 +321,10 @@ impl Plan {
         let (chunks, rest) = bytes.as_chunks::<4>();
         let Some((pairs, _)) = self.pairs.split_first_chunk::<{ 1 << 16 }>() else { return bytes };
         for &[a, b, c, d] in chunks {
-            for pair in [u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])] {
-                let entry = pairs[usize::from(pair)];
-                bits.add(u64::from(entry & ((1 << PAIR_BITS) - 1)), entry >> PAIR_BITS);
-            }
+            let first = pairs[usize::from(u16::from_be_bytes([a, b]))];
+            let second = pairs[usize::from(u16::from_be_bytes([c, d]))];
+            bits.add(u64::from(first & ((1 << PAIR_BITS) - 1)), first >> PAIR_BITS);
+            bits.add(u64::from(second & ((1 << PAIR_BITS) - 1)), second >> PAIR_BITS);
             bits.flush();
         }
         rest

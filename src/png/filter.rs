@@ -29,18 +29,28 @@ impl Filter {
     /// Filters a row: `row` minus what the filter expects of the row `above` and the pixel before.
     pub(super) fn apply(self, row: &[u32], above: &[u32], out: &mut Vec<u32>) {
         let Some(&first) = row.first() else { return };
+        let begin = out.len();
+        out.resize(begin + row.len(), 0);
+        let out = &mut out[begin..];
         match self {
-            Self::None => out.extend_from_slice(row),
+            Self::None => out.copy_from_slice(row),
             Self::Sub => {
-                out.push(first);
-                out.extend(row[1..].iter().zip(row).map(|(&p, &left)| difference(p, left)));
+                out[0] = first;
+                for ((out, &p), &left) in out[1..].iter_mut().zip(&row[1..]).zip(row) {
+                    *out = difference(p, left);
+                }
             }
-            Self::Up => out.extend(row.iter().zip(above).map(|(&p, &up)| difference(p, up))),
+            Self::Up => {
+                for ((out, &p), &up) in out.iter_mut().zip(row).zip(above) {
+                    *out = difference(p, up);
+                }
+            }
             Self::Average => {
-                out.push(difference(first, mean(above[0], 0)));
-                let before = row.iter().zip(&above[1..]);
-                let before = before.map(|(&left, &up)| mean(left, up));
-                out.extend(row[1..].iter().zip(before).map(|(&p, mean)| difference(p, mean)));
+                out[0] = difference(first, mean(above[0], 0));
+                let expected = row.iter().zip(&above[1..]);
+                for ((out, &p), (&left, &up)) in out[1..].iter_mut().zip(&row[1..]).zip(expected) {
+                    *out = difference(p, mean(left, up));
+                }
             }
         }
     }
