@@ -13,6 +13,7 @@ use actix::WeakRecipient;
 use actix::prelude::*;
 use std::collections::HashMap;
 use std::io;
+use std::time::Instant;
 use tokio::sync::{oneshot, watch};
 
 /// One step.
@@ -61,10 +62,13 @@ impl Encoder {
     /// Encodes a small step at once; `None` where it is not small, and where the canvas is at
     /// work. It is a step to what the canvas holds, perhaps later than what was published.
     fn encode_few(&mut self, step: &Step) -> Option<Encoded> {
+        let start = Instant::now();
         let update = self.canvas.try_lock()?.small_delta(step.base?, step.rendition.scale, FEW)?;
         // What can't be encoded is told of where the worker finds it out.
         let pieces = encode_delta(&update, &mut self.scratch, Effort::Fast).ok()?;
-        Some(Encoded::new(update.version, pieces))
+        let encoded = Encoded::new(update.version, pieces);
+        encoded.log(step.base, start);
+        Some(encoded)
     }
 
     /// Keeps what is a step to the newest version that is known here, for whoever else asks for

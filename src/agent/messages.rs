@@ -155,6 +155,12 @@ impl Encoded {
         let length = pieces.iter().map(|piece| piece.len() as u64).sum();
         Self { version, pieces: pieces.into(), length }
     }
+
+    /// Logs what was encoded, and how long it took, for who wants to know it all.
+    pub(super) fn log(&self, base: Option<Version>, start: Instant) {
+        let took_us = start.elapsed().as_micros();
+        tracing::trace!(version = self.version, base, bytes = self.length, took_us, "encoded");
+    }
 }
 
 /// Why a step could not be encoded.

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 /// The result of a job.
 pub(super) type Outcome = Result<Encoded, EncodeError>;
@@ -72,12 +73,15 @@ fn encode(
     keys: &Keys,
     scratch: &mut Scratch,
 ) -> Outcome {
+    let start = Instant::now();
     let failed = |e: crate::png::EncodeError| EncodeError::Failed(e.to_string());
     // Taken out under the lock, encoded without it.
     let update = base.and_then(|base| canvas.lock().delta(base, rendition.scale));
     if let Some(update) = update {
         let pieces = encode_delta(&update, scratch, Effort::Fast).map_err(failed)?;
-        return Ok(Encoded::new(update.version, pieces));
+        let encoded = Encoded::new(update.version, pieces);
+        encoded.log(base, start);
+        return Ok(encoded);
     }
     let mut keys = keys.lock().unwrap_or_else(|poisoned| {
         // What a panic left half done is made anew.
@@ -95,5 +99,6 @@ fn encode(
         let words = format!("it is {length} bytes long, more than the {longest} of a frame");
         return Err(EncodeError::Failed(words));
     }
+    encoded.log(base, start);
     Ok(encoded)
 }
