@@ -225,7 +225,7 @@ impl Worker {
             // Before the grab: what the viewer is told as latency is not to flatter us.
             let captured_us = now_us();
             self.demand.grabbing(Some(start));
-            let refreshed = waited.and_then(|_| self.refresh());
+            let refreshed = waited.and_then(|_| self.refresh(captured_us));
             self.demand.grabbing(None);
             let new_run = Instant::now() + NEW_RUN_INTERVAL;
             match refreshed {
@@ -236,7 +236,9 @@ impl Worker {
                     let recovered = failed || start.elapsed() >= HUNG;
                     if changed || began || recovered {
                         last_change = start;
-                        self.version = self.canvas.lock().commit(captured_us);
+                        if !changed {
+                            self.version = self.canvas.lock().commit(captured_us);
+                        }
                         self.publish.send_replace(Some(Screen::Picture(self.version)));
                     }
                     let rest = if !told && last_change.elapsed() > REST_AFTER {
@@ -269,9 +271,9 @@ impl Worker {
         }
     }
 
-    /// Brings the canvas up to date, opening the source where it must; a source's panic is its
-    /// failure, not the agent's.
-    fn refresh(&mut self) -> Result<bool, String> {
+    /// Brings the canvas up to date, opening the source where it must; true when that made a new
+    /// version. A source's panic is its failure, not the agent's.
+    fn refresh(&mut self, captured_us: u64) -> Result<bool, String> {
         let attempt = catch_unwind(AssertUnwindSafe(|| {
             let mut source = match self.source.take() {
                 Some(source) => source,
@@ -285,7 +287,9 @@ impl Worker {
             let mut changed = false;
             for left in (0..ALONG).rev() {
                 let grab = source.grab(self.whole).map_err(|GrabError(cause)| cause)?;
-                changed |= self.canvas.lock().update(grab.size, &grab.patches);
+                if let Some(version) = self.canvas.advance(grab.size, &grab.patches, captured_us) {
+                    (self.version, changed) = (version, true);
+                }
                 self.whole = false;
                 // Much is drawn in more than one go: a little more now saves a whole step.
                 let drawn = source.drawn().map_err(|GrabError(cause)| cause)?;

@@ -189,7 +189,8 @@ impl Canvas {
     }
 
     /// Takes over what was grabbed of a screen of this size; true when it differs from what the
-    /// canvas held. Parts of patches beyond the screen are ignored.
+    /// canvas held. Parts of patches beyond the screen are ignored. Nothing is to be taken out
+    /// before the [`Canvas::commit`] that belongs to it.
     pub fn update(&mut self, size: (usize, usize), patches: &[Patch<'_>]) -> bool {
         let fresh = size != self.size();
         if fresh {

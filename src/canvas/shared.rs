@@ -1,6 +1,6 @@
 //! The canvas between threads.
 
-use super::Canvas;
+use super::{Canvas, Patch, Version};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The canvas, shared by the thread that captures and those that encode. Whoever locks it copies
@@ -18,6 +18,19 @@ impl Shared {
             self.0.clear_poison();
             canvas
         })
+    }
+
+    /// Takes over what was grabbed, and makes it a version; `None` where nothing has changed.
+    ///
+    /// Both in one go: between the two, pixels would be taken out under the version before theirs.
+    pub fn advance(
+        &self,
+        size: (usize, usize),
+        patches: &[Patch<'_>],
+        captured_us: u64,
+    ) -> Option<Version> {
+        let mut canvas = self.lock();
+        canvas.update(size, patches).then(|| canvas.commit(captured_us))
     }
 
     /// The canvas, unless somebody else has it now.
