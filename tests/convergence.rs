@@ -117,12 +117,14 @@ impl Ink {
         match self {
             Self::Plain => seed & RGB,
             Self::Text => {
-                let ink = y % 15 < 10 && mix(x / 2 ^ y << 12 ^ seed << 4) & 3 == 0;
+                let ink = y % 15 < 10 && mix((x / 2) ^ (y << 12) ^ (seed << 4)) & 3 == 0;
                 if ink { 0x10_1418 } else { 0xe0_e0e0 }
             }
             Self::Noise => noise & RGB,
             Self::Dither => (noise % (2 + seed % 60)) * 0x03_0507,
-            Self::Slope => ((x + seed) & 0xff) << 16 | (x + y & 0xff) << 8 | y * 2 & 0xff,
+            Self::Slope => {
+                (x.wrapping_add(seed) & 0xff) << 16 | ((x + y) & 0xff) << 8 | ((y * 2) & 0xff)
+            }
         }
     }
 }
@@ -231,7 +233,7 @@ impl Viewer {
         (self.have, self.base, self.refresh) = (now, Some(now), false);
         self.unacknowledged.push_back(now);
         // Packets come between updates.
-        if now % 5 == 0 {
+        if now.is_multiple_of(5) {
             self.link.extend(Message::Pong(Pong { ping_us: 1, clock_us: 2 }).encode());
         }
     }
