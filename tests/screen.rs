@@ -6,11 +6,14 @@
 mod common;
 #[path = "common/desk.rs"]
 mod desk;
+#[path = "common/remote.rs"]
+mod remote;
 #[path = "common/xvfb.rs"]
 mod xvfb;
 
 use common::{Agent, Lines, PATIENCE, Plain, decode, hightower, stderr, stdout};
 use desk::Desk;
+use remote::Remote;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use xvfb::Xvfb;
@@ -227,4 +230,23 @@ fn a_monitor_that_does_not_exist_is_named_with_those_that_do() {
     assert_eq!(output.status.code(), Some(1));
     let words = stderr(&output);
     assert!(words.contains("no monitor 7") && words.contains("0 ("), "{words}");
+}
+
+#[test]
+fn a_display_that_shares_no_memory_is_captured_all_the_same_and_that_is_said_once() {
+    let Some(display) = Xvfb::start(SIZE.0, SIZE.1) else { return };
+    let desk = Desk::cover(&display.display);
+    desk.draw((0, 0), SIZE, &pattern());
+    let remote = Remote::of(&display.display);
+    let agent = agent_on(&remote.display, &["--autostart"]);
+    let mut viewer = Plain::connect(agent.address);
+    assert!(decode(&viewer.frame()).2 == rgb(&pattern()));
+    // Another run asks for everything again.
+    agent.monitor(false);
+    agent.monitor(true);
+    desk.draw((333, 222), (1, 1), &[0x12_3456]);
+    let at = (222 * 640 + 333) * 3;
+    while decode(&viewer.frame()).2[at..at + 3] != [0x12, 0x34, 0x56] {}
+    let log = agent.end();
+    assert_eq!(log.matches("shares no memory").count(), 1, "{log}");
 }

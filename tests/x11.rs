@@ -5,14 +5,18 @@
 
 #[path = "common/desk.rs"]
 mod desk;
+#[path = "common/remote.rs"]
+mod remote;
 #[path = "common/xvfb.rs"]
 mod xvfb;
 
 use desk::Desk;
 use hightower::rect::Rect;
 use hightower::source::{Cursor, GrabError, OpenError, Source, X11};
+use remote::Remote;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 use x11rb::NONE;
 use x11rb::protocol::xfixes::ConnectionExt as _;
 use x11rb::protocol::xproto::MOTION_NOTIFY_EVENT;
@@ -23,9 +27,9 @@ use xvfb::Xvfb;
 const SIZE: (u16, u16) = (640, 480);
 
 /// How long to wait for a word of the display that comes.
-const LONG: Timespec = Timespec { tv_sec: 30, tv_nsec: 0 };
+const LONG: Duration = Duration::from_secs(30);
 /// How long to wait for one that does not.
-const SHORT: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+const SHORT: Duration = Duration::from_millis(200);
 
 /// A viewer of the source: the picture that it should have.
 struct Watcher {
@@ -64,14 +68,18 @@ impl Watcher {
         Ok(())
     }
 
-    fn is_told_within(&mut self, time: Timespec) -> Result<bool, GrabError> {
+    fn is_told_within(&mut self, time: Duration) -> Result<bool, GrabError> {
+        let end = Instant::now() + time;
         loop {
             if self.source.changed()? {
                 return Ok(true);
             }
             let events = self.source.events().expect("the source is told of changes");
             let mut fds = [PollFd::new(&events, PollFlags::IN)];
-            if poll(&mut fds, Some(&time)).unwrap() == 0 {
+            let left = end.saturating_duration_since(Instant::now());
+            let left =
+                Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
+            if poll(&mut fds, Some(&left)).unwrap() == 0 {
                 return Ok(false);
             }
         }
@@ -238,6 +246,33 @@ fn the_cursor_is_drawn_follows_the_pointer_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_pointer_that_a_program_puts_elsewhere_is_seen_though_nothing_else_changes() {
+    let Some(display) = Xvfb::start(SIZE.0, SIZE.1) else { return };
+    let desk = cover(&display, 1);
+    let mut watcher = Watcher::open(&display, 0, Cursor::Drawn);
+    for place in [(100, 100), (103, 98), (500, 400)] {
+        desk.move_mouse(place);
+        desk.await_pointer(place);
+        watcher.follow();
+        watcher.catch_up();
+        assert!(watcher.rects.iter().all(|rect| rect.area() < 64 * 64), "{:?}", watcher.rects);
+        assert!(watcher.pixels == with_cursor(&display), "at {place:?}");
+    }
+    // It is looked for again and again, and that is no change.
+    assert!(!watcher.is_told_within(Duration::from_secs(1)).unwrap());
+    // Nobody looks while it rests, nor for what was before.
+    watcher.source.rest();
+    desk.move_mouse((50, 50));
+    desk.await_pointer((50, 50));
+    assert!(!watcher.is_told_within(Duration::from_secs(1)).unwrap());
+    watcher.grab(true).unwrap();
+    desk.move_mouse((200, 50));
+    desk.await_pointer((200, 50));
+    watcher.follow();
+    assert!(watcher.pixels == with_cursor(&display));
+}
+
+#[test]
 fn without_the_cursor_its_motion_is_no_change() {
     let Some(display) = Xvfb::start(SIZE.0, SIZE.1) else { return };
     let desk = cover(&display, 1);
@@ -332,6 +367,24 @@ fn without_shared_memory_the_picture_is_the_same() {
     };
     let desk = cover(&display, 1);
     let mut watcher = Watcher::open(&display, 0, Cursor::Drawn);
+    assert!(watcher.pixels == with_cursor(&display));
+    desk.draw((5, 5), (10, 1), &noise(3, 10));
+    desk.draw((600, 470), (10, 1), &noise(4, 10));
+    move_mouse(&display, (50, 50));
+    desk.await_pointer((50, 50));
+    watcher.follow();
+    watcher.catch_up();
+    assert!(watcher.pixels == with_cursor(&display));
+}
+
+#[test]
+fn by_a_connection_of_the_network_the_picture_is_the_same() {
+    let Some(display) = Xvfb::start(SIZE.0, SIZE.1) else { return };
+    let desk = cover(&display, 1);
+    let remote = Remote::of(&display.display);
+    let source = X11::open(&remote.display, 0, Cursor::Drawn).unwrap();
+    let mut watcher = Watcher { source, size: (0, 0), pixels: Vec::new(), rects: Vec::new() };
+    watcher.grab(true).unwrap();
     assert!(watcher.pixels == with_cursor(&display));
     desk.draw((5, 5), (10, 1), &noise(3, 10));
     desk.draw((600, 470), (10, 1), &noise(4, 10));

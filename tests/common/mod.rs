@@ -123,6 +123,13 @@ impl Agent {
         self.child.wait().unwrap()
     }
 
+    /// Ends it, and gives what is left of its log.
+    pub fn end(mut self) -> String {
+        self.signal("TERM");
+        self.child.wait().unwrap();
+        self.log.rest()
+    }
+
     /// Kills it without a warning.
     pub fn kill(mut self) {
         self.child.kill().unwrap();

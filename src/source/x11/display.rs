@@ -2,7 +2,7 @@
 
 use super::super::{GrabError, OpenError};
 use x11rb::connection::{Connection as _, RequestConnection as _};
-use x11rb::errors::{ConnectionError, ReplyError};
+use x11rb::errors::{ConnectionError, ReplyError, ReplyOrIdError};
 use x11rb::protocol::xproto::{ImageOrder, Screen, Setup, VisualClass, Window};
 use x11rb::rust_connection::RustConnection;
 
@@ -62,6 +62,15 @@ impl Display {
                 format!("the display {name} refused a request: {:?}", e.error_kind)
             }
         })
+    }
+}
+
+/// The failure of an id that is missing is one of the connection.
+pub(super) fn without_id(error: ReplyOrIdError) -> ReplyError {
+    match error {
+        ReplyOrIdError::X11Error(e) => ReplyError::X11Error(e),
+        ReplyOrIdError::ConnectionError(e) => ReplyError::ConnectionError(e),
+        ReplyOrIdError::IdsExhausted => ConnectionError::UnknownError.into(),
     }
 }
 

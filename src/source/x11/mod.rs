@@ -8,6 +8,7 @@
 //! | `rects` | few rectangles to grab of many drawn |
 //! | `parts`, `buffer` | what was grabbed, and the memory it lies in |
 //! | `cursor`, `picture` | the cursor, which the server leaves out |
+//! | `alarm` | being told that a while is over |
 //!
 //! A grab sends all of its requests at once and waits once. Only when the pointer turns out to
 //! have moved does it ask a second time, for what the cursor covered and covers now.
@@ -15,6 +16,7 @@
 //! What an X server can't do is done without: no damage, everything is compared; no shared
 //! memory, pixels come by the connection; no word of the pointer, it is looked for.
 
+mod alarm;
 mod buffer;
 mod cursor;
 mod damage;
@@ -28,14 +30,14 @@ use super::{Cursor as Wish, Grab, GrabError, OpenError, Source};
 use crate::rect::Rect;
 use cursor::Cursor;
 use damage::Damage;
-use display::Display;
+use display::{Display, without_id};
 use monitors::Monitor;
 use parts::Parts;
 use rects::Rects;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Once;
 use x11rb::connection::Connection as _;
-use x11rb::errors::{ConnectionError, ReplyError, ReplyOrIdError};
+use x11rb::errors::ReplyError;
 use x11rb::protocol::{ErrorKind, Event};
 
 /// How often a screen may change its size while it is grabbed, before that is called a failure.
@@ -115,6 +117,12 @@ impl X11 {
                 Event::XfixesCursorNotify(_) => {
                     self.cursor.iter_mut().for_each(Cursor::changed);
                 }
+                Event::SyncAlarmNotify(told) => {
+                    if let Some(cursor) = &mut self.cursor {
+                        let looked = cursor.look(&self.display, &told, sequence);
+                        looked.map_err(|e| self.display.failed(e))?;
+                    }
+                }
                 Event::RandrScreenChangeNotify(_) | Event::RandrNotify(_) => {
                     self.rearranged = true;
                 }
@@ -147,11 +155,7 @@ impl X11 {
     /// Has the server tell what happens on the screen.
     fn watch(&mut self) -> Result<(), ReplyError> {
         if let Some(damage) = &mut self.damage {
-            damage.start(&self.display).map_err(|e| match e {
-                ReplyOrIdError::X11Error(e) => ReplyError::X11Error(e),
-                ReplyOrIdError::ConnectionError(e) => ReplyError::ConnectionError(e),
-                ReplyOrIdError::IdsExhausted => ConnectionError::UnknownError.into(),
-            })?;
+            damage.start(&self.display).map_err(without_id)?;
         }
         if let Some(cursor) = &mut self.cursor {
             cursor.start(&self.display)?;
