@@ -12,7 +12,7 @@ use std::process::{Command, ExitCode};
 /// The agent under test. The cursor is left out, as VNC servers leave it out of the picture.
 const AGENT: &str = "agent --listen 127.0.0.1:{port} --autostart --max-fps 60 --cursor none";
 
-/// What is run where nothing is asked for: some ten seconds.
+/// What is run where nothing is asked for: half a minute.
 const SHORT: [&str; 8] =
     ["--modes", "typing,scroll", "--seconds", "2", "--retries", "0", "--quiet-wait", "5"];
 
