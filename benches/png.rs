@@ -4,130 +4,17 @@
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 #![allow(clippy::unwrap_used, reason = "a bench fails by panicking")]
 
+mod pictures;
+
 use bytes::Bytes;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
-use hightower::canvas::{BAND_ROWS, Band, Bands, Tile, Update};
+use hightower::canvas::Tile;
 use hightower::png::{Effort, KeyEncoder, Scratch, encode_delta};
 use hightower::rect::Rect;
 use hightower::source::Card;
-use hightower::text::Surface;
-use hightower_proto::stream::Options;
-use hightower_proto::{Decoder, Item};
+use pictures::{SIZE, STEPS, forms, frames, screen, texture, update, whole};
 use std::hint::black_box;
-
-const SIZE: (usize, usize) = (1920, 1080);
-
-fn update(rects: &[Rect], mut pixel: impl FnMut(usize, usize) -> u32) -> Update {
-    let tiles = rects.iter().map(|&rect| {
-        let places =
-            (rect.y..rect.bottom()).flat_map(|y| (rect.x..rect.right()).map(move |x| (x, y)));
-        Tile { rect, pixels: places.map(|(x, y)| pixel(x, y)).collect() }
-    });
-    let tiles = tiles.collect();
-    let (version, base, captured_us) = (20_001, 20_000, 1_780_000_000_000_000);
-    Update { version, base, captured_us, size: SIZE, moves: Vec::new(), tiles }
-}
-
-/// Numbers that look random.
-fn random() -> impl FnMut() -> u64 {
-    let mut state = 0x9e37_79b9_7f4a_7c15u64;
-    move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    }
-}
-
-/// A smooth texture with noise of this deviation in each sample.
-fn texture(deviation: f64) -> impl FnMut(usize, usize) -> u32 {
-    let mut next = random();
-    move |x, y| {
-        let (x, y) = (x as f64 / 200.0, y as f64 / 240.0);
-        let base = [(x + y).sin(), (y * 1.7 - x * 0.4).cos(), ((x + y) * 0.7).sin()];
-        base.iter().fold(0, |pixel, base| {
-            let r = next();
-            let sum: f64 = (0..4).map(|i| (r >> (16 * i) & 0xffff) as f64 / 65_536.0 - 0.5).sum();
-            let sample = 127.0 + 90.0 * base + sum * deviation * 3f64.sqrt();
-            pixel << 8 | sample.round().clamp(0.0, 255.0) as u32
-        })
-    }
-}
-
-/// Lines of smooth text.
-fn screen() -> Vec<u32> {
-    let mut pixels = Card::new(SIZE.0, SIZE.1, 30.0).draw(77).to_vec();
-    let mut surface = Surface::new(&mut pixels, SIZE.0, SIZE.1);
-    for line in 0..50 {
-        let text = format!(
-            "{line:3} fn encode(pixels: &[u32], width: usize) -> Result<Vec<u8>> {{ // {}",
-            line * 7919
-        );
-        surface.text(40, 20 + line * 20, 16, 0xe0_e3e6, &text);
-    }
-    pixels
-}
-
-/// One step of each kind.
-fn steps() -> Vec<(&'static str, Update)> {
-    let mut next = random();
-    let mut word = 0;
-    let mut glyphs = move |x: usize, y: usize| {
-        if x.is_multiple_of(9) {
-            word = next();
-        }
-        let ink = word >> (x % 9 + y % 15 / 4 * 9) & 1 == 1 && y % 15 < 11 && word % 5 > 0;
-        if ink { 0xd0_d0d0 } else { 0x10_1418 }
-    };
-    let screen = screen();
-    let mut next = random();
-    vec![
-        (
-            "keystroke 12x20",
-            update(&[Rect::new(1204, 715, 12, 20)], |x, y| {
-                if (x / 2 + y / 3) % 3 == 0 && y % 20 > 3 { 0xd0_d0d0 } else { 0x10_1418 }
-            }),
-        ),
-        ("text strip 900x45", update(&[Rect::new(100, 600, 900, 45)], &mut glyphs)),
-        (
-            "smooth text 900x400",
-            update(&[Rect::new(30, 100, 900, 400)], |x, y| screen[y * SIZE.0 + x]),
-        ),
-        ("terminal 1920x1080", update(&[Rect::new(0, 0, 1920, 1080)], &mut glyphs)),
-        ("photo 600x400", update(&[Rect::new(100, 100, 600, 400)], texture(1.2))),
-        ("video 1280x720", update(&[Rect::new(320, 180, 1280, 720)], texture(3.0))),
-        ("screen 1920x1080", update(&[Rect::new(0, 0, 1920, 1080)], |x, y| screen[y * SIZE.0 + x])),
-        (
-            "40 tiles of 30x20",
-            update(
-                &(0..40).map(|i| Rect::new(i % 8 * 40, i / 8 * 30, 30, 20)).collect::<Vec<_>>(),
-                |x, _| {
-                    if next().is_multiple_of(4) { 0x10_1010 * (x as u32 % 5) } else { 0xff_ffff }
-                },
-            ),
-        ),
-    ]
-}
-
-fn whole(pixels: &[u32], version: impl Fn(usize) -> u64, known: &[u64]) -> Bands {
-    let bands = pixels.chunks(SIZE.0 * BAND_ROWS).enumerate().map(|(i, band)| {
-        let version = version(i);
-        let pixels = (known.get(i) != Some(&version)).then(|| band.to_vec());
-        Band { version, pixels }
-    });
-    Bands { version: 9, captured_us: 1, size: SIZE, bands: bands.collect() }
-}
-
-fn frames(pieces: &[Bytes]) -> Vec<Bytes> {
-    let mut decoder = Decoder::new(Options::viewer());
-    pieces.iter().for_each(|piece| decoder.feed(piece));
-    std::iter::from_fn(|| decoder.next_item().unwrap())
-        .map(|item| match item {
-            Item::Frame(frame) => frame,
-            Item::Packet(packet) => panic!("{packet:?}"),
-        })
-        .collect()
-}
+use std::time::Duration;
 
 fn decode(png: &[u8], out: &mut Vec<u8>) {
     let decoder = png::Decoder::new(std::io::Cursor::new(png));
@@ -175,7 +62,7 @@ fn pair(
 
 fn deltas(c: &mut Criterion) {
     let mut scratch = Scratch::default();
-    for (name, update) in steps() {
+    for (name, update) in STEPS.map(|(name, make)| (name, make())) {
         let pixels: usize = update.tiles.iter().map(|tile| tile.pixels.len()).sum();
         let mut group = c.benchmark_group(name);
         group.throughput(Throughput::Elements(pixels as u64));
@@ -194,6 +81,23 @@ fn deltas(c: &mut Criterion) {
     }
 }
 
+/// Few colours: the same picture in each form.
+fn palettes(c: &mut Criterion) {
+    let mut scratch = Scratch::default();
+    let mut group = c.benchmark_group("forms 600x400");
+    group.throughput(Throughput::Elements(600 * 400));
+    group.sample_size(20).measurement_time(Duration::from_secs(1));
+    group.warm_up_time(Duration::from_millis(300));
+    for (name, update) in forms() {
+        group.bench_function(format!("{name}, encode"), |b| {
+            b.iter(|| encode_delta(black_box(&update), &mut scratch, Effort::Fast).unwrap());
+        });
+        let pieces = encode_delta(&update, &mut scratch, Effort::Fast).unwrap();
+        pair(&mut group, &name, &pieces);
+    }
+    group.finish();
+}
+
 fn framed(png: Vec<u8>) -> Bytes {
     let mut out = hightower_proto::stream::frame_header(png.len() as u64).to_vec();
     out.extend_from_slice(&png);
@@ -201,7 +105,7 @@ fn framed(png: Vec<u8>) -> Bytes {
 }
 
 /// The same picture by the `png` crate, for scale.
-fn by_the_crate(whole: &Bands, rgb: &mut Vec<u8>) -> Vec<u8> {
+fn by_the_crate(whole: &hightower::canvas::Bands, rgb: &mut Vec<u8>) -> Vec<u8> {
     rgb.clear();
     for pixel in whole.bands.iter().flat_map(|b| b.pixels.iter().flatten()) {
         rgb.extend_from_slice(&pixel.to_be_bytes()[1..]);
@@ -242,5 +146,5 @@ fn keys(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, deltas, keys);
+criterion_group!(benches, deltas, palettes, keys);
 criterion_main!(benches);
