@@ -32,7 +32,7 @@ use xvfb::Xvfb;
 const SWING: u64 = 6 * 1024;
 
 /// Where the slow viewer can go on only by a key frame: the agent's log is shorter.
-const LONG_AGO: u64 = 80;
+const LONG_AGO: u64 = 200;
 
 /// How long windows are busy, in seconds; CI sets it to a minute.
 fn seconds() -> u64 {

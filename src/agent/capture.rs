@@ -1,9 +1,10 @@
 //! Capture: the source thread and the canvas.
 //!
 //! The thread owns the source. It sleeps until [`Demand`] wants the screen and, where the source is
-//! told of changes, until there is one; brings the canvas up to date; and publishes its version. A source that fails is dropped and
-//! opened anew, with back-off; meanwhile viewers are told. The actor passes on what the thread
-//! publishes: only the newest counts, so it is a watch and never a queue.
+//! told of changes, until there is one; brings the canvas up to date; and publishes its version. A
+//! source that fails is dropped and opened anew, with back-off; meanwhile viewers are told. The
+//! actor passes on what the thread publishes: only the newest counts, so it is a watch and never a
+//! queue.
 
 use super::config::Config;
 use super::demand::{Demand, Order, Pace};
@@ -33,8 +34,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const BURST: u32 = 3;
 
 /// What was drawn while a grab was under way is grabbed along with it, where it is no more than so
-/// many pixels; and no more than so many grabs make a step.
+/// many pixels and the display is not slow; and no more than so many grabs make a step.
 const LITTLE: usize = 1 << 16;
+const ALONG_TIME: Duration = Duration::from_millis(4);
 const ALONG: usize = 3;
 
 /// However often it is started and stopped, the screen is looked at no more often than this.
@@ -285,7 +287,11 @@ impl Worker {
                 }
             };
             let mut changed = false;
+            let start = Instant::now();
             for left in (0..ALONG).rev() {
+                self.demand.grabbing(Some(Instant::now()));
+                // A panic in the midst of a change, or of taking pixels out, has cleared it.
+                self.whole |= self.canvas.lock().size() == (0, 0);
                 let grab = source.grab(self.whole).map_err(|GrabError(cause)| cause)?;
                 if let Some(version) = self.canvas.advance(grab.size, &grab.patches, captured_us) {
                     (self.version, changed) = (version, true);
@@ -293,7 +299,8 @@ impl Worker {
                 self.whole = false;
                 // Much is drawn in more than one go: a little more now saves a whole step.
                 let drawn = source.drawn().map_err(|GrabError(cause)| cause)?;
-                if left == 0 || !drawn.is_some_and(|pixels| (1..=LITTLE).contains(&pixels)) {
+                let little = drawn.is_some_and(|pixels| (1..=LITTLE).contains(&pixels));
+                if left == 0 || !little || start.elapsed() > ALONG_TIME {
                     break;
                 }
             }

@@ -13,6 +13,7 @@ use actix::WeakRecipient;
 use actix::prelude::*;
 use std::collections::HashMap;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 use tokio::sync::{oneshot, watch};
 
@@ -63,12 +64,28 @@ impl Encoder {
     /// work. It is a step to what the canvas holds, perhaps later than what was published.
     fn encode_few(&mut self, step: &Step) -> Option<Encoded> {
         let start = Instant::now();
-        let update = self.canvas.try_lock()?.small_delta(step.base?, step.rendition.scale, FEW)?;
-        // What can't be encoded is told of where the worker finds it out.
-        let pieces = encode_delta(&update, &mut self.scratch, Effort::Fast).ok()?;
-        let encoded = Encoded::new(update.version, pieces);
+        let (base, scale) = (step.base?, step.rendition.scale);
+        // What can't be encoded, in whatever way, is told of where a worker finds it out.
+        let attempt = catch_unwind(AssertUnwindSafe(|| {
+            let update = self.canvas.try_lock()?.small_delta(base, scale, FEW)?;
+            let pieces = encode_delta(&update, &mut self.scratch, Effort::Fast).ok()?;
+            Some(Encoded::new(update.version, pieces))
+        }));
+        let encoded = attempt.ok().flatten()?;
         encoded.log(step.base, start);
         Some(encoded)
+    }
+
+    /// A step from there that is encoded already: to what was published, or beyond it, for the
+    /// canvas may have been ahead.
+    fn ready(&self, step: &Step) -> Option<Encoded> {
+        let Step { rendition, base, now } = *step;
+        let same = |s: &Step| (s.rendition, s.base) == (rendition, base) && s.now >= now;
+        let ready = self.memo.iter().filter(|(s, _)| same(s)).filter_map(|(s, memo)| match memo {
+            Memo::Ready(encoded) => Some((s.now, encoded)),
+            Memo::Pending(_) => None,
+        });
+        ready.max_by_key(|(now, _)| *now).map(|(_, encoded)| encoded.clone())
     }
 
     /// Keeps what is a step to the newest version that is known here, for whoever else asks for
@@ -96,15 +113,14 @@ impl Handler<Encode> for Encoder {
         };
         let Encode { rendition, base } = request;
         let step = Step { rendition, base, now };
-        if let Some(Memo::Ready(encoded)) = self.memo.get(&step) {
-            let encoded = encoded.clone();
+        if let Some(encoded) = self.ready(&step) {
             return Box::pin(async { Ok(encoded) });
         }
         let (answer, answered) = oneshot::channel();
         if let Some(Memo::Pending(waiting)) = self.memo.get_mut(&step) {
             waiting.push(answer);
         } else {
-            self.memo.retain(|s, m| s.now == now || matches!(m, Memo::Pending(_)));
+            self.memo.retain(|s, m| s.now >= now || matches!(m, Memo::Pending(_)));
             if let Some(encoded) = self.encode_few(&step) {
                 self.keep(step, &encoded);
                 return Box::pin(async { Ok(encoded) });

@@ -6,8 +6,9 @@ use crate::rect::Rect;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Versions the log goes back. A viewer that is further behind gets a key frame.
-const LENGTH: usize = 64;
+/// Versions the log goes back: a second at sixty steps a second, of up to three versions each. A
+/// viewer that is further behind gets a key frame.
+const LENGTH: usize = 192;
 
 /// Moves worth telling; a change with more is told as damage.
 pub(super) const MAX_MOVES: usize = 32;

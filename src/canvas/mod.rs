@@ -209,7 +209,7 @@ impl Canvas {
         let (again, mut damage) = match self.finder.again(&old, &patches) {
             Some(found) if !fresh => {
                 self.apply_move(found.moved);
-                (Some(found), self.compare(&found.without(patches.iter().copied())))
+                (Some(found), self.compare(&found.without(patches.iter().copied().enumerate())))
             }
             _ => (None, self.compare(&patches)),
         };
@@ -226,7 +226,9 @@ impl Canvas {
             let Some(found) = self.finder.find(&old, &patches, &damage) else { break };
             self.apply_move(found.moved);
             let rects = damage.rects();
-            let damaged = patches.iter().flat_map(|p| rects.iter().filter_map(|r| p.within(r)));
+            let damaged = patches.iter().enumerate().flat_map(|(number, patch)| {
+                rects.iter().filter_map(move |rect| Some((number, patch.within(rect)?)))
+            });
             damage = self.compare(&found.without(damaged));
             last = Some(found);
         }

@@ -80,23 +80,24 @@ struct Anchor {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Found {
     pub(super) moved: Move,
-    /// The patch's place on the screen.
-    patch: Rect,
+    /// Which patch.
+    patch: usize,
 }
 
 impl Found {
-    /// The patches or parts of them, less what moved: there the patch is what the canvas holds.
+    /// Patches or parts of them, each with its patch's number, less what moved in the patch that
+    /// shows it: that is what the canvas holds now.
     pub(super) fn without<'a>(
         &self,
-        patches: impl IntoIterator<Item = Patch<'a>>,
+        parts: impl IntoIterator<Item = (usize, Patch<'a>)>,
     ) -> Vec<Patch<'a>> {
         let target = self.moved.target();
         let mut left = Vec::new();
-        for patch in patches {
-            if self.patch.contains(&patch.rect) {
-                left.extend(patch.rect.without(&target).map(|rect| patch.part(rect)));
+        for (patch, part) in parts {
+            if patch == self.patch {
+                left.extend(part.rect.without(&target).map(|rect| part.part(rect)));
             } else {
-                left.push(patch);
+                left.push(part);
             }
         }
         left
@@ -168,7 +169,9 @@ impl Finder {
             return None;
         }
         let bounds = damage.bounds();
-        let patch = *patches.iter().max_by_key(|p| p.rect.intersection(&bounds).area())?;
+        let by_area = |(_, p): &(usize, &Patch<'_>)| p.rect.intersection(&bounds).area();
+        let (number, patch) = patches.iter().enumerate().max_by_key(by_area)?;
+        let patch = *patch;
         let rects = damage.rects().iter().map(|rect| rect.intersection(&patch.rect));
         let area = rects.fold(Rect::default(), |area, rect| area.union(&rect));
         let scene = Scene { old: *old, patch, area, damage: Some(damage) };
@@ -183,19 +186,20 @@ impl Finder {
         }
         let (moved, _, offset) = best?;
         self.last = Some(offset);
-        Some(Found { moved, patch: patch.rect })
+        Some(Found { moved, patch: number })
     }
 
     /// The move that was found last, once more, where it is clear that most of a patch moved.
     pub(super) fn again(&mut self, old: &Picture<'_>, patches: &[Patch<'_>]) -> Option<Found> {
         let offset = self.last?;
-        let patch = *patches.iter().max_by_key(|patch| patch.rect.area())?;
+        let (number, patch) = patches.iter().enumerate().max_by_key(|(_, p)| p.rect.area())?;
+        let patch = *patch;
         let scene = Scene { old: *old, patch, area: patch.rect, damage: None };
         if patch.rect.area() < WORTH || !scene.seems_moved(offset) {
             return None;
         }
         let (moved, gain) = self.try_offset(&scene, offset)?;
-        (gain * 8 >= patch.rect.area()).then_some(Found { moved, patch: patch.rect })
+        (gain * 8 >= patch.rect.area()).then_some(Found { moved, patch: number })
     }
 
     /// Fills the table with pieces of the new picture.
@@ -376,7 +380,7 @@ impl Moved<'_> {
         })
     }
 
-    /// The rectangle as far as it goes on within `area`, less than a cell each way.
+    /// The rectangle as far as it goes on within `area`.
     fn grown(&self, rect: Rect, area: &Rect) -> Rect {
         let (mut left, mut top, mut right, mut bottom) =
             (rect.x, rect.y, rect.right(), rect.bottom());

@@ -3,6 +3,9 @@
 use super::{BAND_ROWS, Canvas, Change, Move, Version};
 use crate::rect::Rect;
 
+/// The changes of so many versions are put together in no time worth mentioning.
+const FEW_VERSIONS: Version = 8;
+
 /// A part of the picture with its pixels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tile {
@@ -65,9 +68,13 @@ impl Canvas {
         Some(self.take_out(self.step(base, scale)?, base, scale))
     }
 
-    /// The same, but only where no more than so many pixels of the canvas are new.
+    /// The same, but only where that is little work: no more than so many pixels of the canvas are
+    /// new, and it is a matter of a few versions.
     #[must_use]
     pub fn small_delta(&self, base: Version, scale: usize, pixels: usize) -> Option<Update> {
+        if self.version.checked_sub(base)? > FEW_VERSIONS {
+            return None;
+        }
         let change = self.step(base, scale)?;
         let area: usize = change.rects().iter().map(Rect::area).sum();
         (area <= pixels).then(|| self.take_out(change, base, scale))

@@ -1,7 +1,7 @@
 //! The decoder: frames become pictures in the slot.
 //!
 //! It has a thread of its own, so that decoding does not hold up the network, and another one that
-//! helps where two frames come one after the other. A small frame that
+//! decodes the pixels of a frame ahead while the frame before it is at work. A small frame that
 //! finds it idle is decoded where it came in: to wake a thread takes longer than that.
 
 use super::canvas::Canvas;

@@ -19,8 +19,8 @@ use tokio::sync::{Notify, watch};
 /// Frames that may wait for the decoder.
 const QUEUE: usize = 2;
 
-/// Fewer pixels are not worth waking a thread for.
-const MANY: u64 = 1 << 16;
+/// Fewer pixels are not worth waking a thread for; for more, no memory of their own is taken.
+const MANY: std::ops::RangeInclusive<u64> = 1 << 16..=16 << 20;
 
 /// A frame on its way to the decoder.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl Frame {
     fn worth_ahead(&self) -> Option<&Header> {
         let header = self.header.as_ref()?;
         let area = u64::from(header.width) * u64::from(header.height);
-        (self.ahead.is_none() && area >= MANY && !self.is_key()).then_some(header)
+        (self.ahead.is_none() && MANY.contains(&area) && !self.is_key()).then_some(header)
     }
 }
 

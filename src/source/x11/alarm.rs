@@ -3,7 +3,7 @@
 
 use super::display::Display;
 use x11rb::connection::Connection as _;
-use x11rb::errors::{ConnectionError, ReplyOrIdError};
+use x11rb::errors::{ConnectionError, ReplyError, ReplyOrIdError};
 use x11rb::protocol::sync::{
     self, ALARMSTATE, AlarmNotifyEvent, ChangeAlarmAux, ConnectionExt as _, Counter,
     CreateAlarmAux, Int64, TESTTYPE, VALUETYPE,
@@ -27,8 +27,13 @@ impl Alarm {
             return Ok(None);
         }
         let connection = &display.connection;
-        connection.sync_initialize(3, 1)?.reply()?;
-        let counters = connection.sync_list_system_counters()?.reply()?.counters;
+        let version = connection.sync_initialize(3, 1)?.reply();
+        let counters = match version.and(connection.sync_list_system_counters()?.reply()) {
+            Ok(reply) => reply.counters,
+            // A server that lets us use none.
+            Err(ReplyError::X11Error(_)) => return Ok(None),
+            Err(e) => return Err(e.into()),
+        };
         let Some(clock) = counters.iter().find(|c| c.name == CLOCK).map(|c| c.counter) else {
             return Ok(None);
         };
