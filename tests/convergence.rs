@@ -356,7 +356,7 @@ fn act() -> impl Strategy<Value = Act> {
         50 => (rect(), -40isize..41, -40isize..41).prop_map(|(r, dx, dy)| {
             Act::Shift(r, (r.x.saturating_add_signed(dx), r.y.saturating_add_signed(dy)))
         }),
-        3 => (1usize..90).prop_map(Act::Flurry),
+        3 => (1usize..260).prop_map(Act::Flurry),
         2 => (1usize..330, 1usize..220).prop_map(|(w, h)| Act::Resize(w, h)),
         90 => any::<bool>().prop_map(Act::Capture),
         90 => (who(), any::<bool>()).prop_map(|(v, small)| Act::Send(v, small)),
