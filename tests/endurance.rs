@@ -168,10 +168,12 @@ fn whatever_windows_do_every_viewer_sees_the_screen_and_memory_stays() {
             compare(&activity, &quick, &[("slow", &slow_eye), ("plain", &plain_eye)]);
             rests += 1;
         }
+        activity.show_a_sign();
+        compare(&activity, &quick, &[("slow", &slow_eye), ("plain", &plain_eye)]);
         common.done.store(true, Ordering::Release);
+        // Who waits for an update gets one, and finds that it is over.
         activity.show_a_sign();
     });
-    compare(&activity, &quick, &[("slow", &slow_eye), ("plain", &plain_eye)]);
     let counters = quick.view().counters;
     println!(
         "{} acts, {} sizes; {rests} times at rest all were equal; quick: {} pictures of {} bytes; \

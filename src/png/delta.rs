@@ -3,6 +3,7 @@
 use super::chunk::{Samples, ZLIB_HEAD, begin, begin_frame, chunk, end, end_png, take_frame};
 use super::group::{Group, group};
 use super::lane::Lane;
+use super::pair::both;
 use super::palette::Palette;
 use super::{Effort, EncodeError};
 use crate::canvas::Update;
@@ -11,7 +12,7 @@ use bytes::Bytes;
 use hightower_proto::htfr::{self, FrameInfo};
 use hightower_proto::limits::{MAX_MOVED, MAX_MOVES, MAX_TILED};
 
-/// Pixels of all groups from which on a second thread is worth its start, with a palette's pixels
+/// Pixels of all groups from which on a second thread is worth waking it, with a palette's pixels
 /// counted as a quarter.
 const TWO_THREADS: usize = 100_000;
 
@@ -61,16 +62,12 @@ pub fn encode_delta(
         before + work(frame) / 2 < total / 2
     });
     let (mine, others) = frames.split_at(half.count());
-    Ok(std::thread::scope(|scope| {
-        let others = scope
-            .spawn(|| others.iter().map(|frame| encode(frame, second, effort)).collect::<Vec<_>>());
-        let mut done: Vec<Bytes> = mine.iter().map(|frame| encode(frame, first, effort)).collect();
-        match others.join() {
-            Ok(others) => done.extend(others),
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
-        done
-    }))
+    let (mut done, rest) = both(
+        || mine.iter().map(|frame| encode(frame, first, effort)).collect::<Vec<Bytes>>(),
+        || others.iter().map(|frame| encode(frame, second, effort)).collect::<Vec<Bytes>>(),
+    );
+    done.extend(rest);
+    Ok(done)
 }
 
 /// Whether an update can be encoded.

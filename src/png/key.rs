@@ -5,6 +5,7 @@
 
 use super::chunk::{Samples, ZLIB_HEAD, begin, begin_frame, chunk, end, end_png, take_frame};
 use super::lane::Lane;
+use super::pair::both;
 use super::sink::Sink;
 use super::{EncodeError, adler, block};
 use crate::canvas::{BAND_ROWS, Bands, Version};
@@ -14,7 +15,7 @@ use hightower_proto::htfr::FrameInfo;
 /// An empty last block of deflate.
 const LAST_BLOCK: [u8; 2] = [0x03, 0x00];
 
-/// Changed pixels from which on a second thread is worth its start.
+/// Changed pixels from which on a second thread is worth waking it.
 const TWO_THREADS: usize = 200_000;
 
 /// Encodes key frames of one picture, one after another.
@@ -109,16 +110,12 @@ impl KeyEncoder {
         let work: usize = changed.iter().map(|(_, pixels)| pixels.len()).sum();
         let half = if work < TWO_THREADS { changed.len() } else { changed.len() / 2 };
         let (mine, others) = changed.split_at(half);
-        let done = std::thread::scope(|scope| {
-            let others = (!others.is_empty()).then(|| scope.spawn(|| compress(second, others)));
-            let mut done = compress(first, mine);
-            match others.map(|thread| thread.join()) {
-                Some(Ok(others)) => done.extend(others),
-                Some(Err(panic)) => std::panic::resume_unwind(panic),
-                None => {}
-            }
-            done
-        });
+        let (mut done, rest) = if others.is_empty() {
+            (compress(first, mine), Vec::new())
+        } else {
+            both(|| compress(first, mine), || compress(second, others))
+        };
+        done.extend(rest);
         for (i, band) in done {
             self.kept[i] = band;
         }

@@ -6,6 +6,7 @@
 //! | `key` | the whole picture becomes one frame, band by band: [`KeyEncoder`] |
 //! | `group` | which tiles share a frame |
 //! | `lane` | a thread's workplace: an image becomes a stream of deflate |
+//! | `pair` | two threads for one frame |
 //! | `palette`, `filter` | samples: few colours, many colours |
 //! | `lz` | what repeats |
 //! | `token` | a byte, a pixel, or a copy of what was before |
@@ -24,6 +25,7 @@ mod huffman;
 mod key;
 mod lane;
 mod lz;
+mod pair;
 mod palette;
 mod sink;
 mod token;
