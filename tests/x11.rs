@@ -360,6 +360,18 @@ fn a_screen_of_other_pixels_is_left_to_xcap() {
     assert!(words.contains("16 bits deep") && words.contains("--source xcap"), "{words}");
 }
 
+/// Something is drawn and the pointer moves: the watcher sees it all.
+fn sees_what_happens(watcher: &mut Watcher, display: &Xvfb, desk: &Desk) {
+    assert!(watcher.pixels == with_cursor(display));
+    desk.draw((5, 5), (10, 1), &noise(3, 10));
+    desk.draw((600, 470), (10, 1), &noise(4, 10));
+    move_mouse(display, (50, 50));
+    desk.await_pointer((50, 50));
+    watcher.follow();
+    watcher.catch_up();
+    assert!(watcher.pixels == with_cursor(display));
+}
+
 #[test]
 fn without_shared_memory_the_picture_is_the_same() {
     let Some(display) = Xvfb::start_with(SIZE.0, SIZE.1, &["-extension", "MIT-SHM"]) else {
@@ -367,14 +379,7 @@ fn without_shared_memory_the_picture_is_the_same() {
     };
     let desk = cover(&display, 1);
     let mut watcher = Watcher::open(&display, 0, Cursor::Drawn);
-    assert!(watcher.pixels == with_cursor(&display));
-    desk.draw((5, 5), (10, 1), &noise(3, 10));
-    desk.draw((600, 470), (10, 1), &noise(4, 10));
-    move_mouse(&display, (50, 50));
-    desk.await_pointer((50, 50));
-    watcher.follow();
-    watcher.catch_up();
-    assert!(watcher.pixels == with_cursor(&display));
+    sees_what_happens(&mut watcher, &display, &desk);
 }
 
 #[test]
@@ -385,14 +390,7 @@ fn by_a_connection_of_the_network_the_picture_is_the_same() {
     let source = X11::open(&remote.display, 0, Cursor::Drawn).unwrap();
     let mut watcher = Watcher { source, size: (0, 0), pixels: Vec::new(), rects: Vec::new() };
     watcher.grab(true).unwrap();
-    assert!(watcher.pixels == with_cursor(&display));
-    desk.draw((5, 5), (10, 1), &noise(3, 10));
-    desk.draw((600, 470), (10, 1), &noise(4, 10));
-    move_mouse(&display, (50, 50));
-    desk.await_pointer((50, 50));
-    watcher.follow();
-    watcher.catch_up();
-    assert!(watcher.pixels == with_cursor(&display));
+    sees_what_happens(&mut watcher, &display, &desk);
 }
 
 #[test]

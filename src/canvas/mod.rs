@@ -217,7 +217,8 @@ impl Canvas {
             return fresh;
         }
         let mut last = again;
-        for _ in 0..if fresh { 0 } else { moves::ROUNDS } {
+        let rounds = if fresh { 0 } else { moves::ROUNDS };
+        for _ in 0..rounds {
             // Beside what moved, most of what is left is new.
             if last.is_some_and(|found| damage.area() * 8 < found.moved.from.area()) {
                 break;

@@ -298,9 +298,11 @@ impl Plan {
             if bytes.len() >= MANY {
                 bytes = self.write_pairs(bytes, &codes, bits);
             }
-            for &byte in bytes {
-                let (code, length) = parts(codes.literals[usize::from(byte)]);
-                bits.add(code, length);
+            for chunk in bytes.chunks(5) {
+                for &byte in chunk {
+                    let (code, length) = parts(codes.literals[usize::from(byte)]);
+                    bits.add(code, length);
+                }
                 bits.flush();
             }
             codes.end(bits);

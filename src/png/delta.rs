@@ -12,7 +12,7 @@ use bytes::Bytes;
 use hightower_proto::htfr::{self, FrameInfo};
 use hightower_proto::limits::{MAX_MOVED, MAX_MOVES, MAX_TILED};
 
-/// Pixels of all groups from which on a second thread is worth waking it, with a palette's pixels
+/// Pixels of all groups from which on a second thread is worth waking, with a palette's pixels
 /// counted as a quarter.
 const TWO_THREADS: usize = 100_000;
 

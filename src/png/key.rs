@@ -15,7 +15,7 @@ use hightower_proto::htfr::FrameInfo;
 /// An empty last block of deflate.
 const LAST_BLOCK: [u8; 2] = [0x03, 0x00];
 
-/// Changed pixels from which on a second thread is worth waking it.
+/// Changed pixels from which on a second thread is worth waking.
 const TWO_THREADS: usize = 200_000;
 
 /// Encodes key frames of one picture, one after another.
