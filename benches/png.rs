@@ -66,7 +66,7 @@ fn deltas(c: &mut Criterion) {
         let pixels: usize = update.tiles.iter().map(|tile| tile.pixels.len()).sum();
         let mut group = c.benchmark_group(name);
         group.throughput(Throughput::Elements(pixels as u64));
-        for effort in [Effort::Fast, Effort::Small] {
+        for effort in Effort::ALL {
             group.bench_function(format!("{effort:?}, encode"), |b| {
                 b.iter(|| encode_delta(black_box(&update), &mut scratch, effort).unwrap());
             });

@@ -317,8 +317,8 @@ enum Act {
     Resize(usize, usize),
     /// The agent takes what was drawn, or (true) everything.
     Capture(bool),
-    /// The agent sends this viewer what it lacks, in small frames (true) or fast.
-    Send(usize, bool),
+    /// The agent sends this viewer what it lacks, with that effort.
+    Send(usize, Effort),
     /// This viewer reads so many bytes.
     Read(usize, usize),
     /// This viewer is told to begin anew.
@@ -359,7 +359,7 @@ fn act() -> impl Strategy<Value = Act> {
         3 => (1usize..260).prop_map(Act::Flurry),
         2 => (1usize..330, 1usize..220).prop_map(|(w, h)| Act::Resize(w, h)),
         90 => any::<bool>().prop_map(Act::Capture),
-        90 => (who(), any::<bool>()).prop_map(|(v, small)| Act::Send(v, small)),
+        90 => (who(), prop::sample::select(&Effort::ALL[..])).prop_map(|(v, effort)| Act::Send(v, effort)),
         110 => (who(), length()).prop_map(|(v, bytes)| Act::Read(v, bytes)),
         2 => who().prop_map(Act::Refresh),
         2 => who().prop_map(Act::Reconnect),
@@ -393,10 +393,7 @@ fn run(size: (usize, usize), acts: Vec<Act>) {
                 drawn.clear();
             }
             Act::Capture(whole) => agent.capture(&screen, &mut drawn, whole),
-            Act::Send(i, small) => {
-                let effort = if small { Effort::Small } else { Effort::Fast };
-                viewers[i].send(&mut agent, effort);
-            }
+            Act::Send(i, effort) => viewers[i].send(&mut agent, effort),
             Act::Read(i, bytes) => viewers[i].read(bytes, &agent.history),
             Act::Refresh(i) => {
                 let viewer = &mut viewers[i];

@@ -225,7 +225,7 @@ fn delta(
         tiles.push(Tile { rect, pixels });
     }
     let update = Update { version: 7, base: 5, captured_us: 1, size, moves: moves.to_vec(), tiles };
-    for effort in [Effort::Fast, Effort::Small] {
+    for effort in Effort::ALL {
         let pieces = encode_delta(&update, &mut Scratch::default(), effort).unwrap();
         open(&format!("{name}, {effort:?}"), &pieces, &picture, size.0, out);
     }

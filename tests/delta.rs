@@ -6,7 +6,7 @@
 mod common;
 
 use common::speaker::Speaker;
-use common::{Agent, PATIENCE};
+use common::{Agent, PATIENCE, hightower};
 use hightower::source::Card;
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -170,4 +170,33 @@ fn a_rate_is_kept_and_what_comes_is_the_newest() {
         assert!(versions >= 12, "four updates at 4 a second span {versions} versions at 60");
     });
     assert!(slow.pixels == card(slow.version, 60.0));
+}
+
+#[test]
+fn a_slow_link_is_worth_more_effort() {
+    let mut agent = Agent::start(
+        hightower()
+            .args(["agent", "--source", "card", "--card-size", "2560x1440", "--autostart"])
+            .env("HIGHTOWER_LOG", "hightower=trace"),
+    );
+    let mut viewer = Speaker::connect(agent.address, ",\"delta\":true");
+    viewer.acknowledges = false;
+    let mut update = viewer.update();
+    // The first frame may be on its way before the agent has heard the hello.
+    while update.base > 0 {
+        update = viewer.update();
+    }
+    assert!(update.bytes > 64 << 10, "{} bytes say little of a link", update.bytes);
+    // So long that no machine took a good part of it to encode.
+    std::thread::sleep(Duration::from_secs(3));
+    viewer.acknowledge(update.version);
+    viewer.acknowledges = true;
+    // Those of a few pixels are made in one way only; among these are larger ones.
+    let further = std::thread::spawn(move || {
+        for _ in 0..30 {
+            viewer.update();
+        }
+    });
+    agent.await_log("effort=Small");
+    further.join().unwrap();
 }

@@ -137,7 +137,7 @@ fn round_trip(update: &Update, scratch: &mut Scratch) -> usize {
     let mut expected = Screen::new(update.size);
     expected.update(update);
     let mut count = 0;
-    for effort in [Effort::Fast, Effort::Small] {
+    for effort in Effort::ALL {
         let frames = frames(&encode_delta(update, scratch, effort).unwrap());
         let mut screen = Screen::new(update.size);
         count = frames.len();

@@ -24,6 +24,7 @@ struct Step {
     /// `None` is a key frame.
     base: Option<Version>,
     now: Version,
+    effort: Effort,
 }
 
 enum Memo {
@@ -69,18 +70,20 @@ impl Encoder {
         let attempt = catch_unwind(AssertUnwindSafe(|| {
             let update = self.canvas.try_lock()?.small_delta(base, scale, FEW)?;
             let pieces = encode_delta(&update, &mut self.scratch, Effort::Fast).ok()?;
-            Some(Encoded::new(update.version, pieces))
+            Some(Encoded::new(update.version, pieces, start))
         }));
         let encoded = attempt.ok().flatten()?;
-        encoded.log(step.base, start);
+        encoded.log(step.base, Effort::Fast);
         Some(encoded)
     }
 
     /// A step from there that is encoded already: to what was published, or beyond it, for the
-    /// canvas may have been ahead.
+    /// canvas may have been ahead. More effort than was asked for does no harm, once it was made.
     fn ready(&self, step: &Step) -> Option<Encoded> {
-        let Step { rendition, base, now } = *step;
-        let same = |s: &Step| (s.rendition, s.base) == (rendition, base) && s.now >= now;
+        let Step { rendition, base, now, effort } = *step;
+        let same = |s: &Step| {
+            (s.rendition, s.base) == (rendition, base) && s.now >= now && s.effort >= effort
+        };
         let ready = self.memo.iter().filter(|(s, _)| same(s)).filter_map(|(s, memo)| match memo {
             Memo::Ready(encoded) => Some((s.now, encoded)),
             Memo::Pending(_) => None,
@@ -111,8 +114,9 @@ impl Handler<Encode> for Encoder {
         let Some(Screen::Picture(now)) = *self.screen.borrow() else {
             return Box::pin(async { Err(EncodeError::Nothing) });
         };
-        let Encode { rendition, base } = request;
-        let step = Step { rendition, base, now };
+        let Encode { rendition, base, effort } = request;
+        let effort = if base.is_some() { effort } else { Effort::Fast };
+        let step = Step { rendition, base, now, effort };
         if let Some(encoded) = self.ready(&step) {
             return Box::pin(async { Ok(encoded) });
         }
@@ -122,12 +126,13 @@ impl Handler<Encode> for Encoder {
         } else {
             self.memo.retain(|s, m| s.now >= now || matches!(m, Memo::Pending(_)));
             if let Some(encoded) = self.encode_few(&step) {
-                self.keep(step, &encoded);
+                // So little is as small with any effort.
+                self.keep(Step { effort: Effort::Small, ..step }, &encoded);
                 return Box::pin(async { Ok(encoded) });
             }
             let encoder = ctx.address();
             let done = Box::new(move |outcome| encoder.do_send(Done { step, outcome }));
-            let job = Job { canvas: self.canvas.clone(), rendition, base, done };
+            let job = Job { canvas: self.canvas.clone(), rendition, base, effort, done };
             if self.workers.submit(job).is_err() {
                 return Box::pin(async { Err(EncodeError::Failed("too much to encode".into())) });
             }

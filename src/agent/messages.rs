@@ -1,6 +1,7 @@
 //! What the agent's actors say to each other.
 
 use crate::canvas::Version;
+use crate::png::Effort;
 use actix::prelude::*;
 use bytes::Bytes;
 use hightower_proto::message::{Reply, State};
@@ -136,6 +137,8 @@ pub(super) struct Encode {
     /// What the viewer has; `None` asks for a key frame. A base that can't be built on any more
     /// gets a key frame as well.
     pub(super) base: Option<Version>,
+    /// What the viewer's link is worth; a key frame is made with the same effort for all.
+    pub(super) effort: Effort,
 }
 
 /// A step, ready for the socket.
@@ -148,18 +151,23 @@ pub(super) struct Encoded {
     pub(super) pieces: Arc<[Bytes]>,
     /// How many bytes they are together.
     pub(super) length: u64,
+    /// How long it took to encode.
+    pub(super) took: Duration,
 }
 
 impl Encoded {
-    pub(super) fn new(version: Version, pieces: Vec<Bytes>) -> Self {
+    /// What was begun at `start` is encoded.
+    pub(super) fn new(version: Version, pieces: Vec<Bytes>, start: Instant) -> Self {
         let length = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Self { version, pieces: pieces.into(), length }
+        Self { version, pieces: pieces.into(), length, took: start.elapsed() }
     }
 
-    /// Logs what was encoded, and how long it took, for who wants to know it all.
-    pub(super) fn log(&self, base: Option<Version>, start: Instant) {
-        let took_us = start.elapsed().as_micros();
-        tracing::trace!(version = self.version, base, bytes = self.length, took_us, "encoded");
+    /// Logs what was encoded, from what and how, for who wants to know it all.
+    pub(super) fn log(&self, base: Option<Version>, effort: Effort) {
+        let (version, bytes, took_us) = (self.version, self.length, self.took.as_micros());
+        // A key frame is made in one way only.
+        let effort = base.map(|_| tracing::field::debug(effort));
+        tracing::trace!(version, base, bytes, took_us, effort, "encoded");
     }
 }
 

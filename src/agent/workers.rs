@@ -22,6 +22,7 @@ pub(super) struct Job {
     pub(super) canvas: Shared,
     pub(super) rendition: Rendition,
     pub(super) base: Option<Version>,
+    pub(super) effort: Effort,
     pub(super) done: Box<dyn FnOnce(Outcome) + Send>,
 }
 
@@ -59,28 +60,24 @@ impl Workers {
 
 fn work(todo: &Receiver<Job>, keys: &Keys) {
     let mut scratch = Scratch::default();
-    while let Ok(Job { canvas, rendition, base, done }) = todo.recv() {
-        let outcome =
-            catch_unwind(AssertUnwindSafe(|| encode(&canvas, rendition, base, keys, &mut scratch)));
-        done(outcome.unwrap_or_else(|_| Err(EncodeError::Failed("the encoder panicked".into()))));
+    while let Ok(job) = todo.recv() {
+        let outcome = catch_unwind(AssertUnwindSafe(|| encode(&job, keys, &mut scratch)));
+        (job.done)(
+            outcome.unwrap_or_else(|_| Err(EncodeError::Failed("the encoder panicked".into()))),
+        );
     }
 }
 
-fn encode(
-    canvas: &Shared,
-    rendition: Rendition,
-    base: Option<Version>,
-    keys: &Keys,
-    scratch: &mut Scratch,
-) -> Outcome {
+fn encode(job: &Job, keys: &Keys, scratch: &mut Scratch) -> Outcome {
+    let &Job { ref canvas, rendition, base, effort, .. } = job;
     let start = Instant::now();
     let failed = |e: crate::png::EncodeError| EncodeError::Failed(e.to_string());
     // Taken out under the lock, encoded without it.
     let update = base.and_then(|base| canvas.lock().delta(base, rendition.scale));
     if let Some(update) = update {
-        let pieces = encode_delta(&update, scratch, Effort::Fast).map_err(failed)?;
-        let encoded = Encoded::new(update.version, pieces);
-        encoded.log(base, start);
+        let pieces = encode_delta(&update, scratch, effort).map_err(failed)?;
+        let encoded = Encoded::new(update.version, pieces, start);
+        encoded.log(base, effort);
         return Ok(encoded);
     }
     let mut keys = keys.lock().unwrap_or_else(|poisoned| {
@@ -91,7 +88,7 @@ fn encode(
     });
     let encoder = keys.entry(rendition).or_default();
     let whole = canvas.lock().whole(rendition.scale, encoder.known());
-    let encoded = Encoded::new(whole.version, encoder.encode(&whole).map_err(failed)?);
+    let encoded = Encoded::new(whole.version, encoder.encode(&whole).map_err(failed)?, start);
     // A delta is made of as many frames as it takes; a key frame is one.
     let longest = Limits::default().max_frame;
     if encoded.length > longest {
@@ -99,6 +96,6 @@ fn encode(
         let words = format!("it is {length} bytes long, more than the {longest} of a frame");
         return Err(EncodeError::Failed(words));
     }
-    encoded.log(base, start);
+    encoded.log(None, Effort::Fast);
     Ok(encoded)
 }

@@ -391,7 +391,7 @@ fn stored_cost(bytes: usize) -> usize {
 }
 
 /// Writes bytes as they are.
-fn store(bytes: &[u8], last: bool, sink: &mut Sink) {
+pub(super) fn store(bytes: &[u8], last: bool, sink: &mut Sink) {
     let mut chunks = bytes.chunks(LONGEST_STORED).peekable();
     while let Some(chunk) = chunks.next() {
         let last = last && chunks.peek().is_none();

@@ -62,11 +62,16 @@ pub(super) struct Way {
     pub(super) filter: Filter,
     /// Whether to look for what repeats.
     pub(super) repeats: bool,
+    /// Whether compressing takes long for what it saves.
+    pub(super) noise: bool,
 }
 
 /// How many rows are looked at, and how many pixels of each at most.
 const SAMPLE_ROWS: usize = 8;
 const SAMPLE_PIXELS: usize = 256;
+
+/// Residuals that are larger than this, in the mean, take more than three bits of eight.
+const NOISE: u32 = 2;
 
 /// Finds the way for rows of `width` pixels, by a sample.
 pub(super) fn choose(pixels: &[u32], width: usize, effort: Effort) -> Way {
@@ -127,7 +132,7 @@ impl Sample {
         // What a filter leaves of text is as large as text: more than 24 a sample. Unfiltered it
         // repeats better.
         if repeats && best > fresh * 3 * 24 {
-            return Way { filter: Filter::None, repeats };
+            return Way { filter: Filter::None, repeats, noise: false };
         }
         // Up is undone in the least time, Average in the most: a third more of all that decoding
         // takes, so it must save a third of a bit. On smooth noise it saves a fifth, 5 %.
@@ -139,7 +144,7 @@ impl Sample {
         } else {
             Filter::Up
         };
-        Way { filter, repeats }
+        Way { filter, repeats, noise: !repeats && best > fresh * 3 * NOISE }
     }
 }
 

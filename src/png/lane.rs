@@ -1,8 +1,9 @@
 //! One thread's workplace: rows of pixels or of packed samples become blocks of deflate.
 
 use super::Effort;
-use super::block::Plan;
-use super::filter::{self, Filter, Way};
+use super::adler::adler32;
+use super::block::{self, Plan};
+use super::filter::{self, Filter, Way, choose};
 use super::lz::Finder;
 use super::sink::Sink;
 use super::token::{self, Token};
@@ -11,8 +12,15 @@ use simd_adler32::Adler32;
 /// The pixels that are filtered and compressed in one way, about: as many as the caches hold.
 const PART: usize = 1 << 16;
 
-/// The tokens of a block, at most: what comes later may need another code.
+/// The tokens of a block, at most, where many are made at a time: what comes later may need
+/// another code.
 const BLOCK: usize = 1 << 15;
+
+/// The pixels that are searched thoroughly at a time, about; it takes some 20 bytes for each.
+const RUN: usize = 1 << 19;
+
+/// How many earlier places are tried then.
+const THOROUGH: usize = 64;
 
 /// Packed images up to this size are tried with more than one filter.
 const TINY: usize = 2048;
@@ -35,14 +43,30 @@ impl Lane {
     /// checksum.
     pub(super) fn rgb(&mut self, pixels: &[u32], width: usize, effort: Effort) -> u32 {
         let mut adler = Adler32::new();
-        let rows = (PART / width).max(1);
-        let mut from = 0;
-        while from < pixels.len() {
-            let to = pixels.len().min(from + rows * width);
+        let step = (PART / width).max(1) * width;
+        let mut parts = pixels.chunks(step).map(|part| choose(part, width, effort)).peekable();
+        let (mut from, mut number) = (0, 0);
+        while let Some(mut way) = parts.next() {
+            let mut to = pixels.len().min(from + step);
+            if effort == Effort::Small && way.repeats {
+                // A part knows nothing of what came before it, and what is slow is to know it.
+                while to - from < RUN && parts.next_if(|next| next.repeats).is_some() {
+                    to = pixels.len().min(to + step);
+                }
+                way = choose(&pixels[from..to], width, effort);
+            }
             let above = if from > 0 { &pixels[from - width..from] } else { &[] };
+            let rows = &pixels[from..to];
             let last = to == pixels.len();
-            self.part(&pixels[from..to], width, above, effort, last, &mut adler);
-            from = to;
+            // Of every two parts one: on a link that carries so much, half of the time is worth
+            // the bytes, and the other half is not wasted on those who share it.
+            if effort == Effort::Least && way.noise && number % 2 == 0 {
+                self.store(rows, width, last);
+            } else {
+                self.part(rows, width, above, way, effort, last);
+            }
+            adler.write(&self.packed);
+            (from, number) = (to, number + 1);
         }
         adler.finish()
     }
@@ -50,9 +74,19 @@ impl Lane {
     /// Compresses rows of RGB pixels that refer to nothing before them; to be ended with a sync.
     /// Gives the checksum and the number of bytes that were compressed.
     pub(super) fn band(&mut self, pixels: &[u32], width: usize) -> (u32, usize) {
-        let mut adler = Adler32::new();
-        self.part(pixels, width, &[], Effort::Fast, false, &mut adler);
-        (adler.finish(), self.packed.len())
+        let way = choose(pixels, width, Effort::Fast);
+        self.part(pixels, width, &[], way, Effort::Fast, false);
+        (adler32(&self.packed), self.packed.len())
+    }
+
+    /// Writes rows of RGB pixels as they are.
+    fn store(&mut self, pixels: &[u32], width: usize, last: bool) {
+        self.packed.clear();
+        for row in pixels.chunks_exact(width) {
+            self.packed.push(Filter::None as u8);
+            filter::pack(row, &mut self.packed);
+        }
+        block::store(&self.packed, last, &mut self.sink);
     }
 
     /// Compresses rows; `above` is empty where the first one must not look at what is above it.
@@ -61,11 +95,11 @@ impl Lane {
         pixels: &[u32],
         width: usize,
         above: &[u32],
+        way: Way,
         effort: Effort,
         last: bool,
-        adler: &mut Adler32,
     ) {
-        let Way { filter, repeats } = filter::choose(pixels, width, effort);
+        let filter = way.filter;
         let first = match filter {
             Filter::Up | Filter::Average if above.is_empty() => Filter::Sub,
             filter => filter,
@@ -81,18 +115,16 @@ impl Lane {
             self.packed.push(filters(y));
             filter::pack(row, &mut self.packed);
         }
-        adler.write(&self.packed);
-        if !repeats {
+        if !way.repeats {
             self.plan.count_bytes(&self.packed);
-            self.plan.write_bytes(&self.packed, last, &mut self.sink);
-            return;
+            return self.plan.write_bytes(&self.packed, last, &mut self.sink);
         }
         self.tokens.clear();
         if effort == Effort::Small {
-            self.finder.bytes(&self.packed, 3 * width + 1, 16, &mut self.tokens);
-        } else {
-            self.finder.pixels(&self.residuals, width, filters, &mut self.tokens);
+            self.finder.bytes(&self.packed, 3 * width + 1, THOROUGH, &mut self.tokens);
+            return self.write_blocks(last);
         }
+        self.finder.pixels(&self.residuals, width, filters, &mut self.tokens);
         self.plan.count_tokens(&self.tokens);
         self.plan.write_tokens(&self.tokens, &self.packed, last, &mut self.sink);
     }
@@ -101,10 +133,10 @@ impl Lane {
     /// Gives the bytes' checksum.
     pub(super) fn packed(&mut self, rows: &[u8], stride: usize, effort: Effort) -> u32 {
         let depth = match effort {
-            Effort::Small => 64,
+            Effort::Small => THOROUGH,
             // What is small is soon searched.
             Effort::Fast if rows.len() <= 2 * TINY => 16,
-            Effort::Fast => 4,
+            Effort::Fast | Effort::Least => 4,
         };
         self.packed.clear();
         for row in rows.chunks_exact(stride) {
@@ -116,7 +148,13 @@ impl Lane {
         if self.packed.len() <= TINY {
             self.try_up(rows, stride, depth);
         }
-        let adler = super::adler::adler32(&self.packed);
+        let adler = adler32(&self.packed);
+        self.write_blocks(true);
+        adler
+    }
+
+    /// Writes the tokens, which stand for the packed samples.
+    fn write_blocks(&mut self, last: bool) {
         let mut bytes = &self.packed[..];
         let mut tokens = &self.tokens[..];
         while !tokens.is_empty() {
@@ -124,10 +162,9 @@ impl Lane {
             let length = now.iter().map(|&token| token::length(token)).sum();
             let (here, rest) = bytes.split_at(length);
             self.plan.count_tokens(now);
-            self.plan.write_tokens(now, here, later.is_empty(), &mut self.sink);
+            self.plan.write_tokens(now, here, last && later.is_empty(), &mut self.sink);
             (tokens, bytes) = (later, rest);
         }
-        adler
     }
 
     /// Takes the filter `Up` instead of none where that is better.

@@ -9,6 +9,7 @@
 //! is done with, so a viewer that floods is slowed down by its own socket.
 
 mod io;
+mod link;
 mod packets;
 
 use super::broadcaster::Broadcaster;
@@ -19,7 +20,7 @@ use actix::prelude::*;
 use hightower_proto::Message as Packet;
 use hightower_proto::message::{Goodbye, Welcome};
 use io::{End, Outbox, Pieces};
-use std::collections::VecDeque;
+use link::Link;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -88,8 +89,9 @@ pub(super) struct Session {
     asked: bool,
     /// Counts the times monitoring was switched: an answer to a question from before is void.
     epoch: u64,
-    /// Versions sent to a speaking viewer and not acknowledged; never more than the credit.
-    unacknowledged: VecDeque<Version>,
+    /// What was sent to a speaking viewer and not acknowledged, never more than the credit; and
+    /// what that says of the way there.
+    link: Link,
     closing: bool,
     /// The reader waits here until there is room for replies again.
     room: Option<oneshot::Sender<()>>,
@@ -127,7 +129,7 @@ impl Session {
             timed: false,
             asked: false,
             epoch: 0,
-            unacknowledged: VecDeque::new(),
+            link: Link::default(),
             closing: false,
             room: None,
             _place: place,
@@ -169,7 +171,7 @@ impl Session {
     }
 
     fn wants_frames(&self) -> bool {
-        let credit = !self.speaks || self.unacknowledged.len() < self.links.credit as usize;
+        let credit = !self.speaks || self.link.under_way() < self.links.credit as usize;
         self.monitoring && credit && matches!(self.admission, Admission::Joined(_))
     }
 
@@ -179,7 +181,8 @@ impl Session {
         let epoch = self.epoch;
         // A plain viewer can't build on what it has.
         let base = self.base.filter(|_| self.delta && !self.refresh);
-        let answer = self.links.encoder.send(Encode { rendition: self.rendition, base });
+        let effort = self.link.effort();
+        let answer = self.links.encoder.send(Encode { rendition: self.rendition, base, effort });
         let answered = answer.into_actor(self).map(move |answer, session, ctx| {
             session.asked = false;
             if epoch == session.epoch {
@@ -214,7 +217,7 @@ impl Session {
             self.not_before = Instant::now() + self.interval;
         }
         if self.speaks {
-            self.unacknowledged.push_back(step.version);
+            self.link.sent(&step, Instant::now());
         }
         self.outbox.frames = Some(step.pieces);
     }
@@ -223,7 +226,7 @@ impl Session {
     fn forget_base(&mut self) {
         self.base = None;
         self.refresh = true;
-        self.unacknowledged.clear();
+        self.link.forget();
     }
 
     fn write(&mut self, pieces: Pieces, ctx: &mut Context<Self>) {
@@ -344,7 +347,7 @@ impl Handler<Notice> for Session {
                     self.base = None;
                 }
                 // What was sent and not acknowledged is not waited for when it starts again.
-                self.unacknowledged.clear();
+                self.link.forget();
             }
             Notice::State(state) => {
                 if self.speaks && !self.closing {

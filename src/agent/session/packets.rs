@@ -8,7 +8,7 @@ use actix::prelude::*;
 use bytes::Bytes;
 use hightower_proto::Message as Packet;
 use hightower_proto::message::{Hello, Pong, Reply, State, Welcome};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 impl Session {
@@ -65,8 +65,7 @@ impl Session {
             Packet::Acknowledge(ack) => {
                 // Everything up to that version has arrived; a version that was never sent
                 // changes nothing.
-                if self.unacknowledged.contains(&ack.version) {
-                    while self.unacknowledged.pop_front().is_some_and(|v| v != ack.version) {}
+                if self.link.acknowledged(ack.version, Instant::now()) {
                     self.advance(ctx);
                 }
             }
