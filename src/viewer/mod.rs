@@ -41,6 +41,7 @@ mod image;
 mod monitor;
 mod options;
 mod overlay;
+mod pace;
 mod picture;
 mod queue;
 pub mod save;

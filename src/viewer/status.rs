@@ -12,15 +12,18 @@ const WINDOW: Duration = Duration::from_secs(2);
 /// Samples kept of it: one a change, no more often than this.
 const APART: Duration = Duration::from_millis(100);
 
+/// How often the figures are renewed: oftener can't be read.
+const RENEWED: Duration = Duration::from_millis(500);
+
 /// Frames and bytes a second, over the last two seconds.
 #[derive(Debug, Default)]
-pub(super) struct Rates {
+struct Rates {
     samples: VecDeque<(Instant, u64, u64)>,
 }
 
 impl Rates {
     /// Takes the counters of this moment; gives frames and bytes a second.
-    pub(super) fn take(&mut self, now: Instant, frames: u64, bytes: u64) -> (f64, f64) {
+    fn take(&mut self, now: Instant, frames: u64, bytes: u64) -> (f64, f64) {
         while self.samples.get(1).is_some_and(|s| now.duration_since(s.0) >= WINDOW) {
             self.samples.pop_front();
         }
@@ -101,9 +104,36 @@ pub(super) fn badges(view: &View) -> Vec<(Mood, String)> {
     badges
 }
 
-/// The figures: fps, latency, MB/s, size of the picture.
-pub(super) fn figures(view: &View, rates: (f64, f64), latency: Option<Duration>) -> String {
-    let (fps, bytes) = rates;
+/// The figures as they are shown.
+#[derive(Debug, Default)]
+pub(super) struct Figures {
+    rates: Rates,
+    /// Since when, and what.
+    shown: Option<(Instant, String)>,
+    latency: Option<Duration>,
+}
+
+impl Figures {
+    /// A picture was drawn, so long after it was captured; `None` where that can't be known.
+    pub(super) fn drawn(&mut self, latency: Option<Duration>) {
+        self.latency = latency;
+    }
+
+    /// What is to be shown now.
+    pub(super) fn take(&mut self, view: &View, now: Instant) -> &str {
+        if view.link != Link::Connected {
+            self.latency = None;
+        }
+        let rates = self.rates.take(now, view.counters.frames, view.counters.bytes);
+        let latency = self.latency;
+        let fresh = |shown: &(Instant, String)| now.duration_since(shown.0) < RENEWED;
+        let shown = self.shown.take().filter(fresh);
+        &self.shown.insert(shown.unwrap_or_else(|| (now, figures(view, rates, latency)))).1
+    }
+}
+
+/// Frames a second, latency, MB/s, size of the picture.
+fn figures(view: &View, (fps, bytes): (f64, f64), latency: Option<Duration>) -> String {
     let latency = latency.map_or_else(|| "–".to_owned(), milliseconds);
     let size = match &view.picture {
         Some(picture) => format!("{}x{}", picture.width, picture.height),
@@ -115,4 +145,35 @@ pub(super) fn figures(view: &View, rates: (f64, f64), latency: Option<Duration>)
 fn milliseconds(latency: Duration) -> String {
     let ms = latency.as_secs_f64() * 1e3;
     if ms < 10.0 { format!("{ms:.1}") } else { format!("{ms:.0}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_of_the_last_two_seconds_and_readable() {
+        let start = Instant::now();
+        let at = |ms: u64| start + Duration::from_millis(ms);
+        let (mut figures, mut view) = (Figures::default(), View::new());
+        view.link = Link::Connected;
+        assert_eq!(figures.take(&view, start), "0.0 fps  – ms  0.00 MB/s  –");
+        for frame in 1..=300 {
+            // Thirty a second, of 10 kB each; the last hundred are shown later.
+            (view.counters.frames, view.counters.bytes) = (frame, 10_000 * frame);
+            let ms = if frame > 200 { 61 } else { 7 };
+            figures.drawn(Some(Duration::from_micros(ms * 1000 + 260)));
+            let shown = figures.take(&view, at(frame * 100 / 3)).to_owned();
+            match frame {
+                150..=200 => assert_eq!(shown, "30.0 fps  7.3 ms  0.30 MB/s  –"),
+                217.. => assert_eq!(shown, "30.0 fps  61 ms  0.30 MB/s  –"),
+                _ => {}
+            }
+        }
+        // Nothing more comes: the latency is that of the picture that is shown.
+        assert_eq!(figures.take(&view, at(13_000)), "0.0 fps  61 ms  0.00 MB/s  –");
+        view.link = Link::Disconnected;
+        assert_eq!(figures.take(&view, at(13_100)), "0.0 fps  61 ms  0.00 MB/s  –", "too soon");
+        assert_eq!(figures.take(&view, at(13_600)), "0.0 fps  – ms  0.00 MB/s  –");
+    }
 }

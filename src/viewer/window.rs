@@ -3,11 +3,12 @@
 use super::client::Client;
 use super::monitor::Monitor;
 use super::options::{ClientOptions, Order};
+use super::pace::Pace;
 use super::save;
 use super::scale::fit;
 use super::scene::{Choice, Layout, Look, STATUS, Scene};
-use super::status::{self, Rates};
-use super::view::{Link, Notice, View};
+use super::status::{self, Figures};
+use super::view::{Notice, View};
 use crate::address::Target;
 use anyhow::{anyhow, bail};
 use minifb::{InputCallback, Key, MouseButton, MouseMode, Window};
@@ -20,16 +21,6 @@ use std::time::{Duration, Instant};
 
 /// How long to wait for news before looking at keys and mouse.
 const INPUT: Duration = Duration::from_millis(15);
-
-/// The shortest time between two drawings: no display shows more.
-const APART: Duration = Duration::from_millis(16);
-
-/// How often the figures are renewed: oftener can't be read.
-const FIGURES: Duration = Duration::from_millis(500);
-
-/// How often the window is given its pixels even when they are the same: minifb does not tell when
-/// a window was uncovered.
-const RENEW: Duration = Duration::from_secs(1);
 
 /// How long the window waits for the first picture, to open at its size.
 const FIRST_PICTURE: Duration = Duration::from_millis(400);
@@ -135,10 +126,8 @@ struct Shown {
     scene: Scene,
     look: Option<Look>,
     seen: u64,
-    given: Instant,
-    rates: Rates,
-    figures: (Instant, String),
-    latency: Option<Duration>,
+    pace: Pace,
+    figures: Figures,
     notice: Option<Notice>,
 }
 
@@ -171,19 +160,16 @@ impl Shown {
             scene: Scene::default(),
             look: None,
             seen: 0,
-            given: now,
-            rates: Rates::default(),
-            figures: (now, String::new()),
-            latency: None,
+            pace: Pace::new(now),
+            figures: Figures::default(),
             notice: Some(hint),
         })
     }
 
-    /// One turn: news, keys, and a drawing when that changed anything. What changes after a rest is
-    /// drawn at once; what follows closely, together.
+    /// One turn: news, keys, and a drawing when that changed anything.
     fn turn(&mut self) -> anyhow::Result<()> {
         let (mut view, mut seen) = self.client.wait(self.seen, INPUT);
-        let soon = APART.saturating_sub(self.given.elapsed());
+        let soon = self.pace.wait(Instant::now());
         if !soon.is_zero() && self.look.as_ref().is_some_and(|l| l.sequence != view.sequence) {
             std::thread::sleep(soon);
             (view, seen) = self.client.wait(u64::MAX, Duration::ZERO);
@@ -201,15 +187,8 @@ impl Shown {
             self.window.set_title(&title);
             self.title = title;
         }
-        if view.link != Link::Connected {
-            self.latency = None;
-        }
-        let rates = self.rates.take(Instant::now(), view.counters.frames, view.counters.bytes);
-        if self.figures.0.elapsed() >= FIGURES || self.figures.1.is_empty() {
-            self.figures = (Instant::now(), status::figures(&view, rates, self.latency));
-        }
         let size = self.window.get_size();
-        let figures = self.figures.1.clone();
+        let figures = self.figures.take(&view, Instant::now()).to_owned();
         let look = Look::new(&view, &self.target, size, self.choice, figures);
         if let (Layout::Actual { .. }, Layout::Actual { .. }) = (self.choice.layout, look.layout) {
             self.choice.layout = look.layout;
@@ -218,13 +197,13 @@ impl Shown {
         if news {
             self.scene.draw(&look, view.picture.as_ref());
         }
-        if !news && self.given.elapsed() < RENEW {
+        if !news && !self.pace.is_stale(Instant::now()) {
             self.window.update();
             return Ok(());
         }
         self.give(size)?;
         if self.look.as_ref().is_none_or(|last| last.sequence != look.sequence) {
-            self.latency = view.picture.as_ref().and_then(|picture| view.latency(picture));
+            self.figures.drawn(view.picture.as_ref().and_then(|picture| view.latency(picture)));
         }
         self.look = Some(look);
         Ok(())
@@ -232,7 +211,7 @@ impl Shown {
 
     /// Gives the window its pixels.
     fn give(&mut self, size: (usize, usize)) -> anyhow::Result<()> {
-        self.given = Instant::now();
+        self.pace.given(Instant::now());
         if size.0 == 0 || size.1 == 0 {
             self.window.update();
             return Ok(());

@@ -141,6 +141,27 @@ fn what_a_delta_changes_is_drawn_where_it_changed() {
 }
 
 #[test]
+fn pictures_that_come_faster_than_a_display_shows_hold_nobody_up() {
+    let Some(xvfb) = Xvfb::start(1280, 800) else { return };
+    let width = usize::from(xvfb.size.0);
+    let agent = FakeAgent::new();
+    let (_window, mut viewer) = showing(&xvfb, &agent, &["--size", "800x526"]);
+    let (_, _, (x, y, ..)) = xvfb.window();
+    let place = (usize::from(y.unsigned_abs()) + 7) * width + usize::from(x.unsigned_abs()) + 9;
+    // Each is sent as soon as the one before is decoded, be it drawn or not.
+    let mut colour = 0;
+    for version in 2..300 {
+        colour = version as u32 * 0x00_d705;
+        let info = FrameInfo { tiles: vec![tile(0, 0, 40, 20)], ..delta_info(800, 500, version) };
+        viewer.frame(&rgb_delta(info, &|_, _| colour));
+        let this = |m: &Message| matches!(m, Message::Acknowledge(a) if a.version == version);
+        viewer.expect(this);
+    }
+    // The last one is shown without another to push it.
+    xvfb.wait_for("the newest picture", |pixels| pixels[place] == colour);
+}
+
+#[test]
 fn keys_order_the_agent_about() {
     let Some(xvfb) = Xvfb::start(1000, 700) else { return };
     let agent = FakeAgent::new();
