@@ -10,7 +10,7 @@ use super::config::Config;
 use super::demand::{Demand, Order, Pace};
 use super::messages::{Captured, Run};
 use crate::canvas::{Shared, Version};
-use crate::source::{Choice, GrabError, Source};
+use crate::source::{Choice, Grab, GrabError, Source};
 use actix::WeakRecipient;
 use actix::prelude::*;
 use futures_util::stream;
@@ -293,9 +293,11 @@ impl Worker {
                 // A panic in the midst of a change, or of taking pixels out, has cleared it.
                 self.whole |= self.canvas.lock().size() == (0, 0);
                 let grab = source.grab(self.whole).map_err(|GrabError(cause)| cause)?;
+                let grabbed = start.elapsed();
                 if let Some(version) = self.canvas.advance(grab.size, &grab.patches, captured_us) {
                     (self.version, changed) = (version, true);
                 }
+                log(&grab, self.version, grabbed, start.elapsed());
                 self.whole = false;
                 // Much is drawn in more than one go: a little more now saves a whole step.
                 let drawn = source.drawn().map_err(|GrabError(cause)| cause)?;
@@ -352,6 +354,14 @@ impl Worker {
     fn wait_for_change(&mut self) -> Result<bool, String> {
         Ok(true)
     }
+}
+
+/// Logs what was grabbed, and how long it took since the first of what belongs together was begun:
+/// until it was there, and until it was on the canvas.
+fn log(grab: &Grab<'_>, version: Version, grabbed: Duration, done: Duration) {
+    let pixels: usize = grab.patches.iter().map(|patch| patch.rect.area()).sum();
+    let (grabbed_us, took_us) = (grabbed.as_micros(), done.as_micros());
+    tracing::trace!(version, patches = grab.patches.len(), pixels, grabbed_us, took_us, "grabbed");
 }
 
 /// The clock of frames: microseconds since 1970.

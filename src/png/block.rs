@@ -1,17 +1,14 @@
 //! Blocks of deflate: symbols with their codes, in the cheapest of its three forms.
 
+use super::header::{self, Header};
 use super::huffman::{self, Code, parts};
 use super::sink::{Bits, Sink};
-use super::token::{BYTE, DISTANCES, MATCH, RANGES, Token, distance_base, distance_extra};
-
-/// The symbols for bytes, the end of a block, and lengths.
-const LITERALS: usize = 286;
+use super::token::{
+    BYTE, DISTANCES, LITERALS, MATCH, RANGES, Token, distance_base, distance_extra,
+};
 
 /// The end of a block.
 const END: usize = 256;
-
-/// A block's description of its codes takes fewer bits.
-const HEADER_MOST: usize = 14 * (LITERALS + DISTANCES) + 100;
 
 /// No code of a block is longer: decoders look up this many bits at once, and a 64-bit register
 /// takes five codes between two flushes.
@@ -47,9 +44,8 @@ pub(super) struct Plan {
     distances: [u32; DISTANCES],
     literal_lengths: [u8; 288],
     distance_lengths: [u8; 32],
-    /// The code's own description: symbols, with extra bits in the high byte.
-    header: Vec<u16>,
-    header_lengths: [u8; 19],
+    /// The code's own description.
+    header: Header,
     /// Bits the block takes with its own code and with the fixed one.
     dynamic: usize,
     fixed: usize,
@@ -65,26 +61,11 @@ impl Default for Plan {
             distances: [0; DISTANCES],
             literal_lengths: [0; 288],
             distance_lengths: [0; 32],
-            header: Vec::new(),
-            header_lengths: [0; 19],
+            header: Header::default(),
             dynamic: 0,
             fixed: 0,
             pairs: Vec::new(),
         }
-    }
-}
-
-/// The order in which deflate tells the lengths of the code of lengths.
-const HEADER_ORDER: [usize; 19] =
-    [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
-
-/// Extra bits of the symbols that repeat a length.
-const fn header_extra(symbol: usize) -> u32 {
-    match symbol {
-        16 => 2,
-        17 => 3,
-        18 => 7,
-        _ => 0,
     }
 }
 
@@ -161,7 +142,8 @@ impl Plan {
         let literal_lengths = &mut self.literal_lengths[..LITERALS];
         huffman::lengths(&self.literals, LONGEST, literal_lengths);
         huffman::lengths(&self.distances, LONGEST, &mut self.distance_lengths[..DISTANCES]);
-        self.describe();
+        let [literals, distances] = [&self.literal_lengths[..LITERALS], &self.distance_lengths];
+        self.dynamic = 3 + self.header.describe(literals, &distances[..DISTANCES]);
 
         let mut extra = 0;
         for symbol in 265..285 {
@@ -181,92 +163,6 @@ impl Plan {
         }
     }
 
-    /// Describes the code as deflate does; its cost is what `dynamic` begins with.
-    fn describe(&mut self) {
-        let used = |lengths: &[u8], least: usize| {
-            lengths.iter().rposition(|&length| length > 0).map_or(least, |i| least.max(i + 1))
-        };
-        let literals = used(&self.literal_lengths[..LITERALS], 257);
-        let distances = used(&self.distance_lengths[..DISTANCES], 1);
-        let mut all = [0; LITERALS + DISTANCES];
-        all[..literals].copy_from_slice(&self.literal_lengths[..literals]);
-        all[literals..literals + distances].copy_from_slice(&self.distance_lengths[..distances]);
-        let all = &all[..literals + distances];
-
-        self.header.clear();
-        self.header.push(literals as u16);
-        self.header.push(distances as u16);
-        let mut counts = [0u32; 19];
-        let mut add = |header: &mut Vec<u16>, symbol: u16, value: usize| {
-            counts[usize::from(symbol)] += 1;
-            header.push(symbol | (value as u16) << 8);
-        };
-        let mut at = 0;
-        while at < all.len() {
-            let length = all[at];
-            let run = all[at..].iter().take_while(|&&next| next == length).count();
-            let mut left = run;
-            if length == 0 {
-                while left >= 11 {
-                    let now = left.min(138);
-                    add(&mut self.header, 18, now - 11);
-                    left -= now;
-                }
-                if left >= 3 {
-                    add(&mut self.header, 17, left - 3);
-                    left = 0;
-                }
-            } else {
-                add(&mut self.header, length.into(), 0);
-                left -= 1;
-                while left >= 3 {
-                    let now = left.min(6);
-                    add(&mut self.header, 16, now - 3);
-                    left -= now;
-                }
-            }
-            for _ in 0..left {
-                add(&mut self.header, length.into(), 0);
-            }
-            at += run;
-        }
-        huffman::lengths(&counts, 7, &mut self.header_lengths);
-        self.dynamic = 3 + 5 + 5 + 4 + 3 * self.header_codes();
-        for (symbol, &count) in counts.iter().enumerate() {
-            let bits = u32::from(self.header_lengths[symbol]) + header_extra(symbol);
-            self.dynamic += (count * bits) as usize;
-        }
-    }
-
-    /// How many lengths of the code of lengths are told.
-    fn header_codes(&self) -> usize {
-        let told = |&symbol: &usize| self.header_lengths[symbol] > 0;
-        HEADER_ORDER.iter().rposition(told).map_or(4, |i| 4.max(i + 1))
-    }
-
-    /// Writes the code's description.
-    fn write_header(&self, bits: &mut Bits<'_>) {
-        let [literals, distances, ref symbols @ ..] = self.header[..] else { return };
-        bits.add(u64::from(literals) - 257, 5);
-        bits.add(u64::from(distances) - 1, 5);
-        let told = self.header_codes();
-        bits.add(told as u64 - 4, 4);
-        bits.flush();
-        for &symbol in &HEADER_ORDER[..told] {
-            bits.add(self.header_lengths[symbol].into(), 3);
-            bits.flush();
-        }
-        let mut codes = [0; 19];
-        huffman::codes(&self.header_lengths, &mut codes);
-        for &entry in symbols {
-            let symbol = usize::from(entry & 0xff);
-            let (code, length) = parts(codes[symbol]);
-            bits.add(code, length);
-            bits.add(u64::from(entry >> 8), header_extra(symbol));
-            bits.flush();
-        }
-    }
-
     /// Writes the block's beginning, and hands over the codes of what follows.
     fn open(&self, bits: &mut Bits<'_>, last: bool) -> Codes {
         let mut codes = Codes { literals: [0; 288], distances: [0; 32] };
@@ -275,7 +171,7 @@ impl Plan {
         bits.add(if dynamic { 2 } else { 1 }, 2);
         bits.flush();
         if dynamic {
-            self.write_header(bits);
+            self.header.write(bits);
             huffman::codes(&self.literal_lengths, &mut codes.literals);
             huffman::codes(&self.distance_lengths, &mut codes.distances);
         } else {
@@ -291,7 +187,7 @@ impl Plan {
             return store(bytes, last, sink);
         }
         // The cost may be an estimate.
-        let most = self.cost().max(LONGEST * bytes.len()) + HEADER_MOST;
+        let most = self.cost().max(LONGEST * bytes.len()) + header::MOST;
         sink.write(most, |bits| {
             let codes = self.open(bits, last);
             let mut bytes = bytes;

@@ -10,7 +10,7 @@
 //! | `palette`, `filter` | samples: few colours, many colours |
 //! | `lz` | what repeats |
 //! | `token` | a byte, a pixel, or a copy of what was before |
-//! | `block`, `huffman` | a block of deflate, and its codes |
+//! | `block`, `header`, `huffman` | a block of deflate, what it says of its codes, and these |
 //! | `chunk`, `sink` | PNG's chunks behind a frame's header; the memory they are written in |
 //! | `adler` | checksums of parts put together |
 
@@ -21,6 +21,7 @@ mod delta;
 mod error;
 mod filter;
 mod group;
+mod header;
 mod huffman;
 mod key;
 mod lane;

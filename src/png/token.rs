@@ -2,6 +2,9 @@
 
 use std::sync::LazyLock;
 
+/// The symbols for bytes, the end of a block, and lengths.
+pub(super) const LITERALS: usize = 286;
+
 /// The symbols for distances.
 pub(super) const DISTANCES: usize = 30;
 
