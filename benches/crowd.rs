@@ -119,7 +119,7 @@ impl Drop for Agent {
 impl Encodings {
     fn read(&self, log: ChildStderr) {
         for line in BufReader::new(log).lines().map_while(Result::ok) {
-            let took = line.split_once("took_us=").map(|(_, rest)| rest);
+            let took = line.split_once(" took_us=").map(|(_, rest)| rest);
             let took = took.and_then(|t| t.split(' ').next()?.parse::<u64>().ok());
             if let (Some(took), true) = (took, self.on.load(Ordering::Relaxed)) {
                 self.times.fetch_add(1, Ordering::Relaxed);

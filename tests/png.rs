@@ -303,6 +303,51 @@ fn odd_sizes_are_frames() {
     }
 }
 
+/// Letters in a few weights on paper, in lines: each is one of so many shapes.
+fn text(rect: Rect) -> Tile {
+    let mut state = 0x9e37_79b9_u32;
+    let letters: Vec<u32> = (0..rect.area() / 64)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state >> 27
+        })
+        .collect();
+    let shapes: Vec<Vec<u32>> = (0..32)
+        .map(|n| paint(Rect::new(0, 0, 8, 16), Look::Noise, n * 77 + 1).pixels)
+        .map(|noise| {
+            noise.iter().map(|p| if p % 3 == 0 { p | 0x30_3030 } else { 0xf8_f8f0 }).collect()
+        })
+        .collect();
+    let pixels = (0..rect.area()).map(|i| {
+        let (x, y) = (i % rect.width, i / rect.width);
+        shapes[letters[y / 16 * (rect.width / 8) + x / 8] as usize][y % 16 * 8 + x % 8]
+    });
+    Tile { rect, pixels: pixels.collect() }
+}
+
+#[test]
+fn efforts_are_different_work() {
+    let length = |tile: &Tile, effort| {
+        let update =
+            update((640, 480), vec![Tile { rect: tile.rect, pixels: tile.pixels.clone() }]);
+        let pieces = encode_delta(&update, &mut Scratch::default(), effort).unwrap();
+        pieces.iter().map(Bytes::len).sum::<usize>() as f64
+    };
+    let written = text(Rect::new(0, 0, 640, 480));
+    let (fast, small) = (length(&written, Effort::Fast), length(&written, Effort::Small));
+    assert!(small < fast * 0.95, "{small} bytes and {fast}");
+    assert!(length(&written, Effort::Least) == fast, "what repeats is always found");
+    // Four bits of noise a sample: half of it is stored as it is, whatever the size.
+    for (width, height) in [(640, 480), (300, 200), (640, 101)] {
+        let mut tile = paint(Rect::new(0, 0, width, height), Look::Noise, 5);
+        tile.pixels.iter_mut().for_each(|pixel| *pixel &= 0x0f_0f0f);
+        let all = (width * height * 3) as f64;
+        let (least, fast) = (length(&tile, Effort::Least), length(&tile, Effort::Fast));
+        let stored = (least - fast) / (all - fast);
+        assert!((0.45..0.55).contains(&stored), "{width} x {height}: {stored}");
+    }
+}
+
 #[test]
 fn large_updates_are_cut() {
     let mut scratch = Scratch::default();

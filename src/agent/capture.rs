@@ -360,8 +360,8 @@ impl Worker {
 /// until it was there, and until it was on the canvas.
 fn log(grab: &Grab<'_>, version: Version, grabbed: Duration, done: Duration) {
     let pixels: usize = grab.patches.iter().map(|patch| patch.rect.area()).sum();
-    let (grabbed_us, took_us) = (grabbed.as_micros(), done.as_micros());
-    tracing::trace!(version, patches = grab.patches.len(), pixels, grabbed_us, took_us, "grabbed");
+    let (grabbed_us, taken_us) = (grabbed.as_micros(), done.as_micros());
+    tracing::trace!(version, patches = grab.patches.len(), pixels, grabbed_us, taken_us, "grabbed");
 }
 
 /// The clock of frames: microseconds since 1970.

@@ -73,7 +73,7 @@ impl Encoder {
             Some(Encoded::new(update.version, pieces, start))
         }));
         let encoded = attempt.ok().flatten()?;
-        encoded.log(step.base, Effort::Fast);
+        encoded.log(step.base, Effort::Fast, start);
         Some(encoded)
     }
 
@@ -126,13 +126,20 @@ impl Handler<Encode> for Encoder {
         } else {
             self.memo.retain(|s, m| s.now >= now || matches!(m, Memo::Pending(_)));
             if let Some(encoded) = self.encode_few(&step) {
-                // So little is as small with any effort.
+                // A search in so little finds next to nothing more.
                 self.keep(Step { effort: Effort::Small, ..step }, &encoded);
                 return Box::pin(async { Ok(encoded) });
             }
             let encoder = ctx.address();
             let done = Box::new(move |outcome| encoder.do_send(Done { step, outcome }));
-            let job = Job { canvas: self.canvas.clone(), rendition, base, effort, done };
+            let job = Job {
+                canvas: self.canvas.clone(),
+                rendition,
+                base,
+                effort,
+                since: Instant::now(),
+                done,
+            };
             if self.workers.submit(job).is_err() {
                 return Box::pin(async { Err(EncodeError::Failed("too much to encode".into())) });
             }

@@ -151,20 +151,20 @@ pub(super) struct Encoded {
     pub(super) pieces: Arc<[Bytes]>,
     /// How many bytes they are together.
     pub(super) length: u64,
-    /// How long it took to encode.
+    /// How long it took until it was there, the wait for a worker included.
     pub(super) took: Duration,
 }
 
 impl Encoded {
-    /// What was begun at `start` is encoded.
-    pub(super) fn new(version: Version, pieces: Vec<Bytes>, start: Instant) -> Self {
+    /// What was asked for then is encoded.
+    pub(super) fn new(version: Version, pieces: Vec<Bytes>, since: Instant) -> Self {
         let length = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Self { version, pieces: pieces.into(), length, took: start.elapsed() }
+        Self { version, pieces: pieces.into(), length, took: since.elapsed() }
     }
 
-    /// Logs what was encoded, from what and how, for who wants to know it all.
-    pub(super) fn log(&self, base: Option<Version>, effort: Effort) {
-        let (version, bytes, took_us) = (self.version, self.length, self.took.as_micros());
+    /// Logs what was encoded since `start`, from what and how, for who wants to know it all.
+    pub(super) fn log(&self, base: Option<Version>, effort: Effort, start: Instant) {
+        let (version, bytes, took_us) = (self.version, self.length, start.elapsed().as_micros());
         // A key frame is made in one way only.
         let effort = base.map(|_| tracing::field::debug(effort));
         tracing::trace!(version, base, bytes, took_us, effort, "encoded");

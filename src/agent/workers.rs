@@ -23,6 +23,8 @@ pub(super) struct Job {
     pub(super) rendition: Rendition,
     pub(super) base: Option<Version>,
     pub(super) effort: Effort,
+    /// When it was asked for.
+    pub(super) since: Instant,
     pub(super) done: Box<dyn FnOnce(Outcome) + Send>,
 }
 
@@ -61,23 +63,25 @@ impl Workers {
 fn work(todo: &Receiver<Job>, keys: &Keys) {
     let mut scratch = Scratch::default();
     while let Ok(job) = todo.recv() {
-        let outcome = catch_unwind(AssertUnwindSafe(|| encode(&job, keys, &mut scratch)));
+        // While others wait, nobody's frame is worth a long search.
+        let effort = if todo.is_empty() { job.effort } else { job.effort.min(Effort::Fast) };
+        let outcome = catch_unwind(AssertUnwindSafe(|| encode(&job, effort, keys, &mut scratch)));
         (job.done)(
             outcome.unwrap_or_else(|_| Err(EncodeError::Failed("the encoder panicked".into()))),
         );
     }
 }
 
-fn encode(job: &Job, keys: &Keys, scratch: &mut Scratch) -> Outcome {
-    let &Job { ref canvas, rendition, base, effort, .. } = job;
+fn encode(job: &Job, effort: Effort, keys: &Keys, scratch: &mut Scratch) -> Outcome {
+    let &Job { ref canvas, rendition, base, since, .. } = job;
     let start = Instant::now();
     let failed = |e: crate::png::EncodeError| EncodeError::Failed(e.to_string());
     // Taken out under the lock, encoded without it.
     let update = base.and_then(|base| canvas.lock().delta(base, rendition.scale));
     if let Some(update) = update {
         let pieces = encode_delta(&update, scratch, effort).map_err(failed)?;
-        let encoded = Encoded::new(update.version, pieces, start);
-        encoded.log(base, effort);
+        let encoded = Encoded::new(update.version, pieces, since);
+        encoded.log(base, effort, start);
         return Ok(encoded);
     }
     let mut keys = keys.lock().unwrap_or_else(|poisoned| {
@@ -88,7 +92,7 @@ fn encode(job: &Job, keys: &Keys, scratch: &mut Scratch) -> Outcome {
     });
     let encoder = keys.entry(rendition).or_default();
     let whole = canvas.lock().whole(rendition.scale, encoder.known());
-    let encoded = Encoded::new(whole.version, encoder.encode(&whole).map_err(failed)?, start);
+    let encoded = Encoded::new(whole.version, encoder.encode(&whole).map_err(failed)?, since);
     // A delta is made of as many frames as it takes; a key frame is one.
     let longest = Limits::default().max_frame;
     if encoded.length > longest {
@@ -96,6 +100,6 @@ fn encode(job: &Job, keys: &Keys, scratch: &mut Scratch) -> Outcome {
         let words = format!("it is {length} bytes long, more than the {longest} of a frame");
         return Err(EncodeError::Failed(words));
     }
-    encoded.log(None, Effort::Fast);
+    encoded.log(None, Effort::Fast, start);
     Ok(encoded)
 }

@@ -45,7 +45,7 @@ impl Lane {
         let mut adler = Adler32::new();
         let step = (PART / width).max(1) * width;
         let mut parts = pixels.chunks(step).map(|part| choose(part, width, effort)).peekable();
-        let (mut from, mut number) = (0, 0);
+        let mut from = 0;
         while let Some(mut way) = parts.next() {
             let mut to = pixels.len().min(from + step);
             if effort == Effort::Small && way.repeats {
@@ -58,15 +58,18 @@ impl Lane {
             let above = if from > 0 { &pixels[from - width..from] } else { &[] };
             let rows = &pixels[from..to];
             let last = to == pixels.len();
-            // Of every two parts one: on a link that carries so much, half of the time is worth
-            // the bytes, and the other half is not wasted on those who share it.
-            if effort == Effort::Least && way.noise && number % 2 == 0 {
-                self.store(rows, width, last);
+            if effort == Effort::Least && way.noise && rows.len() > width {
+                // On a link that carries so much, half of the time is worth the bytes, and the
+                // other half is not wasted on those who share it.
+                let (first, second) = rows.split_at(rows.len() / width / 2 * width);
+                self.part(first, width, above, way, effort, false);
+                adler.write(&self.packed);
+                self.store(second, width, last);
             } else {
                 self.part(rows, width, above, way, effort, last);
             }
             adler.write(&self.packed);
-            (from, number) = (to, number + 1);
+            from = to;
         }
         adler.finish()
     }

@@ -141,7 +141,7 @@ fn what_a_delta_changes_is_drawn_where_it_changed() {
 }
 
 #[test]
-fn pictures_that_come_faster_than_a_display_shows_hold_nobody_up() {
+fn pictures_that_come_faster_than_a_display_shows_end_with_the_newest() {
     let Some(xvfb) = Xvfb::start(1280, 800) else { return };
     let width = usize::from(xvfb.size.0);
     let agent = FakeAgent::new();

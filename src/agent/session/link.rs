@@ -31,7 +31,17 @@ const HARD: u32 = 4;
 /// Of the time for a large update, one part in so many was spent on its bytes at least.
 const LEAST_PART: u32 = 16;
 
-/// How much of the estimate the newest sample makes.
+/// No viewer is further away, there and back, as long as nothing is known of that.
+const FARTHEST: Duration = Duration::from_millis(600);
+
+/// The round trip that is remembered moves towards a longer one by one part in so many.
+const AGE: u32 = 16;
+
+/// No estimate is beyond these: acknowledgements that come together look like no time at all, and
+/// a pause like no link.
+const ESTIMATES: (f64, f64) = (SLOW / 4.0, QUICK * 2.0);
+
+/// How much of the estimate's logarithm the newest sample makes.
 const WEIGHT: f64 = 0.25;
 
 /// An update on its way.
@@ -39,7 +49,7 @@ const WEIGHT: f64 = 0.25;
 struct Sent {
     version: Version,
     length: u64,
-    /// How long it took to encode.
+    /// How long it took to be encoded.
     took: Duration,
     at: Instant,
 }
@@ -51,7 +61,8 @@ pub(super) struct Link {
     under_way: VecDeque<Sent>,
     /// When the last acknowledgement came.
     heard: Option<Instant>,
-    /// The least time in which next to nothing was acknowledged.
+    /// The least time lately in which next to nothing was acknowledged, with nothing before it on
+    /// its way.
     round_trip: Option<Duration>,
     /// Bytes a second, the time for decoding included.
     rate: Option<f64>,
@@ -84,23 +95,50 @@ impl Link {
         let heard = self.heard.replace(now);
         let arrived: Vec<Sent> = self.under_way.drain(..=last).collect();
         let (Some(first), Some(newest)) = (arrived.first(), arrived.last()) else { return true };
-        // What was sent before the last one was acknowledged had to wait behind it.
-        let begin = heard.map_or(first.at, |heard| heard.max(first.at));
-        let passed = now.saturating_duration_since(begin);
         let length: u64 = arrived.iter().map(|sent| sent.length).sum();
-        if length <= NOTHING {
-            let least = self.round_trip.map_or(passed, |least| least.min(passed));
-            self.round_trip = Some(least);
+        let alone = arrived.len() == 1 && heard.is_none_or(|heard| heard <= first.at);
+        if length <= NOTHING && alone {
+            self.travelled(now.saturating_duration_since(first.at));
         } else if length >= LARGE {
-            let carried = passed.saturating_sub(self.round_trip.unwrap_or_default());
-            self.sample(length, carried.max(passed / LEAST_PART), newest.took);
+            let took = newest.took;
+            // Its bytes were not on their way before those of the one before had arrived, nor do
+            // they arrive sooner than nothing would.
+            let since = |way: Duration| {
+                let begin = heard.map_or(first.at + way, |heard| heard.max(first.at + way));
+                now.saturating_duration_since(begin)
+            };
+            let all = since(Duration::ZERO);
+            if let Some(round_trip) = self.round_trip {
+                self.sample(length, since(round_trip).max(all / LEAST_PART), took);
+            } else {
+                self.bound(length, (all, since(FARTHEST)), took);
+            }
         }
         true
     }
 
+    /// Next to nothing went there and back in this time.
+    fn travelled(&mut self, time: Duration) {
+        self.round_trip = Some(match self.round_trip {
+            Some(least) if time > least => least + (time - least) / AGE,
+            _ => time,
+        });
+    }
+
+    /// An update took between the two times; a sample where even that says more than is known.
+    fn bound(&mut self, length: u64, (most, least): (Duration, Duration), took: Duration) {
+        let known = self.rate.unwrap_or(NOT_SLOW);
+        if rate(length, most) > known {
+            self.sample(length, most, took);
+        } else if rate(length, least) < known {
+            self.sample(length, least, took);
+        }
+    }
+
     fn sample(&mut self, length: u64, carried: Duration, took: Duration) {
-        let sample = length as f64 / carried.max(Duration::from_micros(1)).as_secs_f64();
-        let rate = self.rate.map_or(sample, |rate| rate + (sample - rate) * WEIGHT);
+        let sample = rate(length, carried);
+        // A tenth and ten times as much count alike.
+        let rate = self.rate.map_or(sample, |rate| rate * (sample / rate).powf(WEIGHT));
         self.rate = Some(rate);
         self.effort = match self.effort {
             Effort::Least if rate >= NOT_QUICK => Effort::Least,
@@ -115,6 +153,12 @@ impl Link {
     pub(super) fn effort(&self) -> Effort {
         self.effort
     }
+}
+
+/// Bytes a second, as far as that can be told.
+fn rate(length: u64, time: Duration) -> f64 {
+    let rate = length as f64 / time.max(Duration::from_nanos(1)).as_secs_f64();
+    rate.clamp(ESTIMATES.0, ESTIMATES.1)
 }
 
 #[cfg(test)]
@@ -139,6 +183,13 @@ mod tests {
             Self { link, rate, round_trip, encoded: 200_000, now, version: 0 }
         }
 
+        /// One whose round trip is known: somebody has typed.
+        fn known(rate: f64, round_trip_ms: u64) -> Self {
+            let mut wire = Self::new(rate, round_trip_ms);
+            wire.carry(100, 1);
+            wire
+        }
+
         fn time(&self, length: u64) -> Duration {
             Duration::from_secs_f64(length as f64 / self.rate)
         }
@@ -153,6 +204,37 @@ mod tests {
             self.link.effort()
         }
 
+        /// Sends updates of these lengths in turn, one in each `pause` while fewer than two are
+        /// under way, as a session does.
+        fn stream(&mut self, lengths: &[u64], pause: Duration, times: usize) {
+            let mut arriving = VecDeque::new();
+            let (mut free, mut due) = (self.now, self.now);
+            for length in lengths.iter().cycle().take(times) {
+                self.now = self.now.max(due);
+                while let Some(&(version, at)) = arriving.front() {
+                    if arriving.len() < 2 && at > self.now {
+                        break;
+                    }
+                    self.now = self.now.max(at);
+                    assert!(self.link.acknowledged(version, at));
+                    arriving.pop_front();
+                }
+                self.send(*length);
+                free = free.max(self.now) + self.time(*length);
+                arriving.push_back((self.version, free + self.round_trip));
+                due = self.now + pause;
+            }
+            for (version, at) in arriving {
+                self.now = at;
+                assert!(self.link.acknowledged(version, at));
+            }
+        }
+
+        /// Whether the estimate is the link's rate, but for so much of it.
+        fn is_known_to(&self, part: f64) -> bool {
+            self.link.rate.is_some_and(|rate| (rate / self.rate - 1.0).abs() < part)
+        }
+
         fn send(&mut self, length: u64) {
             self.version += 1;
             let took = Duration::from_secs_f64(length as f64 / self.encoded as f64 / 1e3);
@@ -164,10 +246,11 @@ mod tests {
     #[test]
     fn the_effort_follows_the_link() {
         assert_eq!(Wire::new(1e9, 0).carry(1_500_000, 5), Effort::Least);
-        assert_eq!(Wire::new(100e6, 0).carry(1_500_000, 50), Effort::Fast);
-        assert_eq!(Wire::new(12e6, 0).carry(400_000, 50), Effort::Fast);
-        assert_eq!(Wire::new(1e6, 0).carry(400_000, 5), Effort::Small);
-        let mut wire = Wire::new(1e9, 0);
+        assert_eq!(Wire::known(1e9, 0).carry(1_500_000, 5), Effort::Least);
+        assert_eq!(Wire::known(100e6, 0).carry(1_500_000, 50), Effort::Fast);
+        assert_eq!(Wire::known(12e6, 0).carry(400_000, 50), Effort::Fast);
+        assert_eq!(Wire::known(1e6, 0).carry(400_000, 5), Effort::Small);
+        let mut wire = Wire::known(1e9, 0);
         for (rate, effort) in [
             (1e9, Effort::Least),
             (150e6, Effort::Least),
@@ -185,21 +268,68 @@ mod tests {
     #[test]
     fn what_is_far_is_not_slow() {
         let mut wire = Wire::new(12e6, 100);
+        // How far it is is not known yet, and that it is slow is no more than a guess.
+        assert_eq!(wire.carry(100_000, 50), Effort::Fast);
         assert_eq!(wire.carry(200, 3), Effort::Fast, "small updates say nothing of the rate");
         assert_eq!(wire.carry(100_000, 50), Effort::Fast);
-        // A way that has become shorter does not make a link look as if it carried anything at once.
+        assert!(wire.is_known_to(0.1), "{:?}", wire.link.rate);
+        // A way that has become longer is found to be so.
+        wire.round_trip *= 2;
+        wire.carry(200, 100);
+        wire.carry(400_000, 50);
+        assert!(wire.is_known_to(0.1), "{:?}", wire.link.rate);
+        // One that is shorter makes no link look as if it carried anything at once.
         wire.round_trip = Duration::ZERO;
-        wire.carry(100_000, 50);
-        assert!(
-            wire.link.rate.is_some_and(|rate| rate < 13e6 * f64::from(LEAST_PART)),
-            "{:?}",
-            wire.link.rate
-        );
+        assert_eq!(wire.carry(100_000, 50), Effort::Fast);
+    }
+
+    #[test]
+    fn what_is_slow_is_found_so_from_however_far() {
+        assert_eq!(Wire::new(1e6, 100).carry(1_000_000, 50), Effort::Small);
+    }
+
+    #[test]
+    fn a_link_is_known_while_updates_overtake_their_acknowledgements() {
+        for (rate, round_trip, length, pause_ms) in [
+            (47e6, 40, 1_500_000, 33),
+            (25e6, 20, 300_000, 16),
+            (118e6, 30, 1_500_000, 33),
+            (3e6, 80, 200_000, 16),
+        ] {
+            let mut wire = Wire::known(rate, round_trip);
+            wire.stream(&[length], Duration::from_millis(pause_ms), 300);
+            assert!(wire.is_known_to(0.3), "{rate}: {:?}", wire.link.rate);
+            // Where the way is not known, what it carries is not made more of.
+            let mut wire = Wire::new(rate, round_trip);
+            wire.stream(&[length], Duration::from_millis(pause_ms), 300);
+            assert!(wire.link.rate.is_none_or(|known| known < rate * 1.3), "{:?}", wire.link.rate);
+        }
+    }
+
+    #[test]
+    fn small_updates_behind_others_say_nothing_of_the_way() {
+        let mut wire = Wire::new(118e6, 100);
+        wire.carry(100, 3);
+        wire.stream(&[100_000, 100, 100], Duration::from_millis(20), 300);
+        assert!(wire.link.round_trip.is_some_and(|time| time >= wire.round_trip));
+        assert_eq!(wire.carry(200_000, 50), Effort::Fast);
+    }
+
+    #[test]
+    fn acknowledgements_that_come_together_do_not_make_a_link_quick() {
+        let mut wire = Wire::known(5e6, 0);
+        wire.carry(200_000, 50);
+        wire.send(200_000);
+        wire.now += Duration::from_micros(20);
+        assert!(wire.link.acknowledged(wire.version, wire.now));
+        assert_ne!(wire.link.effort(), Effort::Least);
+        wire.carry(200_000, 10);
+        assert!(wire.is_known_to(0.1), "{:?}", wire.link.rate);
     }
 
     #[test]
     fn a_busy_processor_is_spared() {
-        let mut wire = Wire::new(3e6, 0);
+        let mut wire = Wire::known(3e6, 0);
         wire.encoded = 10_000;
         assert_eq!(wire.carry(200_000, 50), Effort::Fast);
         wire.encoded = 100_000;
@@ -223,12 +353,12 @@ mod tests {
             }
         }
         assert_eq!(wire.link.under_way(), 0);
-        assert!(wire.link.rate.is_some_and(|rate| (rate / 100e6 - 1.0).abs() < 0.01));
+        assert!(wire.is_known_to(0.01));
         // One acknowledgement may stand for many.
         (0..3).for_each(|_| wire.send(1_000_000));
         wire.now += 3 * wire.time(1_000_000);
         assert!(wire.link.acknowledged(wire.version, wire.now));
-        assert!(wire.link.rate.is_some_and(|rate| (rate / 100e6 - 1.0).abs() < 0.01));
+        assert!(wire.is_known_to(0.01));
     }
 
     #[test]
@@ -240,7 +370,7 @@ mod tests {
         // At once: no time has passed at all.
         assert!(wire.link.acknowledged(1, wire.now));
         assert!(!wire.link.acknowledged(1, wire.now), "twice");
-        assert!(wire.link.rate.is_some_and(f64::is_finite));
+        assert_eq!(wire.link.rate, Some(ESTIMATES.1));
         wire.send(1_000_000);
         wire.link.forget();
         assert!(!wire.link.acknowledged(2, wire.now));

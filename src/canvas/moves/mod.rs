@@ -111,11 +111,14 @@ impl Finder {
             return None;
         }
         let (moved, gain) = self.try_offset(&scene, offset)?;
-        (gain * 8 >= patch.rect.area()).then_some(Found { moved, patch: number })
+        let to = Rect::new(moved.to.0, moved.to.1, moved.from.width, moved.from.height);
+        // Else it is ground that repeats itself, and was there before.
+        (gain * 8 >= patch.rect.area() && scene.has_changed(&to))
+            .then_some(Found { moved, patch: number })
     }
 
-    /// The largest rectangle that moved by this offset, and how many damaged pixels it accounts
-    /// for.
+    /// The largest rectangle that moved by this offset, and how many pixels it accounts for that
+    /// are damaged, as far as that is known.
     fn try_offset(&mut self, scene: &Scene<'_>, (dx, dy): Offset) -> Option<(Move, usize)> {
         // Where the pixels arrive that come from the picture.
         let bounds = scene.old.bounds();

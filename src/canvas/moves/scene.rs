@@ -29,6 +29,16 @@ impl Scene<'_> {
         }
     }
 
+    /// Whether a good part of the rectangle changed, seen from pieces of rows here and there.
+    pub(super) fn has_changed(&self, rect: &Rect) -> bool {
+        let width = rect.width.min(ANCHOR);
+        let changed = (0..SAMPLES).filter(|i| {
+            let (x, y) = spread(*i, rect);
+            differ(self.old.row(y, x, width), self.patch.row(y, x, width))
+        });
+        changed.count() * 8 >= SAMPLES
+    }
+
     /// Whether the new pixels are all of one colour.
     pub(super) fn is_plain(&self, cell: &Rect) -> bool {
         let color = self.patch.row(cell.y, cell.x, 1)[0];
@@ -42,12 +52,9 @@ impl Scene<'_> {
     /// before it.
     pub(super) fn seems_moved(&self, (dx, dy): Offset) -> bool {
         let area = self.area;
-        let room = (area.width.saturating_sub(ANCHOR), area.height);
         let (mut yes, mut no) = (0, 0);
         for i in 0..SAMPLES {
-            // Spread by two numbers that have nothing to do with each other.
-            let x = area.x + i * 7919 % (room.0 + 1);
-            let y = area.y + (i * area.height / SAMPLES + i * 31 % 16) % room.1;
+            let (x, y) = spread(i, &area);
             let new = self.patch.row(y, x, ANCHOR.min(area.width));
             if !is_textured(new) || !differ(self.old.row(y, x, new.len()), new) {
                 continue;
@@ -62,6 +69,14 @@ impl Scene<'_> {
         }
         yes >= SAY_SO && yes >= no
     }
+}
+
+/// Where sample `i` of a rectangle is: spread by two numbers that have nothing to do with each
+/// other.
+fn spread(i: usize, rect: &Rect) -> (usize, usize) {
+    let x = rect.x + i * 7919 % (rect.width.saturating_sub(ANCHOR) + 1);
+    let y = rect.y + (i * rect.height / SAMPLES + i * 31 % 16) % rect.height;
+    (x, y)
 }
 
 /// The new picture held against the old one at an offset.
