@@ -11,6 +11,7 @@
 //! | [`address`] | a machine as a user names it |
 //! | [`order`] | commands to an agent by UDP |
 //! | [`text`] | words drawn into pixels, and words from the network made harmless |
+//! | [`trust`] | keys, and who may do what |
 //! | [`cli`] | the command line |
 //!
 //! The wire format is a crate of its own, [`hightower_proto`].
@@ -24,4 +25,5 @@ pub mod png;
 pub mod rect;
 pub mod source;
 pub mod text;
+pub mod trust;
 pub mod viewer;

@@ -4,6 +4,7 @@
 
 mod agent;
 mod demo;
+mod key;
 mod order;
 mod signal;
 mod view;
@@ -58,6 +59,8 @@ enum Task {
     /// Free the mouse pointer of machines.
     Unlock(order::Hosts),
     Mouse(order::MouseArgs),
+    Keygen(key::KeygenArgs),
+    Id(key::IdArgs),
 }
 
 impl Cli {
@@ -83,6 +86,8 @@ impl Cli {
             Task::Lock(args) => order::lock(args),
             Task::Unlock(hosts) => order::unlock(hosts),
             Task::Mouse(args) => order::mouse(args),
+            Task::Keygen(args) => key::generate(args),
+            Task::Id(args) => key::show(args),
         }
     }
 }

@@ -1,0 +1,19 @@
+//! Trust: who is who, and who may do what. The model is SSH's.
+//!
+//! Each operator and each agent has an Ed25519 key (`key`), kept in one folder (`place`). An agent
+//! obeys the operators of its list (`operators`), each in what their roles allow (`role`); an
+//! operator remembers the agents of theirs (`known`). Both prove their keys by TLS (`tls`).
+
+mod key;
+mod known;
+mod operators;
+mod place;
+mod role;
+mod tls;
+
+pub use key::{KeyError, PublicKey, PublicKeyError, SecretKey, load_public};
+pub use known::{KnownAgents, KnownError, Standing};
+pub use operators::{Fault, LineError, Operator, Operators, OperatorsError, Unwelcome};
+pub use place::{Place, PlaceError};
+pub use role::{Role, RoleError, Roles};
+pub use tls::{Acceptor, Connector, TlsError};
