@@ -5,15 +5,15 @@
 use super::config::Config;
 use super::demand::Demand;
 use super::messages::{
-    AskState, Attach, Captured, Join, Joined, Leave, LockChanged, Notice, Refused, Run,
+    AskState, Attach, Captured, Join, Joined, Leave, LockChanged, Notice, Recheck, Refused, Run,
     SetMonitoring, Shutdown, ViewerId,
 };
 use super::throttle::Throttle;
 use crate::canvas::Version;
+use crate::trust::{By, Plain};
 use actix::prelude::*;
 use hightower_proto::message::{Capture, State};
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 const LOG_LINES: u32 = 20;
 
 struct Viewer {
-    peer: SocketAddr,
+    by: By,
     session: Recipient<Notice>,
 }
 
@@ -59,7 +59,7 @@ pub(super) fn initial_state(config: &Config) -> State {
         capture: Capture::Idle,
         lock_ms: None,
         viewers: 0,
-        insecure: config.insecure && !config.listen.ip().is_loopback(),
+        insecure: config.plain == Plain::Anyone && !config.listen.ip().is_loopback(),
     }
 }
 
@@ -131,10 +131,10 @@ impl Broadcaster {
     }
 
     /// Logs something that a peer did.
-    fn log(&mut self, peer: SocketAddr, what: &str) {
+    fn log(&mut self, by: &By, what: &str) {
         if let Some(held_back) = self.log.pass(Instant::now()) {
             let held_back = (held_back > 0).then_some(held_back);
-            tracing::info!(%peer, held_back, "{what}");
+            tracing::info!(%by, held_back, "{what}");
         }
     }
 
@@ -164,18 +164,19 @@ impl Handler<Attach> for Broadcaster {
 impl Handler<Join> for Broadcaster {
     type Result = Result<Joined, Refused>;
 
-    fn handle(&mut self, Join { peer, session }: Join, _ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Join { permit, session }: Join, _ctx: &mut Self::Context) -> Self::Result {
+        let by = permit.by();
         if let Some(reason) = &self.stopping {
             return Err(Refused::Stopping(reason.clone()));
         }
         if self.viewers.len() >= self.max_viewers {
-            self.log(peer, "a viewer is refused: the table is full");
+            self.log(by, "a viewer is refused: the table is full");
             return Err(Refused::Full(self.viewers.len()));
         }
         let id = self.next_id;
         self.next_id += 1;
-        self.viewers.insert(id, Viewer { peer, session });
-        self.log(peer, &format!("a viewer has connected, {} now", self.viewers.len()));
+        self.viewers.insert(id, Viewer { by: by.clone(), session });
+        self.log(by, &format!("a viewer has connected, {} now", self.viewers.len()));
         if self.autostart && self.viewers.len() == 1 {
             self.monitoring = true;
         }
@@ -199,7 +200,7 @@ impl Handler<Leave> for Broadcaster {
 
     fn handle(&mut self, Leave(id): Leave, _ctx: &mut Self::Context) {
         let Some(viewer) = self.viewers.remove(&id) else { return };
-        self.log(viewer.peer, &format!("a viewer has left, {} now", self.viewers.len()));
+        self.log(&viewer.by, &format!("a viewer has left, {} now", self.viewers.len()));
         self.update_run();
         self.tell_state();
         if self.viewers.is_empty()
@@ -214,13 +215,24 @@ impl Handler<Leave> for Broadcaster {
 impl Handler<SetMonitoring> for Broadcaster {
     type Result = ();
 
-    fn handle(&mut self, SetMonitoring { on, by }: SetMonitoring, _ctx: &mut Self::Context) {
+    fn handle(&mut self, SetMonitoring { on, permit }: SetMonitoring, _ctx: &mut Self::Context) {
         if self.monitoring != on {
-            self.log(by, if on { "monitoring is started" } else { "monitoring is stopped" });
+            self.log(
+                permit.by(),
+                if on { "monitoring is started" } else { "monitoring is stopped" },
+            );
         }
         // Who stops it means it for the next first viewer too.
         self.autostart &= on;
         self.set_monitoring(on);
+    }
+}
+
+impl Handler<Recheck> for Broadcaster {
+    type Result = ();
+
+    fn handle(&mut self, _: Recheck, _ctx: &mut Self::Context) {
+        self.tell(&Notice::Recheck);
     }
 }
 

@@ -2,8 +2,11 @@
 
 use super::mouse::Lease;
 use crate::source::{Choice, OpenError};
+use crate::trust::{Acceptor, Gate, KeyError, Place, PlaceError, Plain, PublicKey, SecretKey};
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, UdpSocket};
 
@@ -15,8 +18,10 @@ const PORT_TRIES: usize = 32;
 pub struct Config {
     /// Where to listen, TCP and UDP; port 0 takes any.
     pub listen: SocketAddr,
-    /// Whether an address off the loopback is allowed without authentication.
-    pub insecure: bool,
+    /// From whom what is neither encrypted nor signed is taken.
+    pub plain: Plain,
+    /// Where the agent's key and the list of its operators are kept; `None` is [`Place::find`].
+    pub place: Option<Place>,
     /// What to capture.
     pub source: Choice,
     /// The most captures a second.
@@ -25,7 +30,8 @@ pub struct Config {
     pub autostart: bool,
     /// The most viewers at a time.
     pub max_viewers: usize,
-    /// The most new connections a second, over a while; a burst of twice as many passes.
+    /// The most new connections a second from one address, over a while; a burst of twice as many
+    /// passes.
     pub accept_rate: f64,
     /// How long a write may make no progress, and a peer may be gone, before it is dropped.
     pub write_deadline: Duration,
@@ -39,7 +45,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], hightower_proto::PORT)),
-            insecure: false,
+            plain: Plain::default(),
+            place: None,
             source: Choice {
                 kind: crate::source::Kind::Auto,
                 monitor: 0,
@@ -61,12 +68,15 @@ impl Default for Config {
 /// Why an agent can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The address is reachable from other machines, and nobody is asked who they are yet.
-    #[error(
-        "{0} is reachable from other machines, and this version asks nobody who they are: anyone \
-         on the network could watch this screen. Add --insecure if that is what you want"
-    )]
-    Exposed(SocketAddr),
+    /// There is no place for keys.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// The agent's key can't be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// TLS won't have the key.
+    #[error("the agent's key can't be used for TLS: {0}")]
+    Tls(#[from] rustls::Error),
     /// The address is taken.
     #[error(
         "{protocol} {address} is in use: another agent runs there, or another program. Stop it, or \
@@ -99,6 +109,25 @@ pub enum StartError {
     Died,
 }
 
+/// How an agent knows others, and is known.
+pub(super) struct Identity {
+    pub(super) gate: Arc<Gate>,
+    /// `None` for an agent that never proves who it is.
+    pub(super) acceptor: Option<Acceptor>,
+    pub(super) trust: Option<Trust>,
+}
+
+/// How an agent is known, and whom it obeys.
+#[derive(Debug, Clone)]
+pub struct Trust {
+    /// Its key.
+    pub key: PublicKey,
+    /// The file of its operators.
+    pub list: PathBuf,
+    /// How many there were at its start.
+    pub operators: usize,
+}
+
 /// The agent's sockets, on the same port.
 pub(super) struct Sockets {
     pub(super) tcp: TcpListener,
@@ -107,12 +136,36 @@ pub(super) struct Sockets {
 }
 
 impl Config {
+    /// Whether somebody who connects may have to prove who they are.
+    #[must_use]
+    pub fn asks_for_keys(&self) -> bool {
+        match self.plain {
+            Plain::Never => true,
+            Plain::OwnUser => !self.listen.ip().is_loopback(),
+            Plain::Anyone => false,
+        }
+    }
+
+    /// Reads the key and the list of operators, and makes a key where there is none. An agent
+    /// that asks nobody touches no file. Reads files: not for an async thread.
+    pub(super) fn identity(&self) -> Result<Identity, StartError> {
+        if !self.asks_for_keys() {
+            return Ok(Identity { gate: Gate::new(self.plain, None), acceptor: None, trust: None });
+        }
+        let place = self.place.clone().map_or_else(Place::find, Ok)?;
+        place.make()?;
+        let key = own_key(&place)?;
+        let acceptor = Some(Acceptor::new(&key)?);
+        let list = place.authorized_operators();
+        let gate = Gate::new(self.plain, Some(list.clone()));
+        let operators = gate.operators().list().len();
+        let trust = Some(Trust { key: key.public(), list, operators });
+        Ok(Identity { gate, acceptor, trust })
+    }
+
     /// Binds TCP and UDP to the same port.
     pub(super) async fn bind(&self) -> Result<Sockets, StartError> {
         let wanted = self.listen;
-        if !wanted.ip().is_loopback() && !self.insecure {
-            return Err(StartError::Exposed(wanted));
-        }
         let failed = |protocol, address| {
             move |cause: io::Error| match cause.kind() {
                 io::ErrorKind::AddrInUse => StartError::InUse { protocol, address },
@@ -130,5 +183,21 @@ impl Config {
                 Err(e) => return Err(failed("UDP", address)(e)),
             }
         }
+    }
+}
+
+/// The agent's key, which is made when it is first wanted.
+fn own_key(place: &Place) -> Result<SecretKey, KeyError> {
+    let path = place.agent_key();
+    let nobody = |_: &std::path::Path| Err(io::Error::other("an agent starts by itself"));
+    match SecretKey::load(&path, nobody) {
+        Err(KeyError::Missing(_)) => {
+            let host = gethostname::gethostname().to_string_lossy().into_owned();
+            let key = SecretKey::generate();
+            key.save(&path, &host, None)?;
+            tracing::info!("made this agent's key, {}", key.public().fingerprint());
+            Ok(key)
+        }
+        result => result,
     }
 }

@@ -8,6 +8,7 @@ use super::broadcaster::Broadcaster;
 use super::messages::{MouseCommand, MouseOrder, SetMonitoring, order_mouse};
 use super::throttle::Throttle;
 use super::udp::{Received, Route, Udp};
+use crate::trust::{self, Gate, Grant, Permit, Transport};
 use actix::prelude::*;
 use hightower_proto::datagram::{self, Datagram, DatagramError};
 use hightower_proto::message::Reply;
@@ -30,6 +31,9 @@ const REFUSALS: u32 = 10;
 /// Hears UDP commands.
 pub(super) struct Control {
     udp: Option<Udp>,
+    gate: Arc<Gate>,
+    /// Where the socket is bound.
+    local: SocketAddr,
     broadcaster: Addr<Broadcaster>,
     mouse: Recipient<MouseOrder>,
 }
@@ -37,10 +41,12 @@ pub(super) struct Control {
 impl Control {
     pub(super) fn new(
         udp: Udp,
+        gate: Arc<Gate>,
+        local: SocketAddr,
         broadcaster: Addr<Broadcaster>,
         mouse: Recipient<MouseOrder>,
     ) -> Self {
-        Self { udp: Some(udp), broadcaster, mouse }
+        Self { udp: Some(udp), gate, local, broadcaster, mouse }
     }
 }
 
@@ -55,7 +61,8 @@ impl Actor for Control {
             ctx.spawn(mouse.into_actor(self));
             let broadcaster = self.broadcaster.clone();
             let refusals = Throttle::new(REFUSALS);
-            let ear = Ear { udp, broadcaster, orders, refusals };
+            let (gate, local) = (Arc::clone(&self.gate), self.local);
+            let ear = Ear { udp, gate, local, broadcaster, orders, refusals };
             ctx.spawn(ear.hear().into_actor(self));
         }
     }
@@ -67,7 +74,7 @@ struct Waiting {
     command: Command,
     /// `None` for those who expect no answer.
     route: Option<Route>,
-    peer: SocketAddr,
+    permit: Permit<trust::Control>,
 }
 
 async fn obey_mouse_orders(
@@ -75,8 +82,8 @@ async fn obey_mouse_orders(
     mut queue: mpsc::Receiver<Waiting>,
     mouse: Recipient<MouseOrder>,
 ) {
-    while let Some(Waiting { order, command, route, peer }) = queue.recv().await {
-        let reply = order_mouse(mouse.clone(), order, command, peer).await;
+    while let Some(Waiting { order, command, route, permit }) = queue.recv().await {
+        let reply = order_mouse(mouse.clone(), order, command, permit).await;
         if let Some(route) = route {
             answer(&udp, route, reply).await;
         }
@@ -95,6 +102,8 @@ async fn answer(udp: &Udp, route: Route, reply: Reply) {
 
 struct Ear {
     udp: Arc<Udp>,
+    gate: Arc<Gate>,
+    local: SocketAddr,
     broadcaster: Addr<Broadcaster>,
     orders: mpsc::Sender<Waiting>,
     refusals: Throttle,
@@ -137,10 +146,17 @@ impl Ear {
     async fn obey(&mut self, datagram: &Datagram, route: Route) -> Option<Reply> {
         let message = &datagram.message;
         let command = message.packet().command;
-        let peer = route.peer;
         let answered = datagram.wants_reply().then_some(route);
+        let grant = match self.grant(route.peer).await {
+            Ok(grant) => grant,
+            Err(why) => return self.refuse(answered.map(|_| command.code()), &why, route),
+        };
         if let Some(order) = MouseCommand::of(message) {
-            let waiting = Waiting { order, command, route: answered, peer };
+            let permit = match grant.permit() {
+                Ok(permit) => permit,
+                Err(why) => return self.refuse(Some(command.code()), &why.to_string(), route),
+            };
+            let waiting = Waiting { order, command, route: answered, permit };
             return match self.orders.try_send(waiting) {
                 Ok(()) => None,
                 Err(_) => self.refuse(Some(command.code()), "the pointer is busy", route),
@@ -154,8 +170,26 @@ impl Ear {
                 return self.refuse(answered.map(|_| other.code()), &why, route);
             }
         };
-        let ok = self.broadcaster.send(SetMonitoring { on, by: peer }).await.is_ok();
+        let permit = match grant.permit() {
+            Ok(permit) => permit,
+            Err(why) => return self.refuse(Some(command.code()), &why.to_string(), route),
+        };
+        let ok = self.broadcaster.send(SetMonitoring { on, permit }).await.is_ok();
         answered.map(|_| Reply { of: command.code(), ok, error: None, lease_ms: None })
+    }
+
+    /// What somebody may do who has not signed.
+    async fn grant(&self, peer: SocketAddr) -> Result<Grant, String> {
+        if self.gate.asks(peer.ip()) {
+            return Err("this agent obeys signed commands only".into());
+        }
+        let (gate, local) = (Arc::clone(&self.gate), self.local);
+        let asked = move || gate.plain(Transport::Udp, peer, local);
+        match tokio::task::spawn_blocking(asked).await {
+            Ok(Ok(grant)) => Ok(grant),
+            Ok(Err(why)) => Err(why.to_string()),
+            Err(e) => Err(e.to_string()),
+        }
     }
 
     /// Logs a refusal, and answers it where the command is known.

@@ -2,11 +2,11 @@
 
 use crate::canvas::Version;
 use crate::png::Effort;
+use crate::trust::{Control, Permit, View};
 use actix::prelude::*;
 use bytes::Bytes;
 use hightower_proto::message::{Reply, State};
 use hightower_proto::{Command, Message as Packet};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
@@ -21,7 +21,7 @@ pub(super) type ViewerId = u64;
 #[derive(Message)]
 #[rtype(result = "Result<Joined, Refused>")]
 pub(super) struct Join {
-    pub(super) peer: SocketAddr,
+    pub(super) permit: Permit<View>,
     pub(super) session: Recipient<Notice>,
 }
 
@@ -58,8 +58,13 @@ pub(super) struct Leave(pub(super) ViewerId);
 #[rtype(result = "()")]
 pub(super) struct SetMonitoring {
     pub(super) on: bool,
-    pub(super) by: SocketAddr,
+    pub(super) permit: Permit<View>,
 }
+
+/// Guard to broadcaster: some may have lost what they had.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Recheck;
 
 /// Session to broadcaster: how do things stand?
 #[derive(Message)]
@@ -112,6 +117,8 @@ pub(super) enum Notice {
     Stopped,
     /// How things stand has changed; for viewers that speak.
     State(State),
+    /// Who may do what has changed.
+    Recheck,
     /// The agent stops.
     Goodbye(String),
 }
@@ -195,10 +202,11 @@ pub(super) enum MouseCommand {
 }
 
 /// Anyone to mouse.
-#[derive(Debug, Clone, Copy, Message)]
+#[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Option<Duration>, MouseError>")]
 pub(super) struct MouseOrder {
     pub(super) command: MouseCommand,
+    pub(super) permit: Permit<Control>,
     /// Not to be begun after this: whoever gave the order has given it up.
     pub(super) until: Instant,
 }
@@ -232,19 +240,20 @@ pub(super) async fn order_mouse(
     mouse: Recipient<MouseOrder>,
     command: MouseCommand,
     of: Command,
-    peer: SocketAddr,
+    permit: Permit<Control>,
 ) -> Reply {
-    let order = MouseOrder { command, until: Instant::now() + MOUSE_PATIENCE };
+    let by = permit.by().clone();
+    let order = MouseOrder { command, permit, until: Instant::now() + MOUSE_PATIENCE };
     let result = match timeout(MOUSE_PATIENCE, mouse.send(order)).await {
         Ok(Ok(result)) => result,
         Ok(Err(_)) => Err(MouseError("the pointer's actor has ended".into())),
         Err(_) => Err(MouseError("the display does not answer".into())),
     };
     match &result {
-        Err(e) => tracing::warn!(%peer, "{of} refused: {e}"),
+        Err(e) => tracing::warn!(%by, "{of} refused: {e}"),
         // As many as a hand makes: not for everyone's log.
-        Ok(_) if of == Command::MouseMove => tracing::debug!(%peer, "{of} obeyed"),
-        Ok(_) => tracing::info!(%peer, "{of} obeyed"),
+        Ok(_) if of == Command::MouseMove => tracing::debug!(%by, "{of} obeyed"),
+        Ok(_) => tracing::info!(%by, "{of} obeyed"),
     }
     let lease = result.as_ref().ok().copied().flatten();
     Reply {

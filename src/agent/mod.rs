@@ -20,7 +20,9 @@ mod capture;
 mod config;
 mod control;
 mod demand;
+mod door;
 mod encoder;
+mod guard;
 mod listener;
 mod messages;
 mod mouse;
@@ -32,7 +34,8 @@ mod udp;
 mod wake;
 mod workers;
 
-pub use config::{Config, StartError};
+use config::Identity;
+pub use config::{Config, StartError, Trust};
 
 use crate::canvas::Shared;
 use crate::source::{Choice, OpenError, Source};
@@ -41,7 +44,9 @@ use broadcaster::Broadcaster;
 use capture::Capture;
 use control::Control;
 use demand::Demand;
+use door::House;
 use encoder::Encoder;
+use guard::Guard;
 use hightower_proto::message::Welcome;
 use listener::Listener;
 use messages::{Release, Shutdown};
@@ -50,7 +55,7 @@ use session::Links;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::timeout;
 use udp::Udp;
 
@@ -61,6 +66,9 @@ const OPEN_PATIENCE: Duration = Duration::from_secs(10);
 /// display to answer.
 const FAREWELL: Duration = Duration::from_millis(1500);
 
+/// Connections beyond the viewers that may be open at a time, to be told that there is no place.
+const WAITING_ROOM: usize = 16;
+
 /// The name and version that this program announces.
 pub const SOFTWARE: &str = concat!("hightower ", env!("CARGO_PKG_VERSION"));
 
@@ -68,6 +76,7 @@ pub const SOFTWARE: &str = concat!("hightower ", env!("CARGO_PKG_VERSION"));
 pub struct Agent {
     address: SocketAddr,
     source: String,
+    trust: Option<Trust>,
     broadcaster: Addr<Broadcaster>,
     mouse: Addr<SystemMouse>,
     mouse_arbiter: Arbiter,
@@ -81,6 +90,10 @@ impl Agent {
     /// # Errors
     /// When the port can't be bound or the source can't be opened.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        let asked = config.clone();
+        let identity = tokio::task::spawn_blocking(move || asked.identity());
+        let Ok(identity) = identity.await else { return Err(StartError::Died) };
+        let Identity { gate, acceptor, trust } = identity?;
         let sockets = config.bind().await?;
         let address = sockets.address;
         // Opened once here, so that whoever starts the agent reads why it can't work.
@@ -123,9 +136,13 @@ impl Agent {
             state: broadcaster::initial_state(&config),
         };
         let udp = Udp::new(sockets.udp)?;
-        Control::new(udp, broadcaster.clone(), mouse.clone().recipient()).start();
-        Listener::new(sockets.tcp, links, welcome, &config).start();
-        Ok(Self { address, source: described, broadcaster, mouse, mouse_arbiter, capture })
+        let rules = Arc::clone(&gate);
+        Control::new(udp, rules, address, broadcaster.clone(), mouse.clone().recipient()).start();
+        Guard::new(Arc::clone(&gate), broadcaster.downgrade().recipient()).start();
+        let places = Arc::new(Semaphore::new(config.max_viewers + WAITING_ROOM));
+        let house = House { gate, acceptor, links, welcome, places };
+        Listener::new(sockets.tcp, house, config.accept_rate).start();
+        Ok(Self { address, source: described, trust, broadcaster, mouse, mouse_arbiter, capture })
     }
 
     /// The address it listens on, TCP and UDP alike.
@@ -138,6 +155,12 @@ impl Agent {
     #[must_use]
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// How it is known and whom it obeyed at its start; `None` for an agent that asks nobody.
+    #[must_use]
+    pub fn trust(&self) -> Option<&Trust> {
+        self.trust.as_ref()
     }
 
     /// Says goodbye to the viewers, frees the pointer, ends every thread.

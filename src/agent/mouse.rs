@@ -6,6 +6,7 @@
 
 use super::messages::{LockChanged, MouseCommand, MouseError, MouseOrder, Release};
 use super::pointer::Pointer;
+use crate::trust::By;
 use actix::WeakRecipient;
 use actix::prelude::*;
 use std::time::{Duration, Instant};
@@ -87,6 +88,7 @@ where
         &mut self,
         lease: Option<Duration>,
         until: Instant,
+        by: &By,
         ctx: &mut Context<Self>,
     ) -> Result<Option<Duration>, MouseError> {
         let lease = lease.unwrap_or(self.lease.default).min(self.lease.ceiling);
@@ -103,7 +105,7 @@ where
         if self.tick.is_none() {
             self.tick = Some(ctx.run_interval(TICK, Self::hold));
         }
-        tracing::info!("the pointer is locked for {lease:?} at {}, {}", anchor.0, anchor.1);
+        tracing::info!(%by, "the pointer is locked for {lease:?} at {}, {}", anchor.0, anchor.1);
         self.tell(Some(lease));
         Ok(Some(lease))
     }
@@ -169,7 +171,7 @@ where
                 Err(MouseError(TOO_LATE.into()))
             }
             MouseCommand::Move { x, y } => self.move_to(x, y),
-            MouseCommand::Lock { lease } => self.lock(lease, order.until, ctx),
+            MouseCommand::Lock { lease } => self.lock(lease, order.until, order.permit.by(), ctx),
             MouseCommand::Unlock => {
                 self.unlock("unlocked", ctx);
                 Ok(None)
@@ -194,6 +196,7 @@ where
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
+    use crate::trust::{Gate, Plain, Transport};
     use std::cell::Cell;
     use std::rc::Rc;
 
@@ -228,7 +231,14 @@ mod tests {
     }
 
     fn order(command: MouseCommand) -> MouseOrder {
-        MouseOrder { command, until: Instant::now() + Duration::from_secs(60) }
+        order_until(command, Instant::now() + Duration::from_secs(60))
+    }
+
+    fn order_until(command: MouseCommand, until: Instant) -> MouseOrder {
+        let anybody = ([127, 0, 0, 1], 1).into();
+        let gate = Gate::new(Plain::Anyone, None);
+        let grant = gate.plain(Transport::Udp, anybody, anybody).unwrap();
+        MouseOrder { command, permit: grant.permit().unwrap(), until }
     }
 
     #[actix::test]
@@ -239,7 +249,7 @@ mod tests {
         let hand = desk.clone();
         let open = move || Ok(hand.clone());
         let mouse = Mouse::new(LEASE, open, ear.downgrade().recipient()).start();
-        let late = |command| MouseOrder { command, until: Instant::now() - TICK };
+        let late = |command| order_until(command, Instant::now() - TICK);
         for command in [MouseCommand::Move { x: 5, y: 6 }, MouseCommand::Lock { lease: None }] {
             assert!(mouse.send(late(command)).await.unwrap().is_err());
         }

@@ -3,6 +3,7 @@
 use super::signal::Signals;
 use crate::agent::{Agent, Config};
 use crate::source::{Cursor, Kind};
+use crate::trust::Plain;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::io::Write;
@@ -17,15 +18,22 @@ use tokio::sync::Notify;
 ///
 /// Nothing is captured until somebody watches and monitoring was started: by a viewer, by
 /// `hightower start`, or by --autostart.
+///
+/// Beyond this machine it speaks TLS, with its own key, and obeys the operators whose keys are in
+/// authorized_operators, in Hightower's folder (~/.config/hightower, or HIGHTOWER_CONFIG): a line
+/// each, as `hightower keygen` prints it. Changes count at once.
 #[derive(Debug, Args)]
 pub(super) struct AgentArgs {
     /// Where to listen, TCP and UDP alike; port 0 takes any free one and prints it.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:18516")]
     #[arg(env = "HIGHTOWER_LISTEN")]
     listen: SocketAddr,
-    /// Allow an address that other machines can reach, though nobody is asked who they are.
-    #[arg(long, env = "HIGHTOWER_INSECURE")]
+    /// Ask nobody who they are, and encrypt nothing, not even beyond this machine.
+    #[arg(long, env = "HIGHTOWER_INSECURE", conflicts_with = "require_keys")]
     insecure: bool,
+    /// Ask for a key on this machine too. Without it, this user's own programs need none here.
+    #[arg(long, env = "HIGHTOWER_REQUIRE_KEYS")]
+    require_keys: bool,
     /// What to capture.
     #[arg(long, value_enum, default_value_t = Kind::Auto, env = "HIGHTOWER_SOURCE")]
     source: Kind,
@@ -49,7 +57,7 @@ pub(super) struct AgentArgs {
     #[arg(long, value_name = "N", default_value_t = 64, env = "HIGHTOWER_MAX_VIEWERS")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     max_viewers: u16,
-    /// The most new connections a second.
+    /// The most new connections a second from one address.
     #[arg(long, value_name = "N", default_value_t = 50, env = "HIGHTOWER_ACCEPT_RATE")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     accept_rate: u16,
@@ -99,9 +107,14 @@ fn size(text: &str) -> Result<(usize, usize), String> {
 
 impl AgentArgs {
     fn config(&self) -> Config {
+        let plain = match (self.insecure, self.require_keys) {
+            (true, _) => Plain::Anyone,
+            (_, true) => Plain::Never,
+            _ => Plain::OwnUser,
+        };
         let mut config = Config {
             listen: self.listen,
-            insecure: self.insecure,
+            plain,
             max_fps: self.max_fps,
             autostart: self.autostart,
             max_viewers: self.max_viewers.into(),
@@ -142,19 +155,34 @@ pub(super) fn run(args: AgentArgs) -> Result<ExitCode> {
 
 fn announce(agent: &Agent, args: &AgentArgs) -> Result<()> {
     let address = agent.address();
-    if !address.ip().is_loopback() {
+    if args.insecure && !address.ip().is_loopback() {
         tracing::warn!(
             "INSECURE: anyone who can reach {address} can watch this screen and lock its mouse"
         );
     }
+    let trust = agent.trust();
+    if let Some(trust) = trust
+        && trust.operators == 0
+    {
+        let list = trust.list.display();
+        tracing::warn!(
+            "nobody is obeyed yet: put the line that `hightower keygen` prints into {list}"
+        );
+    }
+    let fingerprint = trust.map(|trust| trust.key.fingerprint());
     let mut out = std::io::stdout().lock();
     let written = if args.json {
         let line = serde_json::json!({
             "event": "listening", "tcp": address, "udp": address, "source": agent.source(),
+            "fingerprint": fingerprint,
         });
         writeln!(out, "{line}")
     } else {
-        writeln!(out, "listening on {address} (TCP and UDP), capturing {}", agent.source())
+        let line = format!("listening on {address} (TCP and UDP), capturing {}", agent.source());
+        match fingerprint {
+            Some(fingerprint) => writeln!(out, "{line}\nthis agent's key is {fingerprint}"),
+            None => writeln!(out, "{line}"),
+        }
     };
     written.and_then(|()| out.flush()).context("can't write the address to standard output")
 }

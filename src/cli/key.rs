@@ -111,7 +111,7 @@ fn new_passphrase() -> Result<Option<Zeroizing<String>>> {
 }
 
 /// The first line of a file, without its end.
-fn first_line(path: &Path) -> Result<Zeroizing<String>> {
+pub(super) fn first_line(path: &Path) -> Result<Zeroizing<String>> {
     use io::Read;
     let shown = path.display();
     let file = std::fs::File::open(path).with_context(|| format!("can't read {shown}"))?;

@@ -7,6 +7,7 @@ mod demo;
 mod key;
 mod order;
 mod signal;
+mod trust;
 mod view;
 
 use anyhow::Result;
@@ -61,6 +62,7 @@ enum Task {
     Mouse(order::MouseArgs),
     Keygen(key::KeygenArgs),
     Id(key::IdArgs),
+    Trust(trust::KnowArgs),
 }
 
 impl Cli {
@@ -88,6 +90,7 @@ impl Cli {
             Task::Mouse(args) => order::mouse(args),
             Task::Keygen(args) => key::generate(args),
             Task::Id(args) => key::show(args),
+            Task::Trust(args) => trust::know(args),
         }
     }
 }

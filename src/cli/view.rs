@@ -1,6 +1,7 @@
 //! `hightower view`: watch a machine's screen, in a window or from a script.
 
 use super::signal::interruption;
+use super::trust::TrustArgs;
 use crate::address::Target;
 use crate::viewer::headless::{self, HeadlessOptions};
 use crate::viewer::window::{self, WindowOptions};
@@ -85,6 +86,9 @@ pub(super) struct ViewArgs {
     /// One JSON object a line on standard output, and nothing else there
     #[arg(long, requires = "headless")]
     json: bool,
+
+    #[command(flatten)]
+    trust: TrustArgs,
 }
 
 /// A size in pixels, written `WxH`.
@@ -116,6 +120,7 @@ impl FromStr for Size {
 /// When what was asked for was not done, in words for the user.
 pub(super) fn run(args: ViewArgs) -> anyhow::Result<ExitCode> {
     let options = ClientOptions {
+        security: args.trust.security(&args.target)?,
         start: !args.no_start,
         reconnect: !args.no_reconnect,
         tolerant: args.tolerant,

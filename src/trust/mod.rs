@@ -4,15 +4,19 @@
 //! obeys the operators of its list (`operators`), each in what their roles allow (`role`); an
 //! operator remembers the agents of theirs (`known`). Both prove their keys by TLS (`tls`).
 
+mod grant;
 mod key;
 mod known;
+mod neighbour;
 mod operators;
 mod place;
 mod role;
 mod tls;
 
+pub use grant::{By, Control, Denied, Gate, Grant, Kind, Permit, Plain, Refused, View};
 pub use key::{KeyError, PublicKey, PublicKeyError, SecretKey, load_public};
 pub use known::{KnownAgents, KnownError, Standing};
+pub use neighbour::Transport;
 pub use operators::{Fault, LineError, Operator, Operators, OperatorsError, Unwelcome};
 pub use place::{Place, PlaceError};
 pub use role::{Role, RoleError, Roles};

@@ -93,6 +93,12 @@ impl Operator {
             Ok(())
         }
     }
+
+    /// Whether they are not obeyed any more from some moment on after the first and up to the
+    /// second.
+    pub(super) fn expires_within(&self, after: Timestamp, until: Timestamp) -> bool {
+        self.expires.is_some_and(|end| after < end && end <= until)
+    }
 }
 
 /// A network, or a single address.

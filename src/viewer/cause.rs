@@ -3,9 +3,11 @@
 use super::canvas::PictureError;
 use crate::address::LookupError;
 use crate::text::printable;
+use crate::trust::{KnownError, PublicKey, TlsError};
 use hightower_proto::stream::{StreamError, guess_protocol};
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Why a connection was not made, or ended.
@@ -82,6 +84,55 @@ pub enum Cause {
         /// The last one's fault.
         last: BadFrame,
     },
+    /// There is no key to prove who we are with.
+    #[error(
+        "{0} is another machine, and you have no key to show it: `hightower keygen` makes one \
+         (--insecure asks for none, where the agent allows that)"
+    )]
+    NoKey(SocketAddr),
+    /// The agent's name is new.
+    #[error(
+        "{target} is not known yet; its key is {}{also}. `hightower trust {target}` makes it \
+         known, and so does --accept-new", key.fingerprint()
+    )]
+    UnknownAgent {
+        /// What was called.
+        target: String,
+        /// The key that it showed.
+        key: PublicKey,
+        /// What else it is known as, in words.
+        also: String,
+    },
+    /// The agent's name is known, and its key is another one.
+    #[error(
+        "the key of {target} has changed, and nothing was sent: {} is known, and {} was shown{also}. \
+         Somebody may be between you and it; or the machine was set up anew, or has another one's \
+         address. When you are sure: `hightower trust --forget {target}` ({})",
+        expected.fingerprint(), key.fingerprint(), file.display()
+    )]
+    ChangedKey {
+        /// What was called.
+        target: String,
+        /// The key that it showed.
+        key: PublicKey,
+        /// The key that it is known by.
+        expected: PublicKey,
+        /// What the shown key is known as, in words.
+        also: String,
+        /// The file of known agents.
+        file: PathBuf,
+    },
+    /// The known agents can't be read or written.
+    #[error(transparent)]
+    Known(KnownError),
+    /// There was no handshake.
+    #[error("{peer}: {}", tls(error))]
+    Tls {
+        /// Who was called.
+        peer: SocketAddr,
+        /// What went wrong.
+        error: TlsError,
+    },
     /// The client was told to stop.
     #[error("the viewer was closed")]
     Stopped,
@@ -130,6 +181,17 @@ impl Cause {
     }
 }
 
+/// What a handshake that failed means.
+fn tls(error: &TlsError) -> String {
+    match error {
+        e if e.is_foreign() => "it does not speak TLS: is it an agent that was started with \
+             --insecure? Then view it with --insecure"
+            .into(),
+        TlsError::Io(e) => format!("the handshake broke off: {}", network(e)),
+        e => format!("no encrypted connection: {e}"),
+    }
+}
+
 /// The system's words, without its error numbers.
 fn network(error: &io::Error) -> String {
     match error.kind() {
@@ -137,6 +199,7 @@ fn network(error: &io::Error) -> String {
         io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => {
             "the connection broke".into()
         }
+        io::ErrorKind::UnexpectedEof => "the connection was closed".into(),
         io::ErrorKind::TimedOut => "the connection broke: no answer any more".into(),
         io::ErrorKind::HostUnreachable => "the machine can't be reached: is it on?".into(),
         io::ErrorKind::NetworkUnreachable => "there is no way to that network".into(),

@@ -1,10 +1,11 @@
 //! A client of one agent: it connects, and connects again, until it is told to stop.
 
 use super::cause::Cause;
-use super::connection::{Connection, Memory, stopped};
+use super::connection::{Connection, Memory, keep_alive, stopped};
 use super::decode::{self, Watcher};
 use super::options::{ClientOptions, Order};
 use super::queue::Queue;
+use super::security::Channel;
 use super::slot::Slot;
 use super::view::{Event, Link, Notice, View};
 use crate::address::Target;
@@ -184,10 +185,10 @@ impl Life {
             memory.success.set(false);
             let mut stop = self.stop.clone();
             let cause = match self.connect(&mut stop).await {
-                Ok((stream, peer)) => {
+                Ok((channel, peer)) => {
                     let (slot, queue, decoder) = (&self.slot, &self.queue, &self.decoder);
                     let connection = Connection::new(peer, &self.options, slot, queue, decoder);
-                    connection.run(stream, &memory, &mut orders, &mut stop).await
+                    connection.run(channel, &memory, &mut orders, &mut stop).await
                 }
                 Err(cause) => Arc::new(cause),
             };
@@ -225,7 +226,7 @@ impl Life {
     async fn connect(
         &self,
         stop: &mut watch::Receiver<bool>,
-    ) -> Result<(TcpStream, SocketAddr), Cause> {
+    ) -> Result<(Channel, SocketAddr), Cause> {
         self.slot.happened(Event::LookingUp, |view| {
             view.link = Link::LookingUp;
             view.next_try = None;
@@ -237,6 +238,7 @@ impl Life {
         let share = self.options.connect_limit / u32::try_from(found.len()).unwrap_or(1).max(1);
         let limit = share.max(Duration::from_secs(1)).min(self.options.connect_limit);
         let mut failed = Cause::Stopped;
+        let security = &self.options.security;
         for peer in found {
             self.slot.happened(Event::Connecting(peer), |view| {
                 view.link = Link::Connecting;
@@ -247,7 +249,16 @@ impl Life {
                 () = stopped(stop) => return Err(Cause::Stopped),
             };
             match called {
-                Ok(Ok(stream)) => return Ok((stream, peer)),
+                Ok(Ok(stream)) => {
+                    if let Err(error) = keep_alive(&stream) {
+                        tracing::debug!(%peer, %error, "socket options");
+                    }
+                    let secured = tokio::select! {
+                        secured = security.secure(&self.target, stream, peer, limit) => secured,
+                        () = stopped(stop) => return Err(Cause::Stopped),
+                    };
+                    return secured.map(|channel| (channel, peer));
+                }
                 Ok(Err(source)) => failed = Cause::connecting(peer, source),
                 Err(_) => failed = Cause::TimedOut { peer, limit },
             }

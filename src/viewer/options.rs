@@ -1,11 +1,14 @@
 //! What a client is told: how to behave, and what to order.
 
+use super::security::Security;
 use hightower_proto::{Limits, Message};
 use std::time::Duration;
 
 /// How a client behaves.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct ClientOptions {
+    /// How it is made sure who is who.
+    pub security: Security,
     /// Whether to start the monitoring: on the first connection, and again on the next one when
     /// it was on as the last one broke.
     pub start: bool,
@@ -31,6 +34,7 @@ pub struct ClientOptions {
 impl Default for ClientOptions {
     fn default() -> Self {
         Self {
+            security: Security::default(),
             start: true,
             reconnect: true,
             tolerant: false,

@@ -97,7 +97,9 @@ pub(super) fn badges(view: &View) -> Vec<(Mood, String)> {
         if let Some(left) = view.lock_left() {
             badges.push((Mood::Warning, format!("locked {} s", left.as_secs() + 1)));
         }
-        if state.insecure {
+        // What it says of itself, and what is seen from here.
+        let far = view.peer.is_some_and(|peer| !peer.ip().to_canonical().is_loopback());
+        if state.insecure || far && view.key.is_none() {
             badges.push((Mood::Bad, "insecure".into()));
         }
     }

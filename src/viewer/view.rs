@@ -3,6 +3,7 @@
 use super::cause::Cause;
 use super::clock::{Estimate, now_us};
 use super::picture::Picture;
+use crate::trust::PublicKey;
 use hightower_proto::message::{State, Welcome};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -77,6 +78,8 @@ pub struct View {
     pub next_try: Option<Instant>,
     /// Who is called or connected.
     pub peer: Option<SocketAddr>,
+    /// What the agent has proven to be; `None` for one that was not asked.
+    pub key: Option<PublicKey>,
     /// Who the agent says it is; `None` before it has, and for plain servers.
     pub welcome: Option<Arc<Welcome>>,
     /// How things stand there; `None` before the agent has said it, and for plain servers.
@@ -102,6 +105,7 @@ impl View {
             cause: None,
             next_try: None,
             peer: None,
+            key: None,
             welcome: None,
             state: None,
             state_at: Instant::now(),

@@ -9,11 +9,41 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// With so many replies waiting, nothing more is read from the viewer.
 const MAX_REPLIES: usize = 32;
+
+/// The half of a connection that is read.
+pub(super) type Reader = Box<dyn AsyncRead + Unpin>;
+
+/// The half that is written.
+pub(super) type Writer = Box<dyn AsyncWrite + Unpin>;
+
+/// A connection, encrypted or not.
+pub(in crate::agent) struct Stream {
+    pub(super) reader: Reader,
+    pub(super) writer: Writer,
+}
+
+impl Stream {
+    pub(in crate::agent) fn plain(stream: TcpStream) -> Self {
+        let (reader, writer) = stream.into_split();
+        Self { reader: Box::new(reader), writer: Box::new(writer) }
+    }
+
+    pub(in crate::agent) fn tls(stream: tokio_rustls::server::TlsStream<TcpStream>) -> Self {
+        let (reader, writer) = tokio::io::split(stream);
+        Self { reader: Box::new(reader), writer: Box::new(writer) }
+    }
+}
+
+/// Ends the sending half.
+pub(super) async fn finish(mut writer: Writer, patience: Duration) {
+    // Whoever does not take it in time is closed without.
+    drop(tokio::time::timeout(patience, writer.shutdown()).await);
+}
 
 /// What waits to be written: one slot a kind, the newest wins; replies in order, a few.
 #[derive(Debug, Default)]
@@ -101,16 +131,21 @@ pub(super) enum WriteError {
 /// Writes all of the bytes and gives the socket back. The deadline is for progress, not for the
 /// whole: a slow viewer is not a dead one.
 pub(super) async fn write(
-    mut writer: OwnedWriteHalf,
+    mut writer: Writer,
     mut pieces: Pieces,
     deadline: Duration,
-) -> Result<OwnedWriteHalf, WriteError> {
+) -> Result<Writer, WriteError> {
     while pieces.has_remaining() {
         match tokio::time::timeout(deadline, writer.write_buf(&mut pieces)).await {
             Ok(Ok(0)) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
             Ok(result) => drop(result?),
             Err(_) => return Err(WriteError::Deadline(deadline)),
         }
+    }
+    // What is encrypted may still lie there.
+    match tokio::time::timeout(deadline, writer.flush()).await {
+        Ok(result) => result?,
+        Err(_) => return Err(WriteError::Deadline(deadline)),
     }
     Ok(writer)
 }
@@ -141,7 +176,7 @@ pub(super) enum End {
 }
 
 /// Reads packets until the stream ends, one at a time.
-pub(super) async fn read(mut reader: OwnedReadHalf, session: Recipient<Incoming>) -> End {
+pub(super) async fn read(mut reader: Reader, session: Recipient<Incoming>) -> End {
     let mut decoder = Decoder::new(Options::agent());
     let mut first = Vec::new();
     loop {

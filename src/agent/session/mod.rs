@@ -16,16 +16,16 @@ use super::broadcaster::Broadcaster;
 use super::demand::Demand;
 use super::messages::{Encode, Encoded, Join, Leave, MouseOrder, Notice, Rendition, ViewerId};
 use crate::canvas::Version;
+use crate::trust::{Grant, View};
 use actix::prelude::*;
 use hightower_proto::Message as Packet;
 use hightower_proto::message::{Goodbye, Welcome};
-use io::{End, Outbox, Pieces};
+pub(super) use io::Stream;
+use io::{End, Outbox, Pieces, Reader, Writer};
 use link::Link;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 /// How long a viewer that finds the table full has to say hello, so that it can be told.
@@ -56,12 +56,14 @@ enum Admission {
 /// One viewer.
 pub(super) struct Session {
     peer: SocketAddr,
+    /// Who it is, and so what it may do.
+    grant: Grant,
     links: Links,
     welcome: Welcome,
     admission: Admission,
-    reader: Option<OwnedReadHalf>,
+    reader: Option<Reader>,
     /// `None` while a write is in flight.
-    writer: Option<OwnedWriteHalf>,
+    writer: Option<Writer>,
     outbox: Outbox,
     /// Whether the viewer has said hello, and may be sent packets.
     speaks: bool,
@@ -100,15 +102,17 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new(
-        stream: TcpStream,
+        stream: Stream,
         peer: SocketAddr,
+        grant: Grant,
         links: Links,
         welcome: Welcome,
         place: OwnedSemaphorePermit,
     ) -> Self {
-        let (reader, writer) = stream.into_split();
+        let Stream { reader, writer } = stream;
         Self {
             peer,
+            grant,
             links,
             welcome,
             admission: Admission::Asked,
@@ -145,7 +149,9 @@ impl Session {
             self.write(pieces, ctx);
         } else if self.closing {
             // Ends the sending half; the reader goes on until the viewer closes.
-            drop(self.writer.take());
+            if let Some(writer) = self.writer.take() {
+                ctx.spawn(io::finish(writer, LINGER).into_actor(self));
+            }
             ctx.run_later(LINGER, |_, ctx| ctx.stop());
         } else if self.wants_frames() && !self.asked {
             let wait = self.not_before.saturating_duration_since(Instant::now());
@@ -263,6 +269,25 @@ impl Session {
         }
     }
 
+    /// Reads what the viewer says, to its end.
+    fn begin(&mut self, ctx: &mut Context<Self>) {
+        let Some(reader) = self.reader.take() else { return };
+        let reading = io::read(reader, ctx.address().recipient());
+        ctx.spawn(reading.into_actor(self).map(|end, session, ctx| {
+            match end {
+                End::Closed => tracing::debug!(peer = %session.peer, "closed by the viewer"),
+                end => tracing::warn!(peer = %session.peer, "the viewer is dropped: {end}"),
+            }
+            ctx.stop();
+        }));
+        // Who is refused says hello soon, and is told why, or is gone.
+        ctx.run_later(REFUSED_HELLO, |session, ctx| {
+            if matches!(session.admission, Admission::Refused(_)) && !session.closing {
+                ctx.stop();
+            }
+        });
+    }
+
     fn joined(&mut self, id: ViewerId, monitoring: bool, after: Version, newest: Version) {
         self.admission = Admission::Joined(id);
         // The broadcaster's notices may have come first, and are newer.
@@ -279,14 +304,21 @@ impl Actor for Session {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let join = Join { peer: self.peer, session: ctx.address().recipient() };
+        let permit = match self.grant.permit::<View>() {
+            Ok(permit) => permit,
+            Err(denied) => {
+                // It may have been taken away since the door was opened.
+                self.admission = Admission::Refused(denied.to_string());
+                return self.begin(ctx);
+            }
+        };
+        let join = Join { permit, session: ctx.address().recipient() };
         let joined =
             self.links.broadcaster.send(join).into_actor(self).map(|answer, session, ctx| {
                 match answer {
                     Ok(Ok(j)) => session.joined(j.id, j.monitoring, j.after, j.newest),
                     Ok(Err(refused)) => {
                         session.admission = Admission::Refused(refused.to_string());
-                        ctx.run_later(REFUSED_HELLO, |_, ctx| ctx.stop());
                     }
                     Err(_) => ctx.stop(),
                 }
@@ -294,17 +326,7 @@ impl Actor for Session {
             });
         // Nothing of the viewer is read before it has its place in the table.
         ctx.wait(joined);
-        if let Some(reader) = self.reader.take() {
-            let address = ctx.address();
-            let reading = io::read(reader, address.recipient());
-            ctx.spawn(reading.into_actor(self).map(|end, session, ctx| {
-                match end {
-                    End::Closed => tracing::debug!(peer = %session.peer, "closed by the viewer"),
-                    end => tracing::warn!(peer = %session.peer, "the viewer is dropped: {end}"),
-                }
-                ctx.stop();
-            }));
-        }
+        self.begin(ctx);
     }
 
     fn stopped(&mut self, _ctx: &mut Self::Context) {
@@ -352,6 +374,12 @@ impl Handler<Notice> for Session {
             Notice::State(state) => {
                 if self.speaks && !self.closing {
                     self.outbox.state = Some(Packet::State(state).encode());
+                }
+            }
+            Notice::Recheck => {
+                if let Err(denied) = self.grant.permit::<View>() {
+                    tracing::info!(peer = %self.peer, "the viewer is dropped: {denied}");
+                    self.close(Some(denied.to_string()));
                 }
             }
             Notice::Goodbye(reason) => self.close(Some(reason)),

@@ -4,6 +4,7 @@ use super::{Admission, Session};
 use crate::agent::capture::now_us;
 use crate::agent::messages::{AskState, MouseCommand, Rendition, SetMonitoring, order_mouse};
 use crate::text::printable;
+use crate::trust::{Control, Denied, View};
 use actix::prelude::*;
 use bytes::Bytes;
 use hightower_proto::Message as Packet;
@@ -33,7 +34,11 @@ impl Session {
         }
         if let Some(command) = MouseCommand::of(&packet) {
             let of = packet.packet().command;
-            let order = order_mouse(self.links.mouse.clone(), command, of, self.peer);
+            let permit = match self.grant.permit::<Control>() {
+                Ok(permit) => permit,
+                Err(denied) => return self.deny(code, &denied, ctx),
+            };
+            let order = order_mouse(self.links.mouse.clone(), command, of, permit);
             return Box::pin(order.into_actor(self).then(|reply, session, ctx| {
                 session.reply(reply, ctx);
                 session.settled()
@@ -42,7 +47,11 @@ impl Session {
         match packet {
             Packet::StartMonitor | Packet::StopMonitor => {
                 let on = matches!(packet, Packet::StartMonitor);
-                let answer = self.links.broadcaster.send(SetMonitoring { on, by: self.peer });
+                let permit = match self.grant.permit::<View>() {
+                    Ok(permit) => permit,
+                    Err(denied) => return self.deny(code, &denied, ctx),
+                };
+                let answer = self.links.broadcaster.send(SetMonitoring { on, permit });
                 return Box::pin(answer.into_actor(self).then(move |result, session, ctx| {
                     let ok = result.is_ok();
                     session.reply(Reply { of: code, ok, error: None, lease_ms: None }, ctx);
@@ -117,6 +126,19 @@ impl Session {
             self.outbox.frames = None;
             self.forget_base();
         }
+    }
+
+    /// Answers a command that this viewer may not give.
+    fn deny(
+        &mut self,
+        of: i64,
+        denied: &Denied,
+        ctx: &mut Context<Self>,
+    ) -> ResponseActFuture<Self, ()> {
+        tracing::warn!(peer = %self.peer, "command {of} is refused: {denied}");
+        let error = Some(denied.to_string());
+        self.reply(Reply { of, ok: false, error, lease_ms: None }, ctx);
+        self.settled()
     }
 
     fn greet(&mut self, state: State, ctx: &mut Context<Self>) {

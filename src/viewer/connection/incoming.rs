@@ -13,8 +13,7 @@ use hightower_proto::{Command, Decoder, Item, Message};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
-use tokio::io::AsyncReadExt;
-use tokio::net::tcp::OwnedReadHalf;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::mpsc;
 
 /// A small frame: its bytes, and the pixels that it has and moves, are no more than that.
@@ -23,7 +22,7 @@ const SMALL: (usize, u64) = (64 << 10, 1 << 20);
 impl Connection<'_> {
     pub(super) async fn read(
         &self,
-        mut reader: OwnedReadHalf,
+        mut reader: Box<dyn AsyncRead + Unpin>,
         memory: &Memory,
         answers: mpsc::Sender<Message>,
     ) -> Cause {

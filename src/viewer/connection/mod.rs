@@ -7,6 +7,7 @@ use super::clock::{Clock, now_us};
 use super::decode;
 use super::options::{ClientOptions, Order};
 use super::queue::{FrameLink, Queue};
+use super::security::Channel;
 use super::slot::Slot;
 use super::view::{Event, Link};
 use hightower_proto::message::{Acknowledge, Goodbye, Hello, Ping};
@@ -17,9 +18,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::{mpsc, watch};
 
 /// How often an agent that speaks is pinged, at least.
@@ -101,21 +101,19 @@ impl<'a> Connection<'a> {
     /// Runs the connection to its end, and says why that came.
     pub(super) async fn run(
         self,
-        stream: TcpStream,
+        channel: Channel,
         memory: &Memory,
         orders: &mut mpsc::Receiver<Order>,
         stop: &mut watch::Receiver<bool>,
     ) -> Arc<Cause> {
-        if let Err(error) = keep_alive(&stream) {
-            tracing::debug!(peer = %self.peer, %error, "socket options");
-        }
+        let Channel { reader, writer, key } = channel;
         self.slot.happened(Event::Connected(self.peer), |view| {
             view.link = Link::Connected;
             view.cause = None;
             view.welcome = None;
+            view.key = key;
             view.counters.connections += 1;
         });
-        let (reader, writer) = stream.into_split();
         let (answers, answer_receiver) = mpsc::channel(ANSWERS);
         tokio::select! {
             cause = self.read(reader, memory, answers) => Arc::new(cause),
@@ -125,7 +123,7 @@ impl<'a> Connection<'a> {
 
     async fn write(
         &self,
-        mut writer: OwnedWriteHalf,
+        mut writer: Box<dyn AsyncWrite + Unpin>,
         memory: &Memory,
         mut answers: mpsc::Receiver<Message>,
         orders: &mut mpsc::Receiver<Order>,
@@ -138,7 +136,7 @@ impl<'a> Connection<'a> {
         pings.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
 
         let software = format!("hightower {}", env!("CARGO_PKG_VERSION"));
-        let ClientOptions { delta, scale, max_fps, .. } = *self.options;
+        let &ClientOptions { delta, scale, max_fps, .. } = self.options;
         let hello = Hello { protocol: PROTOCOL, software, delta, scale, max_fps };
         let mut bytes = Message::Hello(hello).encode().to_vec();
         if self.options.start && (memory.monitoring.get() || !memory.connected.get()) {
@@ -152,7 +150,7 @@ impl<'a> Connection<'a> {
             let written = tokio::select! {
                 // First what can be written at once: then a goodbye can follow.
                 biased;
-                written = writer.write_all(&next) => written,
+                written = send(&mut writer, &next) => written,
                 // Cut in the middle, so nothing polite can follow.
                 () = stopped(stop) => return Arc::new(Cause::Stopped),
                 cause = given_up(&mut broken) => return cause,
@@ -193,7 +191,7 @@ impl<'a> Connection<'a> {
             last.splice(..0, Message::Acknowledge(Acknowledge { version }).encode());
         }
         let farewell = async {
-            writer.write_all(&last).await?;
+            send(&mut writer, &last).await?;
             writer.shutdown().await
         };
         match tokio::time::timeout(GOODBYE, farewell).await {
@@ -221,6 +219,12 @@ impl<'a> Connection<'a> {
     }
 }
 
+/// Writes, and leaves nothing in a buffer.
+async fn send(writer: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
+    writer.write_all(bytes).await?;
+    writer.flush().await
+}
+
 /// Completes once the client is to stop.
 pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
     // An error means that the client is gone, which is the same.
@@ -242,7 +246,7 @@ async fn given_up(broken: &mut watch::Receiver<Option<Arc<Cause>>>) -> Arc<Cause
 
 /// Small packets at once; a peer that vanished is found out within half a minute, whether we have
 /// something to say to it or not.
-fn keep_alive(stream: &TcpStream) -> io::Result<()> {
+pub(super) fn keep_alive(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = socket2::SockRef::from(stream);
     let keep_alive = socket2::TcpKeepalive::new()

@@ -1,0 +1,195 @@
+//! Whom a command trusts: the flags for it, `hightower trust`, and the question to the user.
+
+use crate::address::Target;
+use crate::trust::{KnownAgents, Place, PublicKey, SecretKey, Standing};
+use crate::viewer::{Credentials, PlainWith, Security};
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+/// How long an agent has to show its key.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How to make sure who an agent is.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Trust")]
+pub(super) struct TrustArgs {
+    /// Your secret key, if not operator_key in Hightower's folder.
+    #[arg(long, value_name = "FILE", env = "HIGHTOWER_KEY")]
+    key: Option<PathBuf>,
+    /// The first line of this file is your key's passphrase.
+    #[arg(long, value_name = "FILE", env = "HIGHTOWER_PASSPHRASE_FILE")]
+    passphrase_file: Option<PathBuf>,
+    /// Take agents at their word that are not known yet, and remember them.
+    #[arg(long, env = "HIGHTOWER_ACCEPT_NEW")]
+    accept_new: bool,
+    /// Use TLS and keys on this machine's loopback too.
+    #[arg(long, env = "HIGHTOWER_TLS", conflicts_with = "insecure")]
+    tls: bool,
+    /// Encrypt nothing and make sure of nothing, for agents that were started so.
+    #[arg(long, env = "HIGHTOWER_INSECURE")]
+    insecure: bool,
+}
+
+/// Get to know an agent by its key.
+///
+/// Shows the fingerprint of the key that the agent on HOST has. Compare it with what the agent
+/// printed when it started, or with `hightower id` there. From then on, nobody else can pass for
+/// it.
+#[derive(Debug, Args)]
+pub(super) struct KnowArgs {
+    /// The machine: NAME, ADDRESS, NAME:PORT or [IPV6]:PORT.
+    #[arg(value_name = "HOST")]
+    target: Target,
+    /// The fingerprint that it must have; then nobody is asked.
+    #[arg(long, value_name = "SHA256:…", conflicts_with_all = ["accept_new", "forget"])]
+    fingerprint: Option<String>,
+    /// Take it at its word.
+    #[arg(long, env = "HIGHTOWER_ACCEPT_NEW", conflicts_with = "forget")]
+    accept_new: bool,
+    /// Forget the key that it is known by.
+    #[arg(long)]
+    forget: bool,
+}
+
+impl TrustArgs {
+    /// What a client needs to talk to this machine. Where the agent is not known and somebody can
+    /// be asked, they are asked now.
+    pub(super) fn security(&self, target: &Target) -> Result<Security> {
+        let plain = match (self.insecure, self.tls) {
+            (true, _) => PlainWith::Anyone,
+            (_, true) => PlainWith::Nobody,
+            _ => PlainWith::Loopback,
+        };
+        let open = Security { plain, credentials: None };
+        let runtime = runtime()?;
+        // A name that is not found now may be found later.
+        let found = runtime.block_on(target.resolve()).unwrap_or_default();
+        if !found.is_empty() && !found.iter().any(|peer| open.asks(peer)) {
+            return Ok(open);
+        }
+        let place = Place::find()?;
+        let path = self.key.clone().unwrap_or_else(|| place.operator_key());
+        if self.key.is_none() && !path.exists() {
+            // The client says so when it has to speak TLS.
+            return Ok(open);
+        }
+        let key = SecretKey::load(&path, |path| self.passphrase(path))?;
+        place.make()?;
+        let known = KnownAgents::at(place.known_agents());
+        if !self.accept_new && known.key_of(target)?.is_none() {
+            introduce(&runtime, target, &known)?;
+        }
+        let credentials = Credentials::new(&key, known, self.accept_new)?;
+        Ok(Security { plain, credentials: Some(Arc::new(credentials)) })
+    }
+
+    fn passphrase(&self, key: &Path) -> io::Result<Zeroizing<String>> {
+        if let Some(path) = &self.passphrase_file {
+            return super::key::first_line(path).map_err(io::Error::other);
+        }
+        let asked = format!("Passphrase of {}: ", key.display());
+        rpassword::prompt_password(asked).map(Zeroizing::new)
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("can't start the network")
+}
+
+/// The key that the agent shows. That it has the secret half is proven later, when it counts.
+async fn meet(target: &Target) -> Result<PublicKey> {
+    let stranger =
+        Credentials::new(&SecretKey::generate(), KnownAgents::at(PathBuf::new()), false)?;
+    let mut failed = None;
+    for peer in target.resolve().await? {
+        let met = timeout(PATIENCE, async {
+            let stream = TcpStream::connect(peer).await?;
+            anyhow::Ok(stranger.meet(stream).await?)
+        });
+        match met.await {
+            Ok(Ok(key)) => return Ok(key),
+            Ok(Err(e)) => failed = failed.or(Some(e.context(format!("{peer} shows no key")))),
+            Err(_) => failed = failed.or(Some(anyhow::anyhow!("{peer} does not answer"))),
+        }
+    }
+    Err(failed.unwrap_or_else(|| anyhow::anyhow!("{target} has no address")))
+}
+
+/// Asks the user about an agent that is not known, if there are both.
+fn introduce(
+    runtime: &tokio::runtime::Runtime,
+    target: &Target,
+    known: &KnownAgents,
+) -> Result<()> {
+    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+        return Ok(());
+    }
+    // An agent that is not there now may be later; whoever connects says why it is not.
+    let Ok(key) = runtime.block_on(meet(target)) else { return Ok(()) };
+    ensure!(ask(target, &key, &known.names_of(&key)?)?, "not trusted, and nothing was sent");
+    Ok(known.add(target, &key)?)
+}
+
+/// Shows the fingerprint and asks; only 'yes' is a yes.
+fn ask(target: &Target, key: &PublicKey, names: &[String]) -> Result<bool> {
+    let mut to = io::stderr().lock();
+    writeln!(to, "{target} is not known yet. The key that it shows is")?;
+    writeln!(to, "  {}", key.fingerprint())?;
+    if !names.is_empty() {
+        writeln!(to, "which you know as {}.", crate::text::printable(&names.join(", ")))?;
+    }
+    write!(to, "Is that what `hightower id` prints there? (yes/no) ")?;
+    to.flush()?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(answer.trim() == "yes")
+}
+
+pub(super) fn know(args: KnowArgs) -> Result<ExitCode> {
+    let (target, place) = (&args.target, Place::find()?);
+    let known = KnownAgents::at(place.known_agents());
+    if args.forget {
+        ensure!(known.forget(target)?, "{target} is not known");
+        return say(&format!("{target} is forgotten"));
+    }
+    place.make()?;
+    let key = runtime()?.block_on(meet(target))?;
+    let fingerprint = key.fingerprint();
+    match known.standing(target, &key)? {
+        Standing::Known => return say(&format!("{target} is known already, {fingerprint}")),
+        Standing::Changed(other) => bail!(
+            "{target} is known by another key, {}, and shows {fingerprint}: when you are sure that \
+             this is right, `hightower trust --forget {target}`",
+            other.fingerprint()
+        ),
+        Standing::New => {}
+    }
+    if let Some(expected) = &args.fingerprint {
+        ensure!(*expected == fingerprint, "{target} shows another key, {fingerprint}");
+    } else if !args.accept_new {
+        ensure!(
+            io::stdin().is_terminal(),
+            "{target} shows {fingerprint}, and there is nobody to ask: give --fingerprint or \
+             --accept-new"
+        );
+        ensure!(ask(target, &key, &known.names_of(&key)?)?, "not trusted");
+    }
+    known.add(target, &key)?;
+    say(&format!("{target} is known by {fingerprint}"))
+}
+
+fn say(line: &str) -> Result<ExitCode> {
+    writeln!(io::stdout(), "{line}").context("can't write to standard output")?;
+    Ok(ExitCode::SUCCESS)
+}

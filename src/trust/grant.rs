@@ -1,0 +1,358 @@
+//! Grants and permits: what a peer may do, in types that leave no way around.
+//!
+//! A [`Gate`] is an agent's. It gives a [`Grant`] to a peer that it knows. Whatever the agent does
+//! for a peer takes a [`Permit`] for its kind, and only a grant makes one, by looking at the list
+//! of operators as it is at that moment. So a check that is forgotten does not compile, and a
+//! line that is removed counts from the next command on.
+
+use super::key::PublicKey;
+use super::neighbour::{self, Transport};
+use super::operators::{Operators, Unwelcome};
+use super::role::Role;
+use jiff::Timestamp;
+use std::fmt;
+use std::fs::{self, Metadata};
+use std::marker::PhantomData;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
+
+/// From whom an agent takes what is neither encrypted nor signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Plain {
+    /// From nobody.
+    Never,
+    /// From this machine's loopback, if it is this user's or root's.
+    #[default]
+    OwnUser,
+    /// From anybody who can reach it.
+    Anyone,
+}
+
+/// Why a peer is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// It neither encrypts nor signs, and has to.
+    #[error(
+        "this agent asks who you are: connect with `hightower view`, by TLS and with a key that \
+         it knows"
+    )]
+    Unknown,
+    /// It is another user's, on this machine.
+    #[error(
+        "the connection is not of the user whom this agent serves, or was closed at once; other \
+         users of this machine need a key"
+    )]
+    OtherUser,
+}
+
+/// A kind of things that take a role.
+pub trait Kind {
+    /// The role.
+    const ROLE: Role;
+}
+
+/// Seeing the screen.
+#[derive(Debug, Clone, Copy)]
+pub struct View;
+
+/// Moving the pointer.
+#[derive(Debug, Clone, Copy)]
+pub struct Control;
+
+impl Kind for View {
+    const ROLE: Role = Role::View;
+}
+
+impl Kind for Control {
+    const ROLE: Role = Role::Control;
+}
+
+/// Who does something, for logs: `anna@desk (10.1.2.3:40000)`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct By {
+    /// The operator's name, or a fingerprint where there is none; `None` where nobody was asked.
+    pub name: Option<Arc<str>>,
+    /// Where from.
+    pub peer: SocketAddr,
+}
+
+impl fmt::Display for By {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "{name} ({})", self.peer),
+            None => write!(f, "{}", self.peer),
+        }
+    }
+}
+
+/// The proof that somebody may do things of a kind now.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Permit<K> {
+    by: By,
+    kind: PhantomData<K>,
+}
+
+impl<K> Permit<K> {
+    /// Who has it.
+    #[must_use]
+    pub fn by(&self) -> &By {
+        &self.by
+    }
+}
+
+/// Why somebody may not do things of a kind.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// The key is not welcome any more.
+    #[error(transparent)]
+    Unwelcome(#[from] Unwelcome),
+    /// The key may do other things.
+    #[error("your key does not have the role {0} on this agent")]
+    Role(Role),
+}
+
+#[derive(Debug, Clone)]
+enum Who {
+    /// Nobody was asked.
+    Plain,
+    Operator(PublicKey),
+}
+
+/// A peer that the agent knows, or need not know.
+#[derive(Debug, Clone)]
+pub struct Grant {
+    gate: Arc<Gate>,
+    who: Who,
+    peer: SocketAddr,
+}
+
+impl Grant {
+    /// A permit for things of this kind, by the list as it is now.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn permit<K: Kind>(&self) -> Result<Permit<K>, Denied> {
+        let name = match &self.who {
+            Who::Plain => None,
+            Who::Operator(key) => {
+                let list = self.gate.operators();
+                let operator = list.find(key, self.peer.ip(), Timestamp::now())?;
+                if !operator.roles.has(K::ROLE) {
+                    return Err(Denied::Role(K::ROLE));
+                }
+                Some(called(&operator.name, key))
+            }
+        };
+        Ok(Permit { by: By { name, peer: self.peer }, kind: PhantomData })
+    }
+
+    /// Whether the peer is known by a key.
+    #[must_use]
+    pub fn is_proven(&self) -> bool {
+        matches!(self.who, Who::Operator(_))
+    }
+}
+
+/// How an operator is called in logs.
+fn called(name: &str, key: &PublicKey) -> Arc<str> {
+    if name.is_empty() { key.fingerprint().into() } else { name.into() }
+}
+
+/// What tells one state of a file from the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    modified: Option<SystemTime>,
+    length: u64,
+    #[cfg(unix)]
+    id: (u64, u32, i64, i64),
+}
+
+impl Stamp {
+    fn of(about: &Metadata) -> Self {
+        #[cfg(unix)]
+        use std::os::unix::fs::MetadataExt;
+        Self {
+            modified: about.modified().ok(),
+            length: about.len(),
+            #[cfg(unix)]
+            id: (about.ino(), about.mode(), about.ctime(), about.ctime_nsec()),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct List {
+    operators: Arc<Operators>,
+    stamp: Option<Stamp>,
+    /// When it was last looked at; who expired since then is not known to be gone.
+    seen: Timestamp,
+}
+
+/// An agent's rules: whom it knows, and from whom it takes what is plain.
+#[derive(Debug)]
+pub struct Gate {
+    plain: Plain,
+    /// `None` for an agent that knows nobody.
+    path: Option<PathBuf>,
+    list: RwLock<List>,
+}
+
+impl Gate {
+    /// The gate of an agent that obeys this file's operators; it is read now, and followed by
+    /// [`Gate::refresh`].
+    #[must_use]
+    pub fn new(plain: Plain, operators: Option<PathBuf>) -> Arc<Self> {
+        let list = List { operators: Arc::default(), stamp: None, seen: Timestamp::now() };
+        let gate = Self { plain, path: operators, list: RwLock::new(list) };
+        gate.refresh();
+        Arc::new(gate)
+    }
+
+    /// Whether there is a list to follow.
+    #[must_use]
+    pub fn follows(&self) -> bool {
+        self.path.is_some()
+    }
+
+    /// The list as it was last read.
+    #[must_use]
+    pub fn operators(&self) -> Arc<Operators> {
+        let list = self.list.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&list.operators)
+    }
+
+    /// Reads the list again if its file has changed. True when somebody may have lost what they
+    /// had: by the file, or by time. A file that can't be followed leaves nobody in the list.
+    /// Reads files: not for an async thread.
+    pub fn refresh(&self) -> bool {
+        let Some(path) = &self.path else { return false };
+        let stamp = fs::metadata(path).ok().map(|about| Stamp::of(&about));
+        let now = Timestamp::now();
+        let mut list = self.list.write().unwrap_or_else(PoisonError::into_inner);
+        let seen = std::mem::replace(&mut list.seen, now);
+        if stamp == list.stamp {
+            return list.operators.list().iter().any(|one| one.expires_within(seen, now));
+        }
+        list.stamp = stamp;
+        let operators = Operators::load(path).unwrap_or_else(|e| {
+            tracing::error!("{e}");
+            Operators::default()
+        });
+        for fault in &operators.faults {
+            tracing::error!("{}, {fault}; the line is not followed", path.display());
+        }
+        tracing::info!("{} operators in {}", operators.list().len(), path.display());
+        list.operators = Arc::new(operators);
+        true
+    }
+
+    /// Whether the peer has to prove who it is: else [`Gate::plain`] is asked.
+    #[must_use]
+    pub fn asks(&self, peer: IpAddr) -> bool {
+        match self.plain {
+            Plain::Never => true,
+            Plain::OwnUser => !peer.to_canonical().is_loopback(),
+            Plain::Anyone => false,
+        }
+    }
+
+    /// Lets in what is neither encrypted nor signed, if it may be so. `local` is this end's
+    /// address. Reads files: not for an async thread.
+    ///
+    /// # Errors
+    /// Why it may not.
+    pub fn plain(
+        self: &Arc<Self>,
+        transport: Transport,
+        peer: SocketAddr,
+        local: SocketAddr,
+    ) -> Result<Grant, Refused> {
+        if self.asks(peer.ip()) {
+            return Err(Refused::Unknown);
+        }
+        if self.plain == Plain::OwnUser && !neighbour::is_own(transport, peer, local) {
+            return Err(Refused::OtherUser);
+        }
+        Ok(Grant { gate: Arc::clone(self), who: Who::Plain, peer })
+    }
+
+    /// Lets in whoever has proven to have this key, if the list, read anew where it has changed,
+    /// says so. Reads files: not for an async thread.
+    ///
+    /// # Errors
+    /// Why they are not welcome.
+    pub fn operator(
+        self: &Arc<Self>,
+        key: &PublicKey,
+        peer: SocketAddr,
+    ) -> Result<Grant, Unwelcome> {
+        self.refresh();
+        self.operators().find(key, peer.ip(), Timestamp::now())?;
+        Ok(Grant { gate: Arc::clone(self), who: Who::Operator(*key), peer })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::key::SecretKey;
+    use super::*;
+
+    fn peer() -> SocketAddr {
+        ([10, 1, 2, 3], 40_000).into()
+    }
+
+    #[test]
+    fn a_permit_is_of_a_role_and_of_this_moment() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("authorized_operators");
+        let gate = Gate::new(Plain::Never, Some(path.clone()));
+        let key = SecretKey::generate().public();
+        assert_eq!(gate.operator(&key, peer()).err(), Some(Unwelcome::Unknown));
+        std::fs::write(&path, format!("view {key} anna")).expect("written");
+        let grant = gate.operator(&key, peer()).expect("the new file counts at once");
+        assert_eq!(grant.permit::<View>().expect("may").by().to_string(), "anna (10.1.2.3:40000)");
+        assert_eq!(grant.permit::<Control>().err(), Some(Denied::Role(Role::Control)));
+        assert!(!gate.refresh(), "nothing has changed");
+
+        std::fs::write(&path, format!("all {key}")).expect("written");
+        assert!(gate.refresh());
+        let permit = grant.permit::<Control>().expect("may now");
+        assert!(permit.by().to_string().starts_with("SHA256:"), "{permit:?}");
+        std::fs::remove_file(&path).expect("removed");
+        assert!(gate.refresh());
+        let gone = grant.permit::<View>().err();
+        assert_eq!(gone, Some(Denied::Unwelcome(Unwelcome::Unknown)));
+    }
+
+    #[test]
+    fn who_expires_is_noticed_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("authorized_operators");
+        let (key, end) = (SecretKey::generate().public(), Timestamp::now());
+        std::fs::write(&path, format!("view expires={end} {key}")).expect("written");
+        let gate = Gate::new(Plain::Never, Some(path));
+        gate.list.write().expect("whole").seen = end - jiff::SignedDuration::from_secs(1);
+        assert!(gate.refresh());
+        assert!(!gate.refresh());
+        assert_eq!(gate.operator(&key, peer()).err(), Some(Unwelcome::Expired));
+    }
+
+    #[test]
+    fn what_is_plain_is_taken_from_whom_it_may_come() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+        let local = listener.local_addr().expect("an address");
+        let client = std::net::TcpStream::connect(local).expect("connected");
+        let here = client.local_addr().expect("an address");
+        let come = |plain, peer| {
+            let gate = Gate::new(plain, None);
+            gate.plain(Transport::Tcp, peer, local).map(|grant| grant.is_proven())
+        };
+        assert_eq!(come(Plain::Never, here), Err(Refused::Unknown));
+        assert_eq!(come(Plain::OwnUser, here), Ok(false));
+        assert_eq!(come(Plain::OwnUser, peer()), Err(Refused::Unknown));
+        assert_eq!(come(Plain::Anyone, peer()), Ok(false));
+    }
+}

@@ -1,0 +1,184 @@
+//! How a client makes sure whom it talks to, before anything is said.
+
+use super::cause::Cause;
+use crate::address::Target;
+use crate::trust::{Connector, KnownAgents, KnownError, PublicKey, SecretKey, Standing, TlsError};
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+/// With whom a client speaks without TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PlainWith {
+    /// With nobody.
+    Nobody,
+    /// With agents on this machine.
+    #[default]
+    Loopback,
+    /// With everybody.
+    Anyone,
+}
+
+/// How a client proves who it is, and whom it trusts.
+#[derive(Debug, Clone, Default)]
+pub struct Security {
+    /// With whom it speaks without TLS.
+    pub plain: PlainWith,
+    /// Its key and the agents it knows; with `None` it can't speak TLS.
+    pub credentials: Option<Arc<Credentials>>,
+}
+
+/// An operator's key and the agents that they know.
+pub struct Credentials {
+    connector: Connector,
+    known: KnownAgents,
+    /// Whether an agent whose name is new is taken at its word, and remembered.
+    accept_new: bool,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("known", &self.known).finish_non_exhaustive()
+    }
+}
+
+/// A connection on which it is clear who is at the other end.
+pub(super) struct Channel {
+    pub(super) reader: Box<dyn AsyncRead + Unpin>,
+    pub(super) writer: Box<dyn AsyncWrite + Unpin>,
+    /// The agent's key; `None` without TLS.
+    pub(super) key: Option<PublicKey>,
+}
+
+impl Security {
+    /// Whether an agent there has to prove who it is.
+    #[must_use]
+    pub fn asks(&self, peer: &SocketAddr) -> bool {
+        match self.plain {
+            PlainWith::Nobody => true,
+            PlainWith::Loopback => !peer.ip().to_canonical().is_loopback(),
+            PlainWith::Anyone => false,
+        }
+    }
+
+    /// Makes sure who is there, within the time.
+    pub(super) async fn secure(
+        &self,
+        target: &Target,
+        stream: TcpStream,
+        peer: SocketAddr,
+        limit: Duration,
+    ) -> Result<Channel, Cause> {
+        if !self.asks(&peer) {
+            let (reader, writer) = stream.into_split();
+            return Ok(Channel { reader: Box::new(reader), writer: Box::new(writer), key: None });
+        }
+        let credentials = self.credentials.clone().ok_or(Cause::NoKey(peer))?;
+        let shaken = tokio::time::timeout(limit, credentials.shake(target, stream, peer)).await;
+        let (stream, key) = shaken.map_err(|_| Cause::TimedOut { peer, limit })??;
+        let (reader, writer) = tokio::io::split(stream);
+        Ok(Channel { reader: Box::new(reader), writer: Box::new(writer), key: Some(key) })
+    }
+}
+
+impl Credentials {
+    /// Those of the operator with this key.
+    ///
+    /// # Errors
+    /// When TLS won't have the key.
+    pub fn new(
+        key: &SecretKey,
+        known: KnownAgents,
+        accept_new: bool,
+    ) -> Result<Self, rustls::Error> {
+        Ok(Self { connector: Connector::new(key)?, known, accept_new })
+    }
+
+    /// The agents that are known.
+    #[must_use]
+    pub fn known(&self) -> &KnownAgents {
+        &self.known
+    }
+
+    /// Asks an agent for its key, and says nothing of this end. That it has the secret half of it
+    /// is proven when it is connected to.
+    ///
+    /// # Errors
+    /// When it does not speak TLS, or the connection breaks.
+    pub async fn meet(&self, stream: TcpStream) -> Result<PublicKey, TlsError> {
+        match self.connector.connect(stream, |_| false).await {
+            Err(TlsError::NotTrusted(key)) => Ok(key),
+            Err(e) => Err(e),
+            Ok((_, key)) => Ok(key),
+        }
+    }
+
+    async fn shake(
+        &self,
+        target: &Target,
+        stream: TcpStream,
+        peer: SocketAddr,
+    ) -> Result<(tokio_rustls::client::TlsStream<TcpStream>, PublicKey), Cause> {
+        let (known, name) = (self.known.clone(), target.clone());
+        let expected = files(peer, move || known.key_of(&name)).await?;
+        let accept_new = self.accept_new;
+        let trusts = move |key: &PublicKey| expected.map_or(accept_new, |known| known == *key);
+        match self.connector.connect(stream, trusts).await {
+            Ok((stream, key)) => {
+                if expected.is_none() {
+                    let (known, name) = (self.known.clone(), target.clone());
+                    files(peer, move || known.add(&name, &key)).await?;
+                    tracing::info!(%target, "remembered by its key, {}", key.fingerprint());
+                }
+                Ok((stream, key))
+            }
+            Err(TlsError::NotTrusted(key)) => Err(self.distrust(target, peer, key).await?),
+            Err(error) => Err(Cause::Tls { peer, error }),
+        }
+    }
+
+    /// Why a key is not trusted.
+    async fn distrust(
+        &self,
+        target: &Target,
+        peer: SocketAddr,
+        key: PublicKey,
+    ) -> Result<Cause, Cause> {
+        let (known, name) = (self.known.clone(), target.clone());
+        let found = move || Ok((known.standing(&name, &key)?, known.names_of(&key)?));
+        let (standing, names) = files(peer, found).await?;
+        let (target, also) = (target.to_string(), also_known(&names));
+        Ok(match standing {
+            Standing::Changed(expected) => Cause::ChangedKey {
+                target,
+                key,
+                expected,
+                also,
+                file: self.known.path().to_owned(),
+            },
+            Standing::New | Standing::Known => Cause::UnknownAgent { target, key, also },
+        })
+    }
+}
+
+/// Works on the files of keys.
+async fn files<T: Send + 'static>(
+    peer: SocketAddr,
+    work: impl FnOnce() -> Result<T, KnownError> + Send + 'static,
+) -> Result<T, Cause> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result.map_err(Cause::Known),
+        Err(e) => Err(Cause::Network { peer, source: std::io::Error::other(e) }),
+    }
+}
+
+/// ", which you know as lab-07", or nothing.
+fn also_known(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        names => format!(", which you know as {}", crate::text::printable(&names.join(", "))),
+    }
+}
