@@ -127,13 +127,6 @@ fn a_port_in_use_is_said_with_what_to_do() {
 }
 
 #[test]
-fn an_address_off_the_loopback_needs_insecure() {
-    let output = run(&["agent", "--source", "card", "--listen", "0.0.0.0:0"]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("--insecure"), "{}", stderr(&output));
-}
-
-#[test]
 fn a_screen_that_is_not_there_is_said_with_what_to_do() {
     let none = run(&["agent", "--listen", "127.0.0.1:0"]);
     assert_eq!(none.status.code(), Some(1));

@@ -33,6 +33,7 @@ fn every_command_of_the_readme_works() {
     let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/");
     let agent = Agent::card(&["--card-size", "320x200"]);
     let mut run = 0;
+    let mut line = String::new();
     for command in commands() {
         let words: Vec<&str> = command.split_whitespace().collect();
         let mut arguments: Vec<String> = words[1..].iter().map(|w| (*w).to_string()).collect();
@@ -60,6 +61,21 @@ fn every_command_of_the_readme_works() {
             ["hightower", "view", "lab-07"] => {
                 let help = common::run(&["view", "--help"]);
                 assert!(help.status.success() && stdout(&help).contains("--headless"));
+            }
+            // Nobody can be asked for a passphrase here.
+            ["hightower", "keygen"] => {
+                let mut keygen = hightower();
+                keygen.args(["keygen", "--no-passphrase"]).env("HIGHTOWER_CONFIG", folder.path());
+                line = stdout(&keygen.output().unwrap()).lines().last().unwrap().to_owned();
+            }
+            ["echo", ..] => {
+                let home = folder.path().to_str().unwrap();
+                let script = command.replace("~/.config/hightower", home);
+                let script = script.replace("all ssh-ed25519 AAAA… anna@desk", &line);
+                assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
+                let list = folder.path().join("authorized_operators");
+                let list = hightower::trust::Operators::load(&list).unwrap();
+                assert_eq!((list.list().len(), list.faults.len()), (1, 0), "{script}");
             }
             // There is no display here to lock: the words say so, and the form is right.
             ["hightower", "lock" | "mouse", ..] => {
@@ -95,7 +111,10 @@ fn every_command_of_the_readme_works() {
 fn every_help_text_is_there_and_the_readme_names_no_option_that_is_not() {
     let top = stdout(&common::run(&["--help"]));
     let mut all = top.clone();
-    for task in ["demo", "agent", "view", "start", "stop", "lock", "unlock", "mouse"] {
+    for task in [
+        "demo", "agent", "view", "start", "stop", "lock", "unlock", "mouse", "keygen", "id",
+        "trust",
+    ] {
         assert!(top.contains(task), "{task} is not in the help");
         let output = common::run(&[task, "--help"]);
         assert!(output.status.success());

@@ -91,7 +91,7 @@ fn nothing_comes_before_start_nor_after_stop_and_a_stopped_agent_uses_no_process
 #[test]
 fn nobody_watching_costs_nothing() {
     let mut agent = Agent::card(&["--autostart"]);
-    drop(Plain::connect(agent.address));
+    Plain::connect(agent.address).frame();
     agent.await_log("a viewer has left, 0 now");
     // A frame that was being made is finished; then there must be a whole second without work.
     let deadline = Instant::now() + PATIENCE;

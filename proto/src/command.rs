@@ -46,11 +46,15 @@ pub enum Command {
     Reply = 39,
     /// Viewer to agent: the next frame is to be a key frame. Empty.
     Refresh = 40,
+    /// An order with its sender's signature, in a datagram. Binary.
+    Signed = 41,
+    /// The answer to it, with the agent's signature. Binary.
+    SignedReply = 42,
 }
 
 impl Command {
     /// Every command, in the order of the codes.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::StartMonitor,
         Self::StopMonitor,
         Self::MouseMove,
@@ -70,6 +74,8 @@ impl Command {
         Self::Pong,
         Self::Reply,
         Self::Refresh,
+        Self::Signed,
+        Self::SignedReply,
     ];
 
     /// The code on the wire.
@@ -107,6 +113,8 @@ impl Command {
             Self::Pong => "PONG",
             Self::Reply => "REPLY",
             Self::Refresh => "REFRESH",
+            Self::Signed => "SIGNED",
+            Self::SignedReply => "SIGNED_REPLY",
         }
     }
 
@@ -117,6 +125,7 @@ impl Command {
             Self::StartMonitor | Self::StopMonitor | Self::UnlockMouse | Self::Refresh => 0,
             Self::LockMouse => 4,
             Self::MouseMove => 8,
+            Self::Signed | Self::SignedReply => crate::message::signed::MAX_SIGNED,
             Self::ImageText | Self::Image | Self::File => limits.max_packet,
             _ => MAX_TEXT,
         }

@@ -38,7 +38,8 @@ impl Datagram {
     /// and replies are not answered, or two agents could be made to talk to each other for ever.
     #[must_use]
     pub fn wants_reply(&self) -> bool {
-        self.reading != Reading::FourBytes && !matches!(self.message, Message::Reply(_))
+        self.reading != Reading::FourBytes
+            && !matches!(self.message, Message::Reply(_) | Message::SignedReply(_))
     }
 }
 

@@ -6,6 +6,9 @@
 /// IPv6 and UDP headers (48), so that a command is never fragmented.
 pub const MAX_DATAGRAM: usize = 1232;
 
+/// The most recipients that a signed order names.
+pub const MAX_RECIPIENTS: usize = 16;
+
 /// The largest payload of a packet that carries text or JSON, in bytes.
 pub const MAX_TEXT: u64 = 64 * 1024;
 

@@ -5,8 +5,10 @@
 //! leave out those the specification calls optional.
 
 mod objects;
+pub(crate) mod signed;
 
 pub use objects::{Acknowledge, Capture, Goodbye, Hello, Ping, Pong, Reply, State, Welcome};
+pub use signed::{Answer, KeyId, Order, Recipient, Signable, Signed};
 
 use crate::command::Command;
 use crate::json;
@@ -76,6 +78,14 @@ pub enum PayloadError {
         /// The parser's words.
         reason: String,
     },
+    /// A signed payload that is not laid out as it should be.
+    #[error("{command} is not as it should be: {fault}")]
+    Signed {
+        /// The packet's command.
+        command: Command,
+        /// What is wrong.
+        fault: &'static str,
+    },
     /// Base64 that does not decode.
     #[error("{command} is not base64: {reason}")]
     Base64 {
@@ -135,6 +145,10 @@ pub enum Message {
     Reply(Reply),
     /// The next frame is to be a key frame.
     Refresh,
+    /// A signed order.
+    Signed(Signed<Order>),
+    /// The signed answer to one.
+    SignedReply(Signed<Answer>),
 }
 
 impl Message {
@@ -184,6 +198,8 @@ impl Message {
             Command::Ping => object(command, &p).map(Self::Ping),
             Command::Pong => object(command, &p).map(Self::Pong),
             Command::Reply => object(command, &p).map(Self::Reply),
+            Command::Signed => Signed::parse(p).map(Self::Signed),
+            Command::SignedReply => Signed::parse(p).map(Self::SignedReply),
         }
     }
 
@@ -220,6 +236,8 @@ impl Message {
             Self::Ping(v) => (Command::Ping, to_json(v)),
             Self::Pong(v) => (Command::Pong, to_json(v)),
             Self::Reply(v) => (Command::Reply, to_json(v)),
+            Self::Signed(v) => (Command::Signed, v.payload()),
+            Self::SignedReply(v) => (Command::SignedReply, v.payload()),
         };
         Packet { command, payload }
     }

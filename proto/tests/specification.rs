@@ -7,7 +7,7 @@ mod common;
 
 use common::vector::{all, folder};
 use hightower_proto::limits::{
-    MAX_DATAGRAM, MAX_MOVED, MAX_MOVES, MAX_SCALE, MAX_TEXT, MAX_TILED, MAX_TILES,
+    MAX_DATAGRAM, MAX_MOVED, MAX_MOVES, MAX_RECIPIENTS, MAX_SCALE, MAX_TEXT, MAX_TILED, MAX_TILES,
 };
 use hightower_proto::stream::frame_header;
 use hightower_proto::{Command, Limits, PORT, PROTOCOL, htfr};
@@ -91,6 +91,7 @@ fn its_numbers_are_the_codes() {
         MAX_TILED as u64,
         htfr::MAX_LENGTH as u64,
         MAX_SCALE.into(),
+        MAX_RECIPIENTS as u64,
     ];
     assert_eq!(told.len(), expected.len());
     for (row, n) in told.iter().zip(expected) {

@@ -2,7 +2,9 @@
 
 use super::mouse::Lease;
 use crate::source::{Choice, OpenError};
-use crate::trust::{Acceptor, Gate, KeyError, Place, PlaceError, Plain, PublicKey, SecretKey};
+use crate::trust::{
+    Acceptor, Desk, Gate, KeyError, Place, PlaceError, Plain, PublicKey, SecretKey,
+};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -22,6 +24,8 @@ pub struct Config {
     pub plain: Plain,
     /// Where the agent's key and the list of its operators are kept; `None` is [`Place::find`].
     pub place: Option<Place>,
+    /// The groups that it is in, for orders to a group.
+    pub groups: Vec<String>,
     /// What to capture.
     pub source: Choice,
     /// The most captures a second.
@@ -47,6 +51,7 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], hightower_proto::PORT)),
             plain: Plain::default(),
             place: None,
+            groups: Vec::new(),
             source: Choice {
                 kind: crate::source::Kind::Auto,
                 monitor: 0,
@@ -114,6 +119,8 @@ pub(super) struct Identity {
     pub(super) gate: Arc<Gate>,
     /// `None` for an agent that never proves who it is.
     pub(super) acceptor: Option<Acceptor>,
+    /// `None` for an agent that obeys nothing that is signed.
+    pub(super) desk: Option<Arc<Desk>>,
     pub(super) trust: Option<Trust>,
 }
 
@@ -150,7 +157,8 @@ impl Config {
     /// that asks nobody touches no file. Reads files: not for an async thread.
     pub(super) fn identity(&self) -> Result<Identity, StartError> {
         if !self.asks_for_keys() {
-            return Ok(Identity { gate: Gate::new(self.plain, None), acceptor: None, trust: None });
+            let gate = Gate::new(self.plain, None);
+            return Ok(Identity { gate, acceptor: None, desk: None, trust: None });
         }
         let place = self.place.clone().map_or_else(Place::find, Ok)?;
         place.make()?;
@@ -160,7 +168,10 @@ impl Config {
         let gate = Gate::new(self.plain, Some(list.clone()));
         let operators = gate.operators().list().len();
         let trust = Some(Trust { key: key.public(), list, operators });
-        Ok(Identity { gate, acceptor, trust })
+        let (groups, rules, seen) = (self.groups.clone(), Arc::clone(&gate), place.seen_orders());
+        let desk = Desk::open(key, groups, rules, &seen)
+            .map_err(|cause| KeyError::Io { path: seen, cause })?;
+        Ok(Identity { gate, acceptor, desk: Some(Arc::new(desk)), trust })
     }
 
     /// Binds TCP and UDP to the same port.

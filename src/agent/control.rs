@@ -8,10 +8,10 @@ use super::broadcaster::Broadcaster;
 use super::messages::{MouseCommand, MouseOrder, SetMonitoring, order_mouse};
 use super::throttle::Throttle;
 use super::udp::{Received, Route, Udp};
-use crate::trust::{self, Gate, Grant, Permit, Transport};
+use crate::trust::{self, Desk, Gate, Grant, Permit, Transport, Verdict};
 use actix::prelude::*;
 use hightower_proto::datagram::{self, Datagram, DatagramError};
-use hightower_proto::message::Reply;
+use hightower_proto::message::{Order, Reply, Signed};
 use hightower_proto::{Command, Message};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,12 +28,20 @@ const MOUSE_ORDERS: usize = 8;
 /// are longer than what they answer, and must not serve to flood a third machine.
 const REFUSALS: u32 = 10;
 
+/// Who is obeyed.
+#[derive(Clone)]
+pub(super) struct Office {
+    pub(super) gate: Arc<Gate>,
+    /// `None` for an agent that obeys nothing that is signed.
+    pub(super) desk: Option<Arc<Desk>>,
+    /// Where the socket is bound.
+    pub(super) local: SocketAddr,
+}
+
 /// Hears UDP commands.
 pub(super) struct Control {
     udp: Option<Udp>,
-    gate: Arc<Gate>,
-    /// Where the socket is bound.
-    local: SocketAddr,
+    office: Office,
     broadcaster: Addr<Broadcaster>,
     mouse: Recipient<MouseOrder>,
 }
@@ -41,12 +49,11 @@ pub(super) struct Control {
 impl Control {
     pub(super) fn new(
         udp: Udp,
-        gate: Arc<Gate>,
-        local: SocketAddr,
+        office: Office,
         broadcaster: Addr<Broadcaster>,
         mouse: Recipient<MouseOrder>,
     ) -> Self {
-        Self { udp: Some(udp), gate, local, broadcaster, mouse }
+        Self { udp: Some(udp), office, broadcaster, mouse }
     }
 }
 
@@ -59,11 +66,30 @@ impl Actor for Control {
             let (orders, queue) = mpsc::channel(MOUSE_ORDERS);
             let mouse = obey_mouse_orders(Arc::clone(&udp), queue, self.mouse.clone());
             ctx.spawn(mouse.into_actor(self));
-            let broadcaster = self.broadcaster.clone();
+            let (office, broadcaster) = (self.office.clone(), self.broadcaster.clone());
             let refusals = Throttle::new(REFUSALS);
-            let (gate, local) = (Arc::clone(&self.gate), self.local);
-            let ear = Ear { udp, gate, local, broadcaster, orders, refusals };
+            let ear = Ear { udp, office, broadcaster, orders, refusals };
             ctx.spawn(ear.hear().into_actor(self));
+        }
+    }
+}
+
+/// Where a command came from, and how it is answered.
+#[derive(Clone)]
+struct Sender {
+    route: Route,
+    /// Whether an answer is expected.
+    listens: bool,
+    /// The signed order that this is, and the desk that signs the answer.
+    signed: Option<(Arc<Desk>, Order)>,
+}
+
+impl Sender {
+    /// The answer's bytes.
+    fn answer(&self, reply: Reply, stale: bool) -> Message {
+        match &self.signed {
+            Some((desk, order)) => desk.answer(order, reply, stale),
+            None => Message::Reply(reply),
         }
     }
 }
@@ -72,8 +98,7 @@ impl Actor for Control {
 struct Waiting {
     order: MouseCommand,
     command: Command,
-    /// `None` for those who expect no answer.
-    route: Option<Route>,
+    sender: Sender,
     permit: Permit<trust::Control>,
 }
 
@@ -82,16 +107,16 @@ async fn obey_mouse_orders(
     mut queue: mpsc::Receiver<Waiting>,
     mouse: Recipient<MouseOrder>,
 ) {
-    while let Some(Waiting { order, command, route, permit }) = queue.recv().await {
+    while let Some(Waiting { order, command, sender, permit }) = queue.recv().await {
         let reply = order_mouse(mouse.clone(), order, command, permit).await;
-        if let Some(route) = route {
-            answer(&udp, route, reply).await;
+        if sender.listens {
+            answer(&udp, sender.route, &sender.answer(reply, false)).await;
         }
     }
 }
 
-async fn answer(udp: &Udp, route: Route, reply: Reply) {
-    let sent = match datagram::encode(&Message::Reply(reply)) {
+async fn answer(udp: &Udp, route: Route, message: &Message) {
+    let sent = match datagram::encode(message) {
         Ok(bytes) => udp.answer(route, &bytes).await,
         Err(e) => Err(std::io::Error::other(e)),
     };
@@ -102,8 +127,7 @@ async fn answer(udp: &Udp, route: Route, reply: Reply) {
 
 struct Ear {
     udp: Arc<Udp>,
-    gate: Arc<Gate>,
-    local: SocketAddr,
+    office: Office,
     broadcaster: Addr<Broadcaster>,
     orders: mpsc::Sender<Waiting>,
     refusals: Throttle,
@@ -116,8 +140,8 @@ impl Ear {
             match self.udp.receive(&mut received).await {
                 Ok(route) => {
                     for bytes in received.datagrams() {
-                        if let Some(reply) = self.datagram(bytes, route).await {
-                            answer(&self.udp, route, reply).await;
+                        if let Some(message) = self.datagram(bytes, route).await {
+                            answer(&self.udp, route, &message).await;
                         }
                     }
                 }
@@ -130,60 +154,41 @@ impl Ear {
     }
 
     /// Obeys or refuses a datagram; gives what is to be answered now.
-    async fn datagram(&mut self, bytes: &[u8], route: Route) -> Option<Reply> {
-        match datagram::parse(bytes) {
-            Ok(datagram) => self.obey(&datagram, route).await,
+    async fn datagram(&mut self, bytes: &[u8], route: Route) -> Option<Message> {
+        let stranger = Sender { route, listens: true, signed: None };
+        let datagram = match datagram::parse(bytes) {
+            Ok(datagram) => datagram,
             Err(error) => {
                 let of = match error {
                     DatagramError::UnknownCommand(code) => Some(code),
                     _ => None,
                 };
-                self.refuse(of, &error.to_string(), route)
-            }
-        }
-    }
-
-    async fn obey(&mut self, datagram: &Datagram, route: Route) -> Option<Reply> {
-        let message = &datagram.message;
-        let command = message.packet().command;
-        let answered = datagram.wants_reply().then_some(route);
-        let grant = match self.grant(route.peer).await {
-            Ok(grant) => grant,
-            Err(why) => return self.refuse(answered.map(|_| command.code()), &why, route),
-        };
-        if let Some(order) = MouseCommand::of(message) {
-            let permit = match grant.permit() {
-                Ok(permit) => permit,
-                Err(why) => return self.refuse(Some(command.code()), &why.to_string(), route),
-            };
-            let waiting = Waiting { order, command, route: answered, permit };
-            return match self.orders.try_send(waiting) {
-                Ok(()) => None,
-                Err(_) => self.refuse(Some(command.code()), "the pointer is busy", route),
-            };
-        }
-        let on = match command {
-            Command::StartMonitor => true,
-            Command::StopMonitor => false,
-            other => {
-                let why = format!("{other} is no command for a datagram");
-                return self.refuse(answered.map(|_| other.code()), &why, route);
+                return self.refuse(of, &error.to_string(), &stranger, false);
             }
         };
-        let permit = match grant.permit() {
-            Ok(permit) => permit,
-            Err(why) => return self.refuse(Some(command.code()), &why.to_string(), route),
-        };
-        let ok = self.broadcaster.send(SetMonitoring { on, permit }).await.is_ok();
-        answered.map(|_| Reply { of: command.code(), ok, error: None, lease_ms: None })
+        let sender = Sender { listens: datagram.wants_reply(), ..stranger };
+        if let Message::Signed(signed) = datagram.message {
+            return self.signed(signed, route).await;
+        }
+        let of = datagram.message.packet().command.code();
+        match self.plain(&datagram, route.peer).await {
+            Ok(grant) => self.obey(&datagram.message, &grant, sender).await,
+            Err(why) => self.refuse(sender.listens.then_some(of), &why, &sender, false),
+        }
     }
 
     /// What somebody may do who has not signed.
-    async fn grant(&self, peer: SocketAddr) -> Result<Grant, String> {
-        if self.gate.asks(peer.ip()) {
+    async fn plain(&self, datagram: &Datagram, peer: SocketAddr) -> Result<Grant, String> {
+        let command = datagram.message.packet().command;
+        if MouseCommand::of(&datagram.message).is_none()
+            && !matches!(command, Command::StartMonitor | Command::StopMonitor)
+        {
+            return Err(format!("{command} is no command for a datagram"));
+        }
+        if self.office.gate.asks(peer.ip()) {
             return Err("this agent obeys signed commands only".into());
         }
-        let (gate, local) = (Arc::clone(&self.gate), self.local);
+        let (gate, local) = (Arc::clone(&self.office.gate), self.office.local);
         let asked = move || gate.plain(Transport::Udp, peer, local);
         match tokio::task::spawn_blocking(asked).await {
             Ok(Ok(grant)) => Ok(grant),
@@ -192,12 +197,61 @@ impl Ear {
         }
     }
 
+    async fn signed(&mut self, signed: Signed<Order>, route: Route) -> Option<Message> {
+        let order = signed.unchecked().clone();
+        let command = order.order.packet().command.code();
+        let Some(desk) = self.office.desk.clone() else {
+            let sender = Sender { route, listens: true, signed: None };
+            let why = "this agent knows no operators, and obeys nothing that is signed";
+            return self.refuse(Some(Command::Signed.code()), why, &sender, false);
+        };
+        let judge = Arc::clone(&desk);
+        let judged = tokio::task::spawn_blocking(move || judge.judge(&signed, route.peer)).await;
+        let sender = Sender { route, listens: true, signed: Some((desk, order.clone())) };
+        match judged {
+            Ok(Verdict::Obey(grant)) => self.obey(&order.order, &grant, sender).await,
+            Ok(Verdict::Refuse { why, stale }) => self.refuse(Some(command), &why, &sender, stale),
+            Ok(Verdict::Ignore(why)) => self.refuse(None, why, &sender, false),
+            Err(e) => self.refuse(None, &e.to_string(), &sender, false),
+        }
+    }
+
+    async fn obey(&mut self, message: &Message, grant: &Grant, sender: Sender) -> Option<Message> {
+        let command = message.packet().command;
+        let code = command.code();
+        if let Some(order) = MouseCommand::of(message) {
+            let permit = match grant.permit() {
+                Ok(permit) => permit,
+                Err(why) => return self.refuse(Some(code), &why.to_string(), &sender, false),
+            };
+            let waiting = Waiting { order, command, sender: sender.clone(), permit };
+            return match self.orders.try_send(waiting) {
+                Ok(()) => None,
+                Err(_) => self.refuse(Some(code), "the pointer is busy", &sender, false),
+            };
+        }
+        let permit = match grant.permit() {
+            Ok(permit) => permit,
+            Err(why) => return self.refuse(Some(code), &why.to_string(), &sender, false),
+        };
+        let on = command == Command::StartMonitor;
+        let ok = self.broadcaster.send(SetMonitoring { on, permit }).await.is_ok();
+        let reply = Reply { of: code, ok, error: None, lease_ms: None };
+        sender.listens.then(|| sender.answer(reply, false))
+    }
+
     /// Logs a refusal, and answers it where the command is known.
-    fn refuse(&mut self, of: Option<i64>, why: &str, route: Route) -> Option<Reply> {
+    fn refuse(
+        &mut self,
+        of: Option<i64>,
+        why: &str,
+        sender: &Sender,
+        stale: bool,
+    ) -> Option<Message> {
         let held_back = self.refusals.pass(Instant::now())?;
         let held_back = (held_back > 0).then_some(held_back);
-        tracing::warn!(peer = %route.peer, held_back, "a datagram is refused: {why}");
+        tracing::warn!(peer = %sender.route.peer, held_back, "a datagram is refused: {why}");
         let error = Some(why.to_string());
-        Some(Reply { of: of?, ok: false, error, lease_ms: None })
+        Some(sender.answer(Reply { of: of?, ok: false, error, lease_ms: None }, stale))
     }
 }

@@ -42,7 +42,7 @@ use crate::source::{Choice, OpenError, Source};
 use actix::prelude::*;
 use broadcaster::Broadcaster;
 use capture::Capture;
-use control::Control;
+use control::{Control, Office};
 use demand::Demand;
 use door::House;
 use encoder::Encoder;
@@ -93,7 +93,7 @@ impl Agent {
         let asked = config.clone();
         let identity = tokio::task::spawn_blocking(move || asked.identity());
         let Ok(identity) = identity.await else { return Err(StartError::Died) };
-        let Identity { gate, acceptor, trust } = identity?;
+        let Identity { gate, acceptor, desk, trust } = identity?;
         let sockets = config.bind().await?;
         let address = sockets.address;
         // Opened once here, so that whoever starts the agent reads why it can't work.
@@ -136,8 +136,8 @@ impl Agent {
             state: broadcaster::initial_state(&config),
         };
         let udp = Udp::new(sockets.udp)?;
-        let rules = Arc::clone(&gate);
-        Control::new(udp, rules, address, broadcaster.clone(), mouse.clone().recipient()).start();
+        let office = Office { gate: Arc::clone(&gate), desk, local: address };
+        Control::new(udp, office, broadcaster.clone(), mouse.clone().recipient()).start();
         Guard::new(Arc::clone(&gate), broadcaster.downgrade().recipient()).start();
         let places = Arc::new(Semaphore::new(config.max_viewers + WAITING_ROOM));
         let house = House { gate, acceptor, links, welcome, places };

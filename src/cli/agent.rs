@@ -34,6 +34,10 @@ pub(super) struct AgentArgs {
     /// Ask for a key on this machine too. Without it, this user's own programs need none here.
     #[arg(long, env = "HIGHTOWER_REQUIRE_KEYS")]
     require_keys: bool,
+    /// A group that this machine is in, for orders to a group; may be given again.
+    #[arg(long = "group", value_name = "NAME", env = "HIGHTOWER_GROUPS", value_delimiter = ',')]
+    #[arg(value_parser = group)]
+    groups: Vec<String>,
     /// What to capture.
     #[arg(long, value_enum, default_value_t = Kind::Auto, env = "HIGHTOWER_SOURCE")]
     source: Kind,
@@ -82,6 +86,12 @@ fn frame_rate(text: &str) -> Result<f64, String> {
     }
 }
 
+/// A group's name, as it fits an order.
+fn group(text: &str) -> Result<String, String> {
+    let fits = (1..=64).contains(&text.len()) && !text.contains(|c: char| c.is_control());
+    if fits { Ok(text.into()) } else { Err("a name of 1 to 64 bytes".into()) }
+}
+
 /// What the kernel can be told: keep-alive counts in seconds, retransmission in milliseconds.
 fn write_deadline(text: &str) -> Result<Duration, String> {
     match super::duration(text)? {
@@ -115,6 +125,7 @@ impl AgentArgs {
         let mut config = Config {
             listen: self.listen,
             plain,
+            groups: self.groups.clone(),
             max_fps: self.max_fps,
             autostart: self.autostart,
             max_viewers: self.max_viewers.into(),

@@ -1,5 +1,6 @@
 //! `hightower start`, `stop`, `lock`, `unlock` and `mouse`: one order to one or many machines.
 
+use super::trust::TrustArgs;
 use crate::address::Target;
 use crate::order;
 use anyhow::{Context, Result, bail};
@@ -22,6 +23,8 @@ pub(super) struct Hosts {
     /// Print one line of JSON a machine.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    trust: TrustArgs,
 }
 
 /// Lock the mouse pointer of machines, for a time.
@@ -76,6 +79,7 @@ pub(super) fn mouse(args: MouseArgs) -> Result<ExitCode> {
 
 /// Sends the order to all machines at once; prints a line for each as it answers.
 fn run(hosts: &Hosts, order: &Message) -> Result<ExitCode> {
+    let security = hosts.trust.security(&hosts.hosts)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -86,7 +90,7 @@ fn run(hosts: &Hosts, order: &Message) -> Result<ExitCode> {
     let all_obeyed = runtime.block_on(async {
         let orders = hosts.hosts.iter().zip(&names);
         let mut answers = stream::iter(orders)
-            .map(async |(target, name)| (name, order::send(target, order).await))
+            .map(async |(target, name)| (name, order::send(target, order, &security).await))
             .buffer_unordered(AT_ONCE);
         let mut all_obeyed = true;
         while let Some((name, result)) = answers.next().await {

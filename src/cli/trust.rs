@@ -5,6 +5,7 @@ use crate::trust::{KnownAgents, Place, PublicKey, SecretKey, Standing};
 use crate::viewer::{Credentials, PlainWith, Security};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
+use futures_util::future::join_all;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -60,9 +61,9 @@ pub(super) struct KnowArgs {
 }
 
 impl TrustArgs {
-    /// What a client needs to talk to this machine. Where the agent is not known and somebody can
+    /// What a client needs to talk to these machines. Where an agent is not known and somebody can
     /// be asked, they are asked now.
-    pub(super) fn security(&self, target: &Target) -> Result<Security> {
+    pub(super) fn security(&self, targets: &[Target]) -> Result<Security> {
         let plain = match (self.insecure, self.tls) {
             (true, _) => PlainWith::Anyone,
             (_, true) => PlainWith::Nobody,
@@ -70,22 +71,29 @@ impl TrustArgs {
         };
         let open = Security { plain, credentials: None };
         let runtime = runtime()?;
-        // A name that is not found now may be found later.
-        let found = runtime.block_on(target.resolve()).unwrap_or_default();
-        if !found.is_empty() && !found.iter().any(|peer| open.asks(peer)) {
+        let found = runtime.block_on(join_all(targets.iter().map(Target::resolve)));
+        let ask = targets.iter().zip(found).filter(|(_, found)| match found {
+            Ok(found) => found.iter().any(|peer| open.asks(peer)),
+            // A name that is not found now may be found later.
+            Err(_) => plain != PlainWith::Anyone,
+        });
+        let ask: Vec<&Target> = ask.map(|(target, _)| target).collect();
+        if ask.is_empty() {
             return Ok(open);
         }
         let place = Place::find()?;
         let path = self.key.clone().unwrap_or_else(|| place.operator_key());
         if self.key.is_none() && !path.exists() {
-            // The client says so when it has to speak TLS.
+            // It is said when it is needed.
             return Ok(open);
         }
         let key = SecretKey::load(&path, |path| self.passphrase(path))?;
         place.make()?;
         let known = KnownAgents::at(place.known_agents());
-        if !self.accept_new && known.key_of(target)?.is_none() {
-            introduce(&runtime, target, &known)?;
+        for target in ask {
+            if known.key_of(target)?.is_none() {
+                introduce(&runtime, target, &known, self.accept_new)?;
+            }
         }
         let credentials = Credentials::new(&key, known, self.accept_new)?;
         Ok(Security { plain, credentials: Some(Arc::new(credentials)) })
@@ -126,18 +134,22 @@ async fn meet(target: &Target) -> Result<PublicKey> {
     Err(failed.unwrap_or_else(|| anyhow::anyhow!("{target} has no address")))
 }
 
-/// Asks the user about an agent that is not known, if there are both.
+/// Takes an agent at its word that is not known, or asks the user about it, if there are both.
 fn introduce(
     runtime: &tokio::runtime::Runtime,
     target: &Target,
     known: &KnownAgents,
+    accept_new: bool,
 ) -> Result<()> {
-    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+    if !accept_new && !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
         return Ok(());
     }
     // An agent that is not there now may be later; whoever connects says why it is not.
     let Ok(key) = runtime.block_on(meet(target)) else { return Ok(()) };
-    ensure!(ask(target, &key, &known.names_of(&key)?)?, "not trusted, and nothing was sent");
+    if !accept_new {
+        let names = known.names_of(&key)?;
+        ensure!(ask(target, &key, &names)?, "not trusted, and nothing was sent");
+    }
     Ok(known.add(target, &key)?)
 }
 

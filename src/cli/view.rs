@@ -120,7 +120,7 @@ impl FromStr for Size {
 /// When what was asked for was not done, in words for the user.
 pub(super) fn run(args: ViewArgs) -> anyhow::Result<ExitCode> {
     let options = ClientOptions {
-        security: args.trust.security(&args.target)?,
+        security: args.trust.security(std::slice::from_ref(&args.target))?,
         start: !args.no_start,
         reconnect: !args.no_reconnect,
         tolerant: args.tolerant,

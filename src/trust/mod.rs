@@ -2,17 +2,21 @@
 //!
 //! Each operator and each agent has an Ed25519 key (`key`), kept in one folder (`place`). An agent
 //! obeys the operators of its list (`operators`), each in what their roles allow (`role`); an
-//! operator remembers the agents of theirs (`known`). Both prove their keys by TLS (`tls`).
+//! operator remembers the agents of theirs (`known`). Both prove their keys by TLS (`tls`), and
+//! sign what goes by datagram (`desk`, `replay`). What a peer may do is a `grant`.
 
+mod desk;
 mod grant;
 mod key;
 mod known;
 mod neighbour;
 mod operators;
 mod place;
+mod replay;
 mod role;
 mod tls;
 
+pub use desk::{Desk, Verdict, now_ms};
 pub use grant::{By, Control, Denied, Gate, Grant, Kind, Permit, Plain, Refused, View};
 pub use key::{KeyError, PublicKey, PublicKeyError, SecretKey, load_public};
 pub use known::{KnownAgents, KnownError, Standing};

@@ -84,6 +84,12 @@ impl Place {
         self.0.join("authorized_operators")
     }
 
+    /// The signed orders that the agent has seen lately.
+    #[must_use]
+    pub fn seen_orders(&self) -> PathBuf {
+        self.0.join("seen_orders")
+    }
+
     /// The agents that the operator knows.
     #[must_use]
     pub fn known_agents(&self) -> PathBuf {

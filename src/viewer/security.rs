@@ -33,6 +33,7 @@ pub struct Security {
 
 /// An operator's key and the agents that they know.
 pub struct Credentials {
+    key: SecretKey,
     connector: Connector,
     known: KnownAgents,
     /// Whether an agent whose name is new is taken at its word, and remembered.
@@ -94,7 +95,13 @@ impl Credentials {
         known: KnownAgents,
         accept_new: bool,
     ) -> Result<Self, rustls::Error> {
-        Ok(Self { connector: Connector::new(key)?, known, accept_new })
+        Ok(Self { key: key.clone(), connector: Connector::new(key)?, known, accept_new })
+    }
+
+    /// The operator's key.
+    #[must_use]
+    pub fn key(&self) -> &SecretKey {
+        &self.key
     }
 
     /// The agents that are known.

@@ -6,7 +6,8 @@
 use bytes::Bytes;
 use hightower_proto::limits::{MAX_MOVES, MAX_TILES};
 use hightower_proto::message::{
-    Acknowledge, Capture, Goodbye, Hello, Message, Ping, Pong, Reply, State, Welcome,
+    Acknowledge, Answer, Capture, Goodbye, Hello, Message, Order, Ping, Pong, Recipient, Reply,
+    Signed, State, Welcome,
 };
 use hightower_proto::{Command, FrameInfo, Item, Move, Tile};
 use proptest::collection::vec;
@@ -86,6 +87,43 @@ fn json() -> impl Strategy<Value = serde_json::Value> {
     })
 }
 
+fn order() -> impl Strategy<Value = Order> {
+    let orders = prop_oneof![
+        Just(Message::StartMonitor),
+        Just(Message::StopMonitor),
+        Just(Message::UnlockMouse),
+        any::<(i32, i32)>().prop_map(|(x, y)| Message::MouseMove { x, y }),
+        any::<Option<u32>>().prop_map(|lease_ms| Message::LockMouse { lease_ms }),
+    ];
+    let recipient = prop_oneof![
+        any::<[u8; 16]>().prop_map(Recipient::Agent),
+        "[a-z0-9é-]{1,10}".prop_map(Recipient::Group),
+    ];
+    (any::<[u8; 16]>(), any::<u64>(), any::<u64>(), vec(recipient, 0..=16), orders).prop_map(
+        |(by, time_ms, counter, to, order)| Order {
+            by,
+            time_ms,
+            counter,
+            to,
+            order: Box::new(order),
+        },
+    )
+}
+
+fn answer() -> impl Strategy<Value = Answer> {
+    (any::<[u8; 16]>(), any::<[u8; 16]>(), any::<[u64; 3]>(), any::<bool>(), reply()).prop_map(
+        |(from, by, [time_ms, counter, clock_ms], stale, reply)| Answer {
+            from,
+            by,
+            time_ms,
+            counter,
+            clock_ms,
+            stale,
+            reply,
+        },
+    )
+}
+
 /// Any message, with payloads short enough for a datagram.
 pub fn message() -> impl Strategy<Value = Message> {
     prop_oneof![
@@ -109,6 +147,9 @@ pub fn message() -> impl Strategy<Value = Message> {
             .prop_map(|(ping_us, clock_us)| Message::Pong(Pong { ping_us, clock_us })),
         reply().prop_map(Message::Reply),
         Just(Message::Refresh),
+        (order(), any::<u8>()).prop_map(|(o, s)| Message::Signed(Signed::new(o, |_| [s; 64]))),
+        (answer(), any::<u8>())
+            .prop_map(|(a, s)| Message::SignedReply(Signed::new(a, |_| [s; 64]))),
     ]
 }
 

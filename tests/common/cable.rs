@@ -1,0 +1,86 @@
+//! Two machines with a cable between them: network namespaces with no way out.
+
+use super::{Agent, stderr};
+use std::process::{Child, Command, Stdio};
+
+/// Two network namespaces with one link between them; gone when it is dropped.
+pub struct Cable {
+    agent: String,
+    viewer: String,
+}
+
+impl Cable {
+    /// `None`, with a word, where this user may not make network namespaces.
+    pub fn lay(name: &str) -> Option<Self> {
+        let id = std::process::id();
+        let cable = Self { agent: format!("ht-{name}-a{id}"), viewer: format!("ht-{name}-v{id}") };
+        let (a, v) = (cable.agent.as_str(), cable.viewer.as_str());
+        let output = match Command::new("ip").args(["netns", "add", a]).output() {
+            Ok(output) => output,
+            Err(e) => {
+                println!("skipped: the ip command (iproute2) is needed: {e}");
+                return None;
+            }
+        };
+        if !output.status.success() {
+            println!("skipped: no network namespaces for this user: {}", stderr(&output));
+            return None;
+        }
+        ip(&["netns", "add", v]);
+        ip(&["link", "add", "ht0", "netns", a, "type", "veth", "peer", "name", "ht0", "netns", v]);
+        for (namespace, address) in [(a, "10.72.84.1/30"), (v, "10.72.84.2/30")] {
+            ip(&["-n", namespace, "addr", "add", address, "dev", "ht0"]);
+            ip(&["-n", namespace, "link", "set", "ht0", "up"]);
+        }
+        Some(cable)
+    }
+
+    /// The program in the agent's namespace.
+    pub fn agent(&self, args: &[&str]) -> Command {
+        let mut command = self.inside(&self.agent);
+        command.arg(env!("CARGO_BIN_EXE_hightower")).args(["agent", "--source", "card"]);
+        command.args(["--listen", "10.72.84.1:0"]).args(args);
+        command
+    }
+
+    /// The program in the viewer's namespace.
+    pub fn operator(&self) -> Command {
+        let mut command = self.inside(&self.viewer);
+        command.arg(env!("CARGO_BIN_EXE_hightower"));
+        command
+    }
+
+    fn inside(&self, namespace: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", namespace]);
+        command
+    }
+
+    /// A viewer that connects and does no more than `then`.
+    pub fn viewer(&self, agent: &Agent, then: &str) -> Child {
+        let (ip, port) = (agent.address.ip(), agent.address.port());
+        self.inside(&self.viewer)
+            .args(["bash", "-c"])
+            .arg(format!("exec 3<>/dev/tcp/{ip}/{port}; {then}"))
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap()
+    }
+
+    pub fn cut(&self) {
+        ip(&["-n", &self.viewer, "link", "set", "ht0", "down"]);
+    }
+}
+
+impl Drop for Cable {
+    fn drop(&mut self) {
+        for namespace in [&self.agent, &self.viewer] {
+            drop(Command::new("ip").args(["netns", "del", namespace]).output());
+        }
+    }
+}
+
+fn ip(args: &[&str]) {
+    let output = Command::new("ip").args(args).output().unwrap();
+    assert!(output.status.success(), "ip {args:?}: {}", stderr(&output));
+}
