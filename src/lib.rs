@@ -12,12 +12,14 @@
 //! | [`order`] | commands to an agent by UDP |
 //! | [`text`] | words drawn into pixels, and words from the network made harmless |
 //! | [`trust`] | keys, and who may do what |
+//! | [`audit`] | who did what to this machine |
 //! | [`cli`] | the command line |
 //!
 //! The wire format is a crate of its own, [`hightower_proto`].
 
 pub mod address;
 pub mod agent;
+pub mod audit;
 pub mod canvas;
 pub mod cli;
 pub mod order;

@@ -5,7 +5,8 @@
 
 mod common;
 
-use common::{Agent, Lines, PATIENCE, Plain, hightower, packet, stderr, stdout};
+use common::homes::{Homes, obeyed, refused};
+use common::{Agent, Lines, PATIENCE, Plain, packet, stderr, stdout};
 use hightower::trust::{Acceptor, Connector, PublicKey, SecretKey, now_ms};
 use hightower_proto::message::{Order, Recipient, Reply, Signed};
 use hightower_proto::stream::Options;
@@ -13,97 +14,8 @@ use hightower_proto::{Decoder, Item, Message, datagram};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use tempfile::TempDir;
-
-/// The folders of an agent's machine and of an operator's.
-struct Homes {
-    agent: TempDir,
-    operator: TempDir,
-}
-
-impl Homes {
-    /// An operator with a key, and a machine that has never run an agent.
-    fn new() -> Self {
-        let homes = Self { agent: TempDir::new().unwrap(), operator: TempDir::new().unwrap() };
-        let made = homes.operator(&["keygen", "--no-passphrase", "--name", "anna"]);
-        assert!(made.status.success(), "{}", stderr(&made));
-        homes
-    }
-
-    fn list(&self) -> PathBuf {
-        self.agent.path().join("authorized_operators")
-    }
-
-    fn key(&self) -> SecretKey {
-        let nobody = |_: &Path| Err(std::io::ErrorKind::Unsupported.into());
-        SecretKey::load(&self.operator.path().join("operator_key"), nobody).unwrap()
-    }
-
-    /// Lets the operator do this, and nothing else.
-    fn allow(&self, roles: &str) {
-        fs::write(self.list(), format!("{roles} {} anna\n", self.key().public())).unwrap();
-    }
-
-    /// An agent that asks for keys on the loopback as well.
-    fn start(&self, args: &[&str]) -> Agent {
-        let mut command = hightower();
-        command.args(["agent", "--source", "card", "--card-size", "320x200", "--require-keys"]);
-        Agent::start(command.args(args).env("HIGHTOWER_CONFIG", self.agent.path()))
-    }
-
-    fn agent_key(&self) -> PublicKey {
-        let path = self.agent.path().join("agent_key.pub");
-        fs::read_to_string(path).unwrap().parse().unwrap()
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = hightower();
-        command.env("HIGHTOWER_CONFIG", self.operator.path()).args(args).stdin(Stdio::null());
-        command
-    }
-
-    fn operator(&self, args: &[&str]) -> Output {
-        self.command(args).output().unwrap()
-    }
-
-    fn trust(&self, agent: &Agent) {
-        let known = ["trust", &agent.address.to_string(), "--accept-new"];
-        let known = self.operator(&known);
-        assert!(known.status.success(), "{}", stderr(&known));
-    }
-
-    /// One picture, if the agent gives one.
-    fn picture(&self, agent: &Agent) -> Output {
-        let (address, file) = (agent.address.to_string(), self.operator.path().join("x.png"));
-        let file = file.to_str().unwrap();
-        self.operator(&[
-            "view",
-            "--headless",
-            "--tls",
-            "--no-reconnect",
-            "--timeout",
-            "20s",
-            "--save",
-            file,
-            &address,
-        ])
-    }
-
-    fn order(&self, agent: &Agent, order: &str) -> Output {
-        self.operator(&[order, "--tls", &agent.address.to_string()])
-    }
-}
-
-fn refused(output: &Output, words: &str) {
-    let said = stdout(output) + &stderr(output);
-    assert!(!output.status.success() && said.contains(words), "{words}: {said}");
-}
-
-fn obeyed(output: &Output) {
-    assert!(output.status.success(), "{}{}", stdout(output), stderr(output));
-}
 
 #[test]
 fn a_key_opens_what_its_roles_say_and_no_more() {

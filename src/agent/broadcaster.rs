@@ -9,8 +9,9 @@ use super::messages::{
     SetMonitoring, Shutdown, ViewerId,
 };
 use super::throttle::Throttle;
+use crate::audit::What;
 use crate::canvas::Version;
-use crate::trust::{By, Plain};
+use crate::trust::{By, Permit, Plain, View};
 use actix::prelude::*;
 use hightower_proto::message::{Capture, State};
 use std::collections::HashMap;
@@ -22,7 +23,7 @@ use tokio::sync::oneshot;
 const LOG_LINES: u32 = 20;
 
 struct Viewer {
-    by: By,
+    permit: Permit<View>,
     session: Recipient<Notice>,
 }
 
@@ -170,12 +171,14 @@ impl Handler<Join> for Broadcaster {
             return Err(Refused::Stopping(reason.clone()));
         }
         if self.viewers.len() >= self.max_viewers {
+            permit.note_failure("the table is full");
             self.log(by, "a viewer is refused: the table is full");
             return Err(Refused::Full(self.viewers.len()));
         }
         let id = self.next_id;
         self.next_id += 1;
-        self.viewers.insert(id, Viewer { by: by.clone(), session });
+        self.viewers.insert(id, Viewer { permit: permit.clone(), session });
+        permit.note(What::Connect);
         self.log(by, &format!("a viewer has connected, {} now", self.viewers.len()));
         if self.autostart && self.viewers.len() == 1 {
             self.monitoring = true;
@@ -200,7 +203,8 @@ impl Handler<Leave> for Broadcaster {
 
     fn handle(&mut self, Leave(id): Leave, _ctx: &mut Self::Context) {
         let Some(viewer) = self.viewers.remove(&id) else { return };
-        self.log(&viewer.by, &format!("a viewer has left, {} now", self.viewers.len()));
+        viewer.permit.note(What::Leave);
+        self.log(viewer.permit.by(), &format!("a viewer has left, {} now", self.viewers.len()));
         self.update_run();
         self.tell_state();
         if self.viewers.is_empty()
@@ -217,6 +221,7 @@ impl Handler<SetMonitoring> for Broadcaster {
 
     fn handle(&mut self, SetMonitoring { on, permit }: SetMonitoring, _ctx: &mut Self::Context) {
         if self.monitoring != on {
+            permit.note(if on { What::Start } else { What::Stop });
             self.log(
                 permit.by(),
                 if on { "monitoring is started" } else { "monitoring is stopped" },

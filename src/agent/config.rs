@@ -1,6 +1,7 @@
 //! What an agent is told at its start, and its sockets.
 
 use super::mouse::Lease;
+use crate::audit::{Audit, Policy};
 use crate::source::{Choice, OpenError};
 use crate::trust::{
     Acceptor, Desk, Gate, KeyError, Place, PlaceError, Plain, PublicKey, SecretKey,
@@ -15,6 +16,9 @@ use tokio::net::{TcpListener, UdpSocket};
 /// How often a free port is looked for that TCP and UDP can both have.
 const PORT_TRIES: usize = 32;
 
+/// When a file of the audit log is this long, in bytes, the next one is begun.
+const AUDIT_FILE: u64 = 8 << 20;
+
 /// How an agent is to run.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -26,6 +30,11 @@ pub struct Config {
     pub place: Option<Place>,
     /// The groups that it is in, for orders to a group.
     pub groups: Vec<String>,
+    /// The folder of the audit log; `None` is `audit` in the place of the keys, for an agent that
+    /// asks for some, and nowhere for another.
+    pub audit: Option<PathBuf>,
+    /// What to do when the audit log can't be written.
+    pub audit_policy: Policy,
     /// What to capture.
     pub source: Choice,
     /// The most captures a second.
@@ -52,6 +61,8 @@ impl Default for Config {
             plain: Plain::default(),
             place: None,
             groups: Vec::new(),
+            audit: None,
+            audit_policy: Policy::default(),
             source: Choice {
                 kind: crate::source::Kind::Auto,
                 monitor: 0,
@@ -82,6 +93,14 @@ pub enum StartError {
     /// TLS won't have the key.
     #[error("the agent's key can't be used for TLS: {0}")]
     Tls(#[from] rustls::Error),
+    /// The audit log can't be written.
+    #[error("the audit log can't be written in {}: {cause}", folder.display())]
+    Audit {
+        /// Its folder.
+        folder: PathBuf,
+        /// The system's words.
+        cause: io::Error,
+    },
     /// The address is taken.
     #[error(
         "{protocol} {address} is in use: another agent runs there, or another program. Stop it, or \
@@ -157,7 +176,8 @@ impl Config {
     /// that asks nobody touches no file. Reads files: not for an async thread.
     pub(super) fn identity(&self) -> Result<Identity, StartError> {
         if !self.asks_for_keys() {
-            let gate = Gate::new(self.plain, None);
+            let audit = self.audit.clone().map(|folder| self.open_audit(folder)).transpose()?;
+            let gate = Gate::new(self.plain, None, audit.unwrap_or_default());
             return Ok(Identity { gate, acceptor: None, desk: None, trust: None });
         }
         let place = self.place.clone().map_or_else(Place::find, Ok)?;
@@ -165,13 +185,19 @@ impl Config {
         let key = own_key(&place)?;
         let acceptor = Some(Acceptor::new(&key)?);
         let list = place.authorized_operators();
-        let gate = Gate::new(self.plain, Some(list.clone()));
+        let audit = self.open_audit(self.audit.clone().unwrap_or_else(|| place.audit()))?;
+        let gate = Gate::new(self.plain, Some(list.clone()), audit);
         let operators = gate.operators().list().len();
         let trust = Some(Trust { key: key.public(), list, operators });
         let (groups, rules, seen) = (self.groups.clone(), Arc::clone(&gate), place.seen_orders());
         let desk = Desk::open(key, groups, rules, &seen)
             .map_err(|cause| KeyError::Io { path: seen, cause })?;
         Ok(Identity { gate, acceptor, desk: Some(Arc::new(desk)), trust })
+    }
+
+    fn open_audit(&self, folder: PathBuf) -> Result<Audit, StartError> {
+        let audit = Audit::open(folder.clone(), AUDIT_FILE, self.audit_policy);
+        audit.map_err(|cause| StartError::Audit { folder, cause })
     }
 
     /// Binds TCP and UDP to the same port.

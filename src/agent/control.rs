@@ -8,6 +8,7 @@ use super::broadcaster::Broadcaster;
 use super::messages::{MouseCommand, MouseOrder, SetMonitoring, order_mouse};
 use super::throttle::Throttle;
 use super::udp::{Received, Route, Udp};
+use crate::audit::Event;
 use crate::trust::{self, Desk, Gate, Grant, Permit, Transport, Verdict};
 use actix::prelude::*;
 use hightower_proto::datagram::{self, Datagram, DatagramError};
@@ -250,8 +251,18 @@ impl Ear {
     ) -> Option<Message> {
         let held_back = self.refusals.pass(Instant::now())?;
         let held_back = (held_back > 0).then_some(held_back);
-        tracing::warn!(peer = %sender.route.peer, held_back, "a datagram is refused: {why}");
+        let peer = sender.route.peer;
+        tracing::warn!(%peer, held_back, "a datagram is refused: {why}");
+        let more = held_back.map_or_else(String::new, |n| format!(" ({n} more before)"));
+        let operator = sender.signed.as_ref().map(|(_, order)| hex(&order.by).into());
+        let event = Event::refused(peer, format!("a datagram: {why}{more}"));
+        self.office.gate.audit().note(Event { operator, ..event });
         let error = Some(why.to_string());
         Some(sender.answer(Reply { of: of?, ok: false, error, lease_ms: None }, stale))
     }
+}
+
+/// A key's short name, as whoever signed claims it.
+fn hex(id: &[u8]) -> String {
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
 }

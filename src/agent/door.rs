@@ -6,6 +6,7 @@
 
 use super::session::{Links, Session, Stream};
 use super::throttle::Throttle;
+use crate::audit::Event;
 use crate::trust::{Acceptor, Gate, Grant, TlsError, Transport};
 use actix::prelude::*;
 use hightower_proto::Message as Packet;
@@ -74,6 +75,9 @@ impl Door {
             if let Some(held_back) = self.log.pass(Instant::now()) {
                 let held_back = (held_back > 0).then_some(held_back);
                 tracing::warn!(%peer, held_back, "connects too often; not heard");
+                let more = held_back.unwrap_or(0);
+                let words = format!("connects too often; {more} more were not heard");
+                self.house.gate.audit().note(Event::refused(peer, words));
             }
             return;
         }
@@ -128,11 +132,11 @@ impl House {
             Ok((stream, grant)) => {
                 let place = timeout(PATIENCE, Arc::clone(&self.places).acquire_owned()).await;
                 let Ok(Ok(place)) = place else {
-                    return refuse(peer, &Rebuff::Full);
+                    return refuse(&self.gate, peer, &Rebuff::Full);
                 };
                 Session::new(stream, peer, grant, self.links, self.welcome, place).start();
             }
-            Err(why) => refuse(peer, &why),
+            Err(why) => refuse(&self.gate, peer, &why),
         }
     }
 
@@ -190,7 +194,8 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)
 }
 
-fn refuse(peer: SocketAddr, why: &Rebuff) {
+fn refuse(gate: &Gate, peer: SocketAddr, why: &Rebuff) {
+    gate.audit().note(Event::refused(peer, why));
     tracing::warn!(%peer, "not let in: {why}");
 }
 

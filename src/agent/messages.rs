@@ -1,5 +1,6 @@
 //! What the agent's actors say to each other.
 
+use crate::audit::What;
 use crate::canvas::Version;
 use crate::png::Effort;
 use crate::trust::{Control, Permit, View};
@@ -243,17 +244,24 @@ pub(super) async fn order_mouse(
     permit: Permit<Control>,
 ) -> Reply {
     let by = permit.by().clone();
-    let order = MouseOrder { command, permit, until: Instant::now() + MOUSE_PATIENCE };
+    let order =
+        MouseOrder { command, permit: permit.clone(), until: Instant::now() + MOUSE_PATIENCE };
     let result = match timeout(MOUSE_PATIENCE, mouse.send(order)).await {
         Ok(Ok(result)) => result,
         Ok(Err(_)) => Err(MouseError("the pointer's actor has ended".into())),
         Err(_) => Err(MouseError("the display does not answer".into())),
     };
     match &result {
-        Err(e) => tracing::warn!(%by, "{of} refused: {e}"),
+        Err(e) => {
+            permit.note_failure(&format!("{of}: {e}"));
+            tracing::warn!(%by, "{of} refused: {e}");
+        }
         // As many as a hand makes: not for everyone's log.
         Ok(_) if of == Command::MouseMove => tracing::debug!(%by, "{of} obeyed"),
-        Ok(_) => tracing::info!(%by, "{of} obeyed"),
+        Ok(_) => {
+            permit.note(if of == Command::LockMouse { What::Lock } else { What::Unlock });
+            tracing::info!(%by, "{of} obeyed");
+        }
     }
     let lease = result.as_ref().ok().copied().flatten();
     Reply {

@@ -37,6 +37,7 @@ mod workers;
 use config::Identity;
 pub use config::{Config, StartError, Trust};
 
+use crate::audit::{Audit, Event, What};
 use crate::canvas::Shared;
 use crate::source::{Choice, OpenError, Source};
 use actix::prelude::*;
@@ -77,6 +78,7 @@ pub struct Agent {
     address: SocketAddr,
     source: String,
     trust: Option<Trust>,
+    audit: Audit,
     broadcaster: Addr<Broadcaster>,
     mouse: Addr<SystemMouse>,
     mouse_arbiter: Arbiter,
@@ -95,6 +97,8 @@ impl Agent {
         let Ok(identity) = identity.await else { return Err(StartError::Died) };
         let Identity { gate, acceptor, desk, trust } = identity?;
         let sockets = config.bind().await?;
+        let audit = gate.audit().clone();
+        audit.note(Event::of(What::Begin, format!("{SOFTWARE} on {}", sockets.address)));
         let address = sockets.address;
         // Opened once here, so that whoever starts the agent reads why it can't work.
         let source = open(config.source.clone()).await?;
@@ -142,7 +146,16 @@ impl Agent {
         let places = Arc::new(Semaphore::new(config.max_viewers + WAITING_ROOM));
         let house = House { gate, acceptor, links, welcome, places };
         Listener::new(sockets.tcp, house, config.accept_rate).start();
-        Ok(Self { address, source: described, trust, broadcaster, mouse, mouse_arbiter, capture })
+        Ok(Self {
+            address,
+            source: described,
+            trust,
+            audit,
+            broadcaster,
+            mouse,
+            mouse_arbiter,
+            capture,
+        })
     }
 
     /// The address it listens on, TCP and UDP alike.
@@ -165,6 +178,7 @@ impl Agent {
 
     /// Says goodbye to the viewers, frees the pointer, ends every thread.
     pub async fn stop(self, reason: &str) {
+        self.audit.note(Event::of(What::End, reason));
         let farewell = self.broadcaster.send(Shutdown { reason: reason.into() });
         if !matches!(timeout(FAREWELL, farewell).await, Ok(Ok(()))) {
             tracing::debug!("some viewer did not take its goodbye in time");

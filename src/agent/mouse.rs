@@ -236,7 +236,7 @@ mod tests {
 
     fn order_until(command: MouseCommand, until: Instant) -> MouseOrder {
         let anybody = ([127, 0, 0, 1], 1).into();
-        let gate = Gate::new(Plain::Anyone, None);
+        let gate = Gate::new(Plain::Anyone, None, Default::default());
         let grant = gate.plain(Transport::Udp, anybody, anybody).unwrap();
         MouseOrder { command, permit: grant.permit().unwrap(), until }
     }

@@ -2,6 +2,7 @@
 
 use super::signal::Signals;
 use crate::agent::{Agent, Config};
+use crate::audit::Policy;
 use crate::source::{Cursor, Kind};
 use crate::trust::Plain;
 use anyhow::{Context, Result, bail};
@@ -9,6 +10,7 @@ use clap::Args;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::panic;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +40,12 @@ pub(super) struct AgentArgs {
     #[arg(long = "group", value_name = "NAME", env = "HIGHTOWER_GROUPS", value_delimiter = ',')]
     #[arg(value_parser = group)]
     groups: Vec<String>,
+    /// Where the audit log is written, if not to audit in Hightower's folder.
+    #[arg(long, value_name = "DIR", env = "HIGHTOWER_AUDIT")]
+    audit: Option<PathBuf>,
+    /// What to do when the audit log can't be written, as on a full disk.
+    #[arg(long, value_enum, default_value_t, env = "HIGHTOWER_AUDIT_POLICY")]
+    audit_policy: Policy,
     /// What to capture.
     #[arg(long, value_enum, default_value_t = Kind::Auto, env = "HIGHTOWER_SOURCE")]
     source: Kind,
@@ -126,6 +134,8 @@ impl AgentArgs {
             listen: self.listen,
             plain,
             groups: self.groups.clone(),
+            audit: self.audit.clone(),
+            audit_policy: self.audit_policy,
             max_fps: self.max_fps,
             autostart: self.autostart,
             max_viewers: self.max_viewers.into(),

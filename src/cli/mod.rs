@@ -3,6 +3,7 @@
 #![allow(rustdoc::broken_intra_doc_links, reason = "doc comments here are help texts")]
 
 mod agent;
+mod audit;
 mod demo;
 mod key;
 mod order;
@@ -63,6 +64,7 @@ enum Task {
     Keygen(key::KeygenArgs),
     Id(key::IdArgs),
     Trust(trust::KnowArgs),
+    Audit(audit::AuditArgs),
 }
 
 impl Cli {
@@ -91,6 +93,7 @@ impl Cli {
             Task::Keygen(args) => key::generate(args),
             Task::Id(args) => key::show(args),
             Task::Trust(args) => trust::know(args),
+            Task::Audit(args) => audit::run(args),
         }
     }
 }

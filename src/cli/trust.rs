@@ -141,7 +141,8 @@ fn introduce(
     known: &KnownAgents,
     accept_new: bool,
 ) -> Result<()> {
-    if !accept_new && !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+    let asks = io::stdin().is_terminal() && io::stderr().is_terminal();
+    if !asks && !accept_new {
         return Ok(());
     }
     // An agent that is not there now may be later; whoever connects says why it is not.

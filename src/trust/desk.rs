@@ -134,7 +134,7 @@ mod tests {
             let list = folder.path().join("authorized_operators");
             let (key, operator) = (SecretKey::generate(), SecretKey::generate());
             std::fs::write(&list, format!("control {} anna", operator.public())).expect("written");
-            let gate = Gate::new(Plain::Never, Some(list));
+            let gate = Gate::new(Plain::Never, Some(list), Default::default());
             let seen = folder.path().join("seen_orders");
             let desk = Desk::open(key, vec!["room2".into()], gate, &seen).expect("opened");
             Self { desk, operator, _folder: folder }

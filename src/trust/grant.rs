@@ -9,6 +9,7 @@ use super::key::PublicKey;
 use super::neighbour::{self, Transport};
 use super::operators::{Operators, Unwelcome};
 use super::role::Role;
+use crate::audit::{Audit, Event, What};
 use jiff::Timestamp;
 use std::fmt;
 use std::fs::{self, Metadata};
@@ -92,6 +93,7 @@ impl fmt::Display for By {
 #[must_use]
 pub struct Permit<K> {
     by: By,
+    audit: Audit,
     kind: PhantomData<K>,
 }
 
@@ -101,6 +103,17 @@ impl<K> Permit<K> {
     pub fn by(&self) -> &By {
         &self.by
     }
+
+    /// Writes down what its owner did.
+    pub fn note(&self, what: What) {
+        self.audit.note(Event::by(what, &self.by));
+    }
+
+    /// Writes down what its owner tried, and why nothing came of it.
+    pub fn note_failure(&self, why: &str) {
+        let event = Event { outcome: why.into(), ..Event::by(What::Refuse, &self.by) };
+        self.audit.note(event);
+    }
 }
 
 /// Why somebody may not do things of a kind.
@@ -109,6 +122,9 @@ pub enum Denied {
     /// The key is not welcome any more.
     #[error(transparent)]
     Unwelcome(#[from] Unwelcome),
+    /// It can't be written down, and so it is not allowed.
+    #[error("the audit log can't be written, and until then this agent obeys nobody")]
+    Unwritten,
     /// The key may do other things.
     #[error("your key does not have the role {0} on this agent")]
     Role(Role),
@@ -135,6 +151,9 @@ impl Grant {
     /// # Errors
     /// Why there is none.
     pub fn permit<K: Kind>(&self) -> Result<Permit<K>, Denied> {
+        if self.gate.audit.forbids() {
+            return Err(Denied::Unwritten);
+        }
         let name = match &self.who {
             Who::Plain => None,
             Who::Operator(key) => {
@@ -146,7 +165,17 @@ impl Grant {
                 Some(called(&operator.name, key))
             }
         };
-        Ok(Permit { by: By { name, peer: self.peer }, kind: PhantomData })
+        let (by, audit) = (By { name, peer: self.peer }, self.gate.audit.clone());
+        Ok(Permit { by, audit, kind: PhantomData })
+    }
+
+    /// Writes down that something was refused.
+    pub fn note_refusal(&self, why: &Denied) {
+        let operator = match &self.who {
+            Who::Plain => None,
+            Who::Operator(key) => Some(key.fingerprint().into()),
+        };
+        self.gate.audit.note(Event { operator, ..Event::refused(self.peer, why) });
     }
 
     /// Whether the peer is known by a key.
@@ -195,6 +224,7 @@ struct List {
 #[derive(Debug)]
 pub struct Gate {
     plain: Plain,
+    audit: Audit,
     /// `None` for an agent that knows nobody.
     path: Option<PathBuf>,
     list: RwLock<List>,
@@ -204,11 +234,17 @@ impl Gate {
     /// The gate of an agent that obeys this file's operators; it is read now, and followed by
     /// [`Gate::refresh`].
     #[must_use]
-    pub fn new(plain: Plain, operators: Option<PathBuf>) -> Arc<Self> {
+    pub fn new(plain: Plain, operators: Option<PathBuf>, audit: Audit) -> Arc<Self> {
         let list = List { operators: Arc::default(), stamp: None, seen: Timestamp::now() };
-        let gate = Self { plain, path: operators, list: RwLock::new(list) };
+        let gate = Self { plain, audit, path: operators, list: RwLock::new(list) };
         gate.refresh();
         Arc::new(gate)
+    }
+
+    /// Where what happens is written down.
+    #[must_use]
+    pub fn audit(&self) -> &Audit {
+        &self.audit
     }
 
     /// Whether there is a list to follow.
@@ -244,7 +280,9 @@ impl Gate {
         for fault in &operators.faults {
             tracing::error!("{}, {fault}; the line is not followed", path.display());
         }
-        tracing::info!("{} operators in {}", operators.list().len(), path.display());
+        let said = format!("{} operators in {}", operators.list().len(), path.display());
+        tracing::info!("{said}");
+        self.audit.note(Event::of(What::KeyChange, said));
         list.operators = Arc::new(operators);
         true
     }
@@ -308,7 +346,7 @@ mod tests {
     fn a_permit_is_of_a_role_and_of_this_moment() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("authorized_operators");
-        let gate = Gate::new(Plain::Never, Some(path.clone()));
+        let gate = Gate::new(Plain::Never, Some(path.clone()), Audit::default());
         let key = SecretKey::generate().public();
         assert_eq!(gate.operator(&key, peer()).err(), Some(Unwelcome::Unknown));
         std::fs::write(&path, format!("view {key} anna")).expect("written");
@@ -333,7 +371,7 @@ mod tests {
         let path = folder.path().join("authorized_operators");
         let (key, end) = (SecretKey::generate().public(), Timestamp::now());
         std::fs::write(&path, format!("view expires={end} {key}")).expect("written");
-        let gate = Gate::new(Plain::Never, Some(path));
+        let gate = Gate::new(Plain::Never, Some(path), Audit::default());
         gate.list.write().expect("whole").seen = end - jiff::SignedDuration::from_secs(1);
         assert!(gate.refresh());
         assert!(!gate.refresh());
@@ -347,7 +385,7 @@ mod tests {
         let client = std::net::TcpStream::connect(local).expect("connected");
         let here = client.local_addr().expect("an address");
         let come = |plain, peer| {
-            let gate = Gate::new(plain, None);
+            let gate = Gate::new(plain, None, Audit::default());
             gate.plain(Transport::Tcp, peer, local).map(|grant| grant.is_proven())
         };
         assert_eq!(come(Plain::Never, here), Err(Refused::Unknown));

@@ -90,6 +90,12 @@ impl Place {
         self.0.join("seen_orders")
     }
 
+    /// The folder of the agent's audit log.
+    #[must_use]
+    pub fn audit(&self) -> PathBuf {
+        self.0.join("audit")
+    }
+
     /// The agents that the operator knows.
     #[must_use]
     pub fn known_agents(&self) -> PathBuf {

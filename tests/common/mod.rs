@@ -6,6 +6,8 @@
 
 #[cfg(target_os = "linux")]
 pub mod cable;
+#[cfg(unix)]
+pub mod homes;
 pub mod speaker;
 
 use std::io::{BufRead, BufReader, Read, Write};

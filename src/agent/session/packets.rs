@@ -135,6 +135,7 @@ impl Session {
         denied: &Denied,
         ctx: &mut Context<Self>,
     ) -> ResponseActFuture<Self, ()> {
+        self.grant.note_refusal(denied);
         tracing::warn!(peer = %self.peer, "command {of} is refused: {denied}");
         let error = Some(denied.to_string());
         self.reply(Reply { of, ok: false, error, lease_ms: None }, ctx);

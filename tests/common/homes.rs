@@ -1,0 +1,98 @@
+//! An operator and an agent with keys: their folders, and what is run with them.
+
+use super::{Agent, hightower, stderr, stdout};
+use hightower::trust::{PublicKey, SecretKey};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use tempfile::TempDir;
+
+/// The folders of an agent's machine and of an operator's.
+pub struct Homes {
+    pub agent: TempDir,
+    pub operator: TempDir,
+}
+
+impl Homes {
+    /// An operator with a key, and a machine that has never run an agent.
+    pub fn new() -> Self {
+        let homes = Self { agent: TempDir::new().unwrap(), operator: TempDir::new().unwrap() };
+        let made = homes.operator(&["keygen", "--no-passphrase", "--name", "anna"]);
+        assert!(made.status.success(), "{}", stderr(&made));
+        homes
+    }
+
+    pub fn list(&self) -> PathBuf {
+        self.agent.path().join("authorized_operators")
+    }
+
+    pub fn key(&self) -> SecretKey {
+        let nobody = |_: &Path| Err(std::io::ErrorKind::Unsupported.into());
+        SecretKey::load(&self.operator.path().join("operator_key"), nobody).unwrap()
+    }
+
+    /// Lets the operator do this, and nothing else.
+    pub fn allow(&self, roles: &str) {
+        fs::write(self.list(), format!("{roles} {} anna\n", self.key().public())).unwrap();
+    }
+
+    /// An agent that asks for keys on the loopback as well.
+    pub fn start(&self, args: &[&str]) -> Agent {
+        let mut command = hightower();
+        command.args(["agent", "--source", "card", "--card-size", "320x200", "--require-keys"]);
+        Agent::start(command.args(args).env("HIGHTOWER_CONFIG", self.agent.path()))
+    }
+
+    pub fn agent_key(&self) -> PublicKey {
+        let path = self.agent.path().join("agent_key.pub");
+        fs::read_to_string(path).unwrap().parse().unwrap()
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = hightower();
+        command.env("HIGHTOWER_CONFIG", self.operator.path()).args(args).stdin(Stdio::null());
+        command
+    }
+
+    pub fn operator(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    pub fn trust(&self, agent: &Agent) {
+        let known = ["trust", &agent.address.to_string(), "--accept-new"];
+        let known = self.operator(&known);
+        assert!(known.status.success(), "{}", stderr(&known));
+    }
+
+    /// One picture, if the agent gives one.
+    pub fn picture(&self, agent: &Agent) -> Output {
+        let (address, file) = (agent.address.to_string(), self.operator.path().join("x.png"));
+        let file = file.to_str().unwrap();
+        self.operator(&[
+            "view",
+            "--headless",
+            "--tls",
+            "--no-reconnect",
+            "--timeout",
+            "20s",
+            "--save",
+            file,
+            &address,
+        ])
+    }
+
+    pub fn order(&self, agent: &Agent, order: &str) -> Output {
+        self.operator(&[order, "--tls", &agent.address.to_string()])
+    }
+}
+
+/// It failed, with these words.
+pub fn refused(output: &Output, words: &str) {
+    let said = stdout(output) + &stderr(output);
+    assert!(!output.status.success() && said.contains(words), "{words}: {said}");
+}
+
+/// It did not fail.
+pub fn obeyed(output: &Output) {
+    assert!(output.status.success(), "{}{}", stdout(output), stderr(output));
+}
