@@ -83,7 +83,7 @@ pub async fn send(
 ) -> Result<Reply, OrderError> {
     let mut failed = None;
     for address in target.resolve().await? {
-        let sent = if security.asks(&address) {
+        let sent = if security.asks(&address) || security.knows(target).await {
             send_signed(address, target, order, security.credentials.as_ref()).await
         } else {
             send_plain(address, order).await

@@ -227,7 +227,7 @@ fn another_user_of_this_machine_sees_nothing() {
     agent.await_log("not let in: the connection is not of the user");
     assert!(!stranger.stdout.starts_with(b"HT"), "a frame");
     let goodbye = String::from_utf8_lossy(&stranger.stdout).into_owned();
-    assert!(goodbye.contains("other users of this machine need a key"), "{goodbye}");
+    assert!(goodbye.contains("other users of this machine are served"), "{goodbye}");
     // Its own user is served as ever.
     Plain::connect(agent.address).frame();
 }

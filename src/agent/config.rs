@@ -6,6 +6,7 @@ use crate::source::{Choice, OpenError};
 use crate::trust::{
     Acceptor, Desk, Gate, KeyError, Place, PlaceError, Plain, PublicKey, SecretKey,
 };
+use std::fs::{File, TryLockError};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -93,6 +94,11 @@ pub enum StartError {
     /// TLS won't have the key.
     #[error("the agent's key can't be used for TLS: {0}")]
     Tls(#[from] rustls::Error),
+    /// Another agent has the folder.
+    #[error(
+        "another agent uses {}: give each its own by HIGHTOWER_CONFIG", .0.display()
+    )]
+    Shared(PathBuf),
     /// The audit log can't be written.
     #[error("the audit log can't be written in {}: {cause}", folder.display())]
     Audit {
@@ -136,11 +142,15 @@ pub enum StartError {
 /// How an agent knows others, and is known.
 pub(super) struct Identity {
     pub(super) gate: Arc<Gate>,
+    /// The list's number.
+    pub(super) number: u64,
     /// `None` for an agent that never proves who it is.
     pub(super) acceptor: Option<Acceptor>,
     /// `None` for an agent that obeys nothing that is signed.
     pub(super) desk: Option<Arc<Desk>>,
     pub(super) trust: Option<Trust>,
+    /// Keeps other agents off the same files.
+    pub(super) lock: Option<File>,
 }
 
 /// How an agent is known, and whom it obeys.
@@ -178,10 +188,12 @@ impl Config {
         if !self.asks_for_keys() {
             let audit = self.audit.clone().map(|folder| self.open_audit(folder)).transpose()?;
             let gate = Gate::new(self.plain, None, audit.unwrap_or_default());
-            return Ok(Identity { gate, acceptor: None, desk: None, trust: None });
+            let (acceptor, desk, trust, lock) = (None, None, None, None);
+            return Ok(Identity { gate, number: 0, acceptor, desk, trust, lock });
         }
         let place = self.place.clone().map_or_else(Place::find, Ok)?;
         place.make()?;
+        let lock = Some(own(&place)?);
         let key = own_key(&place)?;
         let acceptor = Some(Acceptor::new(&key)?);
         let list = place.authorized_operators();
@@ -192,7 +204,8 @@ impl Config {
         let (groups, rules, seen) = (self.groups.clone(), Arc::clone(&gate), place.seen_orders());
         let desk = Desk::open(key, groups, rules, &seen)
             .map_err(|cause| KeyError::Io { path: seen, cause })?;
-        Ok(Identity { gate, acceptor, desk: Some(Arc::new(desk)), trust })
+        let number = gate.refresh();
+        Ok(Identity { gate, number, acceptor, desk: Some(Arc::new(desk)), trust, lock })
     }
 
     fn open_audit(&self, folder: PathBuf) -> Result<Audit, StartError> {
@@ -220,6 +233,18 @@ impl Config {
                 Err(e) => return Err(failed("UDP", address)(e)),
             }
         }
+    }
+}
+
+/// Takes the folder for this agent alone: two would each forget what the other has obeyed.
+fn own(place: &Place) -> Result<File, StartError> {
+    let path = place.folder().join("agent.lock");
+    let io = |cause| KeyError::Io { path: path.clone(), cause };
+    let file = File::options().write(true).create(true).truncate(false).open(&path).map_err(io)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StartError::Shared(place.folder().to_owned())),
+        Err(TryLockError::Error(cause)) => Err(io(cause).into()),
     }
 }
 

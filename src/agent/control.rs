@@ -39,6 +39,9 @@ pub(super) struct Office {
     pub(super) local: SocketAddr,
 }
 
+/// The same for those who have signed.
+const DENIALS: u32 = 50;
+
 /// Hears UDP commands.
 pub(super) struct Control {
     udp: Option<Udp>,
@@ -69,7 +72,8 @@ impl Actor for Control {
             ctx.spawn(mouse.into_actor(self));
             let (office, broadcaster) = (self.office.clone(), self.broadcaster.clone());
             let refusals = Throttle::new(REFUSALS);
-            let ear = Ear { udp, office, broadcaster, orders, refusals };
+            let denials = Throttle::new(DENIALS);
+            let ear = Ear { udp, office, broadcaster, orders, refusals, denials };
             ctx.spawn(ear.hear().into_actor(self));
         }
     }
@@ -131,7 +135,10 @@ struct Ear {
     office: Office,
     broadcaster: Addr<Broadcaster>,
     orders: mpsc::Sender<Waiting>,
+    /// For strangers.
     refusals: Throttle,
+    /// For those who have signed.
+    denials: Throttle,
 }
 
 impl Ear {
@@ -211,7 +218,17 @@ impl Ear {
         let sender = Sender { route, listens: true, signed: Some((desk, order.clone())) };
         match judged {
             Ok(Verdict::Obey(grant)) => self.obey(&order.order, &grant, sender).await,
-            Ok(Verdict::Refuse { why, stale }) => self.refuse(Some(command), &why, &sender, stale),
+            Ok(Verdict::Pass) => None,
+            Ok(Verdict::Refuse { why, stale, proven: true }) => {
+                // Strangers don't use up what is said to operators.
+                std::mem::swap(&mut self.refusals, &mut self.denials);
+                let answer = self.refuse(Some(command), &why, &sender, stale);
+                std::mem::swap(&mut self.refusals, &mut self.denials);
+                answer
+            }
+            Ok(Verdict::Refuse { why, stale, proven: false }) => {
+                self.refuse(Some(command), &why, &sender, stale)
+            }
             Ok(Verdict::Ignore(why)) => self.refuse(None, why, &sender, false),
             Err(e) => self.refuse(None, &e.to_string(), &sender, false),
         }

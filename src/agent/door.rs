@@ -7,7 +7,7 @@
 use super::session::{Links, Session, Stream};
 use super::throttle::Throttle;
 use crate::audit::Event;
-use crate::trust::{Acceptor, Gate, Grant, TlsError, Transport};
+use crate::trust::{Acceptor, Gate, Grant, TlsError, Transport, View};
 use actix::prelude::*;
 use hightower_proto::Message as Packet;
 use hightower_proto::message::{Goodbye, Welcome};
@@ -121,6 +121,8 @@ enum Rebuff {
     Refused(#[from] crate::trust::Refused),
     #[error("{fingerprint}: {why}")]
     Unwelcome { fingerprint: String, why: crate::trust::Unwelcome },
+    #[error("{fingerprint}: {why}")]
+    Denied { fingerprint: String, why: crate::trust::Denied },
     #[error("there is no room")]
     Full,
 }
@@ -178,7 +180,14 @@ impl House {
             }
         };
         match blocking(move || gate.operator(&key, peer)).await? {
-            Ok(grant) => Ok((Stream::tls(stream), grant)),
+            // Who may not watch takes no place from those who may.
+            Ok(grant) => match grant.permit::<View>() {
+                Ok(_) => Ok((Stream::tls(stream), grant)),
+                Err(why) => {
+                    dismiss(&mut stream, why.to_string()).await;
+                    Err(Rebuff::Denied { fingerprint: key.fingerprint(), why })
+                }
+            },
             Err(why) => {
                 let fingerprint = key.fingerprint();
                 let words = format!("{why} (yours is {fingerprint})");

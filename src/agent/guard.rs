@@ -4,6 +4,7 @@ use super::messages::Recheck;
 use crate::trust::Gate;
 use actix::WeakRecipient;
 use actix::prelude::*;
+use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,12 +15,15 @@ const PERIOD: Duration = Duration::from_millis(500);
 /// Follows the list.
 pub(super) struct Guard {
     gate: Arc<Gate>,
+    /// Of the list as it was at the start.
+    number: u64,
     told: WeakRecipient<Recheck>,
 }
 
 impl Guard {
-    pub(super) fn new(gate: Arc<Gate>, told: WeakRecipient<Recheck>) -> Self {
-        Self { gate, told }
+    /// `number` is of the list that those who are let in from now on are held against.
+    pub(super) fn new(gate: Arc<Gate>, number: u64, told: WeakRecipient<Recheck>) -> Self {
+        Self { gate, number, told }
     }
 }
 
@@ -28,21 +32,31 @@ impl Actor for Guard {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         if self.gate.follows() {
-            ctx.spawn(follow(Arc::clone(&self.gate), self.told.clone()).into_actor(self));
+            ctx.spawn(
+                follow(Arc::clone(&self.gate), self.told.clone(), self.number).into_actor(self),
+            );
         }
     }
 }
 
-async fn follow(gate: Arc<Gate>, told: WeakRecipient<Recheck>) {
+async fn follow(gate: Arc<Gate>, told: WeakRecipient<Recheck>, mut number: u64) {
+    let mut seen = Timestamp::now();
+    let mut forbids = false;
     loop {
         tokio::time::sleep(PERIOD).await;
-        let gate = Arc::clone(&gate);
-        let changed = tokio::task::spawn_blocking(move || gate.refresh()).await;
-        match (changed, told.upgrade()) {
-            (_, None) => return,
-            (Ok(true), Some(told)) => told.do_send(Recheck),
-            (Ok(false), _) => {}
-            (Err(e), _) => tracing::error!("the list of operators can't be followed: {e}"),
+        let reader = Arc::clone(&gate);
+        let Ok(newest) = tokio::task::spawn_blocking(move || reader.refresh()).await else {
+            tracing::error!("the list of operators can't be followed");
+            continue;
+        };
+        let since = std::mem::replace(&mut seen, Timestamp::now());
+        let expired = gate.expired_within(since, seen);
+        let forbade = std::mem::replace(&mut forbids, gate.audit().forbids());
+        let Some(told) = told.upgrade() else { return };
+        // Whoever has read the list first, it is another one than this knows.
+        if newest != number || expired || forbids && !forbade {
+            number = newest;
+            told.do_send(Recheck);
         }
     }
 }

@@ -53,6 +53,7 @@ use listener::Listener;
 use messages::{Release, Shutdown};
 use mouse::{Mouse, SystemMouse};
 use session::Links;
+use std::fs::File;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,6 +80,8 @@ pub struct Agent {
     source: String,
     trust: Option<Trust>,
     audit: Audit,
+    /// Held as long as the agent's files are its own.
+    _lock: Option<File>,
     broadcaster: Addr<Broadcaster>,
     mouse: Addr<SystemMouse>,
     mouse_arbiter: Arbiter,
@@ -92,11 +95,12 @@ impl Agent {
     /// # Errors
     /// When the port can't be bound or the source can't be opened.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        // First the port: a second agent by mistake must not touch the files of the first.
+        let sockets = config.bind().await?;
         let asked = config.clone();
         let identity = tokio::task::spawn_blocking(move || asked.identity());
         let Ok(identity) = identity.await else { return Err(StartError::Died) };
-        let Identity { gate, acceptor, desk, trust } = identity?;
-        let sockets = config.bind().await?;
+        let Identity { gate, number, acceptor, desk, trust, lock } = identity?;
         let audit = gate.audit().clone();
         audit.note(Event::of(What::Begin, format!("{SOFTWARE} on {}", sockets.address)));
         let address = sockets.address;
@@ -142,7 +146,7 @@ impl Agent {
         let udp = Udp::new(sockets.udp)?;
         let office = Office { gate: Arc::clone(&gate), desk, local: address };
         Control::new(udp, office, broadcaster.clone(), mouse.clone().recipient()).start();
-        Guard::new(Arc::clone(&gate), broadcaster.downgrade().recipient()).start();
+        Guard::new(Arc::clone(&gate), number, broadcaster.downgrade().recipient()).start();
         let places = Arc::new(Semaphore::new(config.max_viewers + WAITING_ROOM));
         let house = House { gate, acceptor, links, welcome, places };
         Listener::new(sockets.tcp, house, config.accept_rate).start();
@@ -151,6 +155,7 @@ impl Agent {
             source: described,
             trust,
             audit,
+            _lock: lock,
             broadcaster,
             mouse,
             mouse_arbiter,

@@ -72,7 +72,14 @@ impl TrustArgs {
         let open = Security { plain, credentials: None };
         let runtime = runtime()?;
         let found = runtime.block_on(join_all(targets.iter().map(Target::resolve)));
-        let ask = targets.iter().zip(found).filter(|(_, found)| match found {
+        let known = Place::find().ok().map(|place| KnownAgents::at(place.known_agents()));
+        let pinned = |target: &Target| {
+            // A file that can't be read is told of when it is used.
+            let key = known.as_ref().map(|known| known.key_of(target));
+            plain == PlainWith::Loopback && !matches!(key, None | Some(Ok(None)))
+        };
+        let ask = targets.iter().zip(found).filter(|(target, found)| match found {
+            _ if pinned(target) => true,
             Ok(found) => found.iter().any(|peer| open.asks(peer)),
             // A name that is not found now may be found later.
             Err(_) => plain != PlainWith::Anyone,

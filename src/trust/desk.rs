@@ -32,14 +32,18 @@ pub enum Verdict {
         why: String,
         /// Whether it may be obeyed when it is signed anew, by this clock.
         stale: bool,
+        /// Whether the signature holds.
+        proven: bool,
     },
-    /// It is for others, or nobody can say from whom it is: not answered.
+    /// Nobody can say from whom it is: not answered.
     Ignore(&'static str),
+    /// It is for others.
+    Pass,
 }
 
 impl Verdict {
     fn refuse(why: &dyn std::fmt::Display, stale: bool) -> Self {
-        Self::Refuse { why: why.to_string(), stale }
+        Self::Refuse { why: why.to_string(), stale, proven: true }
     }
 }
 
@@ -55,7 +59,7 @@ impl Desk {
         gate: Arc<Gate>,
         seen: &Path,
     ) -> io::Result<Self> {
-        let (id, replay) = (key.public().id(), Mutex::new(Replay::open(seen, now_ms())?));
+        let (id, replay) = (key.public().id(), Mutex::new(Replay::open(seen)?));
         Ok(Self { key, id, groups, gate, replay })
     }
 
@@ -74,12 +78,13 @@ impl Desk {
         let order = signed.unchecked();
         // What costs little comes first; nothing is believed before the signature holds.
         if !self.is_for_us(order) {
-            return Verdict::Ignore("it is for others");
+            return Verdict::Pass;
         }
         self.gate.refresh();
         let operators = self.gate.operators();
         let Some(operator) = operators.by_id(&order.by) else {
-            return Verdict::refuse(&super::Unwelcome::Unknown, false);
+            let why = super::Unwelcome::Unknown.to_string();
+            return Verdict::Refuse { why, stale: false, proven: false };
         };
         if signed.check(|bytes, signature| operator.key.has_signed(bytes, signature)).is_none() {
             return Verdict::Ignore("its signature does not hold");
@@ -168,7 +173,7 @@ mod tests {
         let order = Order { time_ms: now_ms() + 5, counter: 4, ..office.order() };
         let signed = Signed::new(order, |bytes| office.operator.sign(bytes));
         assert!(matches!(office.judge_signed(&signed), Verdict::Obey(_)));
-        let Verdict::Refuse { why, stale: false } = office.judge_signed(&signed) else {
+        let Verdict::Refuse { why, stale: false, .. } = office.judge_signed(&signed) else {
             panic!("obeyed twice")
         };
         assert!(why.contains("before"), "{why}");
@@ -187,7 +192,7 @@ mod tests {
             let counter = now_ms() ^ to.len() as u64 ^ u64::from(ours) << 60;
             let verdict = office.judge(Order { to: to.clone(), counter, ..office.order() });
             assert_eq!(matches!(verdict, Verdict::Obey(_)), ours, "{to:?}: {verdict:?}");
-            assert_eq!(matches!(verdict, Verdict::Ignore(_)), !ours, "{to:?}: {verdict:?}");
+            assert_eq!(matches!(verdict, Verdict::Pass), !ours, "{to:?}: {verdict:?}");
         }
     }
 

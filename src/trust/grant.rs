@@ -16,8 +16,11 @@ use std::fs::{self, Metadata};
 use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::SystemTime;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+/// How coarse file times are, at worst.
+const SETTLED: Duration = Duration::from_secs(2);
 
 /// From whom an agent takes what is neither encrypted nor signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,7 +46,7 @@ pub enum Refused {
     /// It is another user's, on this machine.
     #[error(
         "the connection is not of the user whom this agent serves, or was closed at once; other \
-         users of this machine need a key"
+         users of this machine are served by an agent with --require-keys"
     )]
     OtherUser,
 }
@@ -200,6 +203,12 @@ struct Stamp {
 }
 
 impl Stamp {
+    /// Whether the file was not changed just now.
+    fn is_settled(&self) -> bool {
+        let age = self.modified.and_then(|time| time.elapsed().ok());
+        age.is_some_and(|age| age > SETTLED)
+    }
+
     fn of(about: &Metadata) -> Self {
         #[cfg(unix)]
         use std::os::unix::fs::MetadataExt;
@@ -212,12 +221,11 @@ impl Stamp {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct List {
     operators: Arc<Operators>,
-    stamp: Option<Stamp>,
-    /// When it was last looked at; who expired since then is not known to be gone.
-    seen: Timestamp,
+    /// Another one for each list.
+    number: u64,
 }
 
 /// An agent's rules: whom it knows, and from whom it takes what is plain.
@@ -228,6 +236,9 @@ pub struct Gate {
     /// `None` for an agent that knows nobody.
     path: Option<PathBuf>,
     list: RwLock<List>,
+    /// Of the file as it was last read, or was not there; `None` where it must be read once more.
+    /// Held while it is read.
+    stamp: Mutex<Option<Option<Stamp>>>,
 }
 
 impl Gate {
@@ -235,8 +246,8 @@ impl Gate {
     /// [`Gate::refresh`].
     #[must_use]
     pub fn new(plain: Plain, operators: Option<PathBuf>, audit: Audit) -> Arc<Self> {
-        let list = List { operators: Arc::default(), stamp: None, seen: Timestamp::now() };
-        let gate = Self { plain, audit, path: operators, list: RwLock::new(list) };
+        let (list, stamp) = (RwLock::default(), Mutex::new(None));
+        let gate = Self { plain, audit, path: operators, list, stamp };
         gate.refresh();
         Arc::new(gate)
     }
@@ -260,31 +271,46 @@ impl Gate {
         Arc::clone(&list.operators)
     }
 
-    /// Reads the list again if its file has changed. True when somebody may have lost what they
-    /// had: by the file, or by time. A file that can't be followed leaves nobody in the list.
-    /// Reads files: not for an async thread.
-    pub fn refresh(&self) -> bool {
-        let Some(path) = &self.path else { return false };
-        let stamp = fs::metadata(path).ok().map(|about| Stamp::of(&about));
-        let now = Timestamp::now();
-        let mut list = self.list.write().unwrap_or_else(PoisonError::into_inner);
-        let seen = std::mem::replace(&mut list.seen, now);
-        if stamp == list.stamp {
-            return list.operators.list().iter().any(|one| one.expires_within(seen, now));
+    /// Reads the list again if its file has changed. A file that can't be followed leaves nobody in
+    /// the list. Gives the list's number, which another list has not. Reads files: not for an async
+    /// thread.
+    pub fn refresh(&self) -> u64 {
+        let Some(path) = &self.path else { return 0 };
+        // One at a time; whoever asks what the list says does not wait for the disk.
+        let mut stamp = self.stamp.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = fs::metadata(path).ok().map(|about| Stamp::of(&about));
+        if *stamp == Some(found) {
+            return self.number();
         }
-        list.stamp = stamp;
+        // What was written just now may be written once more without another stamp.
+        *stamp = found.is_none_or(|stamp| stamp.is_settled()).then_some(found);
         let operators = Operators::load(path).unwrap_or_else(|e| {
             tracing::error!("{e}");
             Operators::default()
         });
+        if operators == *self.operators() {
+            return self.number();
+        }
         for fault in &operators.faults {
             tracing::error!("{}, {fault}; the line is not followed", path.display());
         }
         let said = format!("{} operators in {}", operators.list().len(), path.display());
         tracing::info!("{said}");
         self.audit.note(Event::of(What::KeyChange, said));
+        let mut list = self.list.write().unwrap_or_else(PoisonError::into_inner);
         list.operators = Arc::new(operators);
-        true
+        list.number += 1;
+        list.number
+    }
+
+    fn number(&self) -> u64 {
+        self.list.read().unwrap_or_else(PoisonError::into_inner).number
+    }
+
+    /// Whether somebody has expired after the first moment and up to the second.
+    #[must_use]
+    pub fn expired_within(&self, after: Timestamp, until: Timestamp) -> bool {
+        self.operators().list().iter().any(|one| one.expires_within(after, until))
     }
 
     /// Whether the peer has to prove who it is: else [`Gate::plain`] is asked.
@@ -353,14 +379,22 @@ mod tests {
         let grant = gate.operator(&key, peer()).expect("the new file counts at once");
         assert_eq!(grant.permit::<View>().expect("may").by().to_string(), "anna (10.1.2.3:40000)");
         assert_eq!(grant.permit::<Control>().err(), Some(Denied::Role(Role::Control)));
-        assert!(!gate.refresh(), "nothing has changed");
+        let number = gate.refresh();
+        assert_eq!(gate.refresh(), number, "nothing has changed");
 
         std::fs::write(&path, format!("all {key}")).expect("written");
-        assert!(gate.refresh());
+        // Whoever looks first, the number tells the others.
+        assert!(gate.operator(&key, peer()).is_ok());
+        assert_ne!(gate.refresh(), number);
+        // As long, in the same moment.
+        std::fs::write(&path, format!("#ll {key}")).expect("written");
+        assert_eq!(gate.operator(&key, peer()).err(), Some(Unwelcome::Unknown));
+        std::fs::write(&path, format!("all {key}")).expect("written");
+        let number = gate.refresh();
         let permit = grant.permit::<Control>().expect("may now");
         assert!(permit.by().to_string().starts_with("SHA256:"), "{permit:?}");
         std::fs::remove_file(&path).expect("removed");
-        assert!(gate.refresh());
+        assert_ne!(gate.refresh(), number);
         let gone = grant.permit::<View>().err();
         assert_eq!(gone, Some(Denied::Unwelcome(Unwelcome::Unknown)));
     }
@@ -372,9 +406,9 @@ mod tests {
         let (key, end) = (SecretKey::generate().public(), Timestamp::now());
         std::fs::write(&path, format!("view expires={end} {key}")).expect("written");
         let gate = Gate::new(Plain::Never, Some(path), Audit::default());
-        gate.list.write().expect("whole").seen = end - jiff::SignedDuration::from_secs(1);
-        assert!(gate.refresh());
-        assert!(!gate.refresh());
+        let second = jiff::SignedDuration::from_secs(1);
+        assert!(gate.expired_within(end - second, end));
+        assert!(!gate.expired_within(end, end + second));
         assert_eq!(gate.operator(&key, peer()).err(), Some(Unwelcome::Expired));
     }
 

@@ -159,7 +159,7 @@ pub enum KeyError {
     Missing(PathBuf),
     /// Others may read the file.
     #[error(
-        "{} may be read or changed by others (mode {mode:04o}), so it is not used as a secret \
+        "{} may be read or changed by others (mode {mode:04o}, or another's file), so it is not used as a secret \
          key: `chmod 600` it, and make a new one if somebody may have read it", path.display()
     )]
     Loose {
@@ -325,13 +325,20 @@ fn read(path: &Path) -> Result<PrivateKey, KeyError> {
         // Of the open file, not of the name, which may stand for another by now.
         let about = file.metadata().map_err(|cause| KeyError::Io { path: path.into(), cause })?;
         let mode = about.permissions().mode() & 0o7777;
-        if mode & 0o077 != 0 {
+        if mode & 0o077 != 0 || !is_own(&about) {
             return Err(KeyError::Loose { path: path.to_owned(), mode });
         }
     }
     let text = read_text(file, path)?;
     PrivateKey::from_openssh(text.as_bytes())
         .map_err(|e| KeyError::Format { path: path.to_owned(), why: e.to_string() })
+}
+
+/// Whether a file is this user's, or root's.
+#[cfg(unix)]
+pub(super) fn is_own(about: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    [rustix::process::geteuid().as_raw(), 0].contains(&about.uid())
 }
 
 /// Writes a file that was not there before and that only its owner can read.

@@ -24,10 +24,11 @@ pub(super) fn is_own(transport: Transport, peer: SocketAddr, local: SocketAddr) 
     let allowed = |uid: u32| uid == own || uid == 0;
     match transport {
         Transport::Tcp => {
-            // Of an IPv4 socket, however ours is called.
             let (peer, local) = (canonical(peer), canonical(local));
-            let rows = linux::rows(if peer.is_ipv4() { "tcp" } else { "tcp6" });
-            let mut uids = rows.filter(|row| row.local == peer && row.remote == Some(local));
+            // An IPv6 socket that talks to an IPv4 address is in the list of IPv6.
+            let mut uids = linux::rows("tcp")
+                .chain(linux::rows("tcp6"))
+                .filter(|row| row.local == peer && row.remote == Some(local));
             uids.next().is_some_and(|row| row.is_established && allowed(row.uid))
         }
         Transport::Udp => {

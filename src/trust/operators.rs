@@ -163,7 +163,7 @@ pub struct Fault {
 pub enum OperatorsError {
     /// Others may write it.
     #[error(
-        "{} may be changed by others (mode {mode:04o}), so nobody in it is obeyed: `chmod go-w` it",
+        "{} may be changed by others (mode {mode:04o}, or another's file), so nobody in it is obeyed: `chmod go-w` it",
         path.display()
     )]
     Loose {
@@ -186,7 +186,7 @@ pub enum OperatorsError {
 }
 
 /// The file, read.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Operators {
     list: Vec<Operator>,
     by_key: HashMap<PublicKey, usize>,
@@ -280,7 +280,7 @@ impl Operators {
 fn guard(about: &Metadata, path: &Path) -> Result<(), OperatorsError> {
     use std::os::unix::fs::PermissionsExt;
     let mode = about.permissions().mode() & 0o7777;
-    if mode & 0o022 == 0 {
+    if mode & 0o022 == 0 && super::key::is_own(about) {
         Ok(())
     } else {
         Err(OperatorsError::Loose { path: path.to_owned(), mode })

@@ -19,6 +19,9 @@ const RECORD: usize = 32;
 /// The file is written anew after so many records.
 const RECORDS: usize = 4 * MOST;
 
+/// The longest file that is read, in bytes: of a thousand operators who gave all they could.
+const LONGEST: u64 = (1000 * MOST * RECORD) as u64;
+
 /// Why an order is not to be obeyed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReplayError {
@@ -63,23 +66,23 @@ pub(super) struct Replay {
 
 impl Replay {
     /// Reads the file, or begins it.
-    pub(super) fn open(path: &Path, now_ms: u64) -> io::Result<Self> {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
         let mut seen: HashMap<KeyId, Seen> = HashMap::new();
         let mut bytes = Vec::new();
         match File::open(path) {
-            // Twice what is ever written: a longer file is not ours.
-            Ok(file) => file.take((RECORDS * RECORD * 2) as u64).read_to_end(&mut bytes)?,
+            Ok(file) => file.take(LONGEST + 1).read_to_end(&mut bytes)?,
             Err(e) if e.kind() == io::ErrorKind::NotFound => 0,
             Err(e) => return Err(e),
         };
+        if bytes.len() as u64 > LONGEST {
+            return Err(io::Error::other("it is longer than what an agent writes"));
+        }
         // Half a record at the end is of an order that was not obeyed.
         for record in bytes.as_chunks::<RECORD>().0 {
             let number = |at: usize| u64::from_be_bytes(std::array::from_fn(|i| record[at + i]));
             let (by, time_ms) = (std::array::from_fn(|i| record[i]), number(16));
-            // Nothing later can have been obeyed.
-            if time_ms <= now_ms.saturating_add(WINDOW_MS) {
-                seen.entry(by).or_default().note(time_ms, number(24));
-            }
+            // Of the future too: the clock may have been ahead when they were obeyed.
+            seen.entry(by).or_default().note(time_ms, number(24));
         }
         let file = write(path, &seen)?;
         let records = seen.values().map(|seen| seen.recent.len()).sum();
@@ -100,7 +103,9 @@ impl Replay {
             if time_ms < seen.oldest() {
                 return Err(ReplayError::Old);
             }
-            if seen.recent.len() >= MOST {
+            // Those that this order makes too old to come again are not counted.
+            let oldest = time_ms.max(seen.latest).saturating_sub(WINDOW_MS);
+            if seen.recent.range((oldest, 0)..).take(MOST).count() == MOST {
                 return Err(ReplayError::Busy);
             }
         }
@@ -154,7 +159,7 @@ mod tests {
     fn nothing_is_admitted_twice_and_not_after_a_restart() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("seen_orders");
-        let mut replay = Replay::open(&path, NOW).expect("opened");
+        let mut replay = Replay::open(&path).expect("opened");
         assert!(replay.admit(ANNA, NOW, 1).is_ok());
         assert!(replay.admit(ANNA, NOW, 2).is_ok());
         assert!(replay.admit(BEN, NOW, 1).is_ok());
@@ -166,24 +171,26 @@ mod tests {
         // Cut off in the middle of a record.
         let mut file = OpenOptions::new().append(true).open(&path).expect("there");
         file.write_all(&[1; 20]).expect("written");
-        let mut replay = Replay::open(&path, NOW).expect("opened");
+        let mut replay = Replay::open(&path).expect("opened");
         for (by, time, counter) in
             [(ANNA, NOW, 1), (ANNA, NOW, 2), (BEN, NOW, 1), (ANNA, NOW - 10, 1)]
         {
             assert!(matches!(replay.admit(by, time, counter), Err(ReplayError::Seen)));
         }
         // The clock was set back: what was seen stays seen, and what is older is not obeyed.
-        let mut replay = Replay::open(&path, NOW - 1000).expect("opened");
+        assert!(replay.admit(BEN, NOW + 3_600_000, 1).is_ok());
+        let mut replay = Replay::open(&path).expect("opened");
         assert!(matches!(replay.admit(ANNA, NOW, 1), Err(ReplayError::Seen)));
         assert!(replay.admit(ANNA, NOW + WINDOW_MS, 1).is_ok());
         assert!(matches!(replay.admit(ANNA, NOW - 1, 5), Err(ReplayError::Old)));
+        assert!(matches!(replay.admit(BEN, NOW + 3_600_000, 1), Err(ReplayError::Seen)));
     }
 
     #[test]
     fn what_is_kept_is_bounded() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("seen_orders");
-        let mut replay = Replay::open(&path, NOW).expect("opened");
+        let mut replay = Replay::open(&path).expect("opened");
         for counter in 0..MOST as u64 {
             replay.seen.entry(ANNA).or_default().note(NOW, counter);
         }
@@ -196,5 +203,9 @@ mod tests {
         // Half a minute later all is forgotten that can't come again.
         assert!(replay.admit(BEN, NOW + WINDOW_MS + 1, 3).is_ok());
         assert_eq!(replay.seen[&BEN].recent.len(), 1);
+        // Who gave too many is heard again, after a restart as well.
+        let mut replay = Replay::open(&path).expect("opened");
+        assert!(matches!(replay.admit(ANNA, NOW, u64::MAX), Err(ReplayError::Busy)));
+        assert!(replay.admit(ANNA, NOW + WINDOW_MS + 1, 1).is_ok());
     }
 }

@@ -212,6 +212,10 @@ pub(super) async fn read(mut reader: Reader, session: Recipient<Incoming>) -> En
                     first.extend_from_slice(&buffer[had..buffer.len().min(had + 8)]);
                 }
             }
+            // By TLS, who is gone without a word is told from who closed: a viewer may be either.
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof && decoder.finish().is_ok() => {
+                return End::Closed;
+            }
             Err(e) => return End::Io(e),
         }
     }

@@ -15,6 +15,7 @@ mod packets;
 use super::broadcaster::Broadcaster;
 use super::demand::Demand;
 use super::messages::{Encode, Encoded, Join, Leave, MouseOrder, Notice, Rendition, ViewerId};
+use super::throttle::Throttle;
 use crate::canvas::Version;
 use crate::trust::{Grant, View};
 use actix::prelude::*;
@@ -34,6 +35,9 @@ const REFUSED_HELLO: Duration = Duration::from_secs(2);
 /// How long a viewer has to take what was sent last, and to close. Closing first would lose it:
 /// a socket that is closed while the peer still talks forgets what is under way.
 const LINGER: Duration = Duration::from_secs(1);
+
+/// Refused commands of a viewer that are written down a second.
+const DENIALS: u32 = 5;
 
 /// Whom a session talks to, and by what rules.
 #[derive(Clone)]
@@ -95,6 +99,8 @@ pub(super) struct Session {
     /// what that says of the way there.
     link: Link,
     closing: bool,
+    /// For commands that are refused, which a viewer can send as fast as it likes.
+    denials: Throttle,
     /// The reader waits here until there is room for replies again.
     room: Option<oneshot::Sender<()>>,
     _place: OwnedSemaphorePermit,
@@ -135,6 +141,7 @@ impl Session {
             epoch: 0,
             link: Link::default(),
             closing: false,
+            denials: Throttle::new(DENIALS),
             room: None,
             _place: place,
         }
@@ -308,6 +315,7 @@ impl Actor for Session {
             Ok(permit) => permit,
             Err(denied) => {
                 // It may have been taken away since the door was opened.
+                self.grant.note_refusal(&denied);
                 self.admission = Admission::Refused(denied.to_string());
                 return self.begin(ctx);
             }
@@ -379,7 +387,10 @@ impl Handler<Notice> for Session {
             Notice::Recheck => {
                 if let Err(denied) = self.grant.permit::<View>() {
                     tracing::info!(peer = %self.peer, "the viewer is dropped: {denied}");
+                    self.grant.note_refusal(&denied);
                     self.close(Some(denied.to_string()));
+                    // Whether it takes what is being sent or not.
+                    ctx.run_later(LINGER, |_, ctx| ctx.stop());
                 }
             }
             Notice::Goodbye(reason) => self.close(Some(reason)),

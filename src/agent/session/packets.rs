@@ -135,8 +135,11 @@ impl Session {
         denied: &Denied,
         ctx: &mut Context<Self>,
     ) -> ResponseActFuture<Self, ()> {
-        self.grant.note_refusal(denied);
-        tracing::warn!(peer = %self.peer, "command {of} is refused: {denied}");
+        if let Some(held_back) = self.denials.pass(Instant::now()) {
+            let held_back = (held_back > 0).then_some(held_back);
+            self.grant.note_refusal(denied);
+            tracing::warn!(peer = %self.peer, held_back, "command {of} is refused: {denied}");
+        }
         let error = Some(denied.to_string());
         self.reply(Reply { of, ok: false, error, lease_ms: None }, ctx);
         self.settled()
