@@ -9,7 +9,10 @@
 //! | [`png`] | the agent's encoder of frames |
 //! | [`viewer`] | connects to an agent, decodes its frames, shows or saves them |
 //! | [`address`] | a machine as a user names it |
+//! | [`console`] | how the person at a machine asks its agent who watches, and has a say |
 //! | [`order`] | commands to an agent by UDP |
+//! | [`pairing`] | how an operator and an agent who share a code exchange their keys |
+//! | [`question`] | asks the person at a machine, in a window |
 //! | [`text`] | words drawn into pixels, and words from the network made harmless |
 //! | [`trust`] | keys, and who may do what |
 //! | [`audit`] | who did what to this machine |
@@ -22,8 +25,11 @@ pub mod agent;
 pub mod audit;
 pub mod canvas;
 pub mod cli;
+pub mod console;
 pub mod order;
+pub mod pairing;
 pub mod png;
+pub mod question;
 pub mod rect;
 pub mod source;
 pub mod text;

@@ -50,11 +50,13 @@ pub enum Command {
     Signed = 41,
     /// The answer to it, with the agent's signature. Binary.
     SignedReply = 42,
+    /// A step of a pairing, either way. Binary.
+    Pair = 43,
 }
 
 impl Command {
     /// Every command, in the order of the codes.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::StartMonitor,
         Self::StopMonitor,
         Self::MouseMove,
@@ -76,6 +78,7 @@ impl Command {
         Self::Refresh,
         Self::Signed,
         Self::SignedReply,
+        Self::Pair,
     ];
 
     /// The code on the wire.
@@ -115,6 +118,7 @@ impl Command {
             Self::Refresh => "REFRESH",
             Self::Signed => "SIGNED",
             Self::SignedReply => "SIGNED_REPLY",
+            Self::Pair => "PAIR",
         }
     }
 
@@ -126,6 +130,7 @@ impl Command {
             Self::LockMouse => 4,
             Self::MouseMove => 8,
             Self::Signed | Self::SignedReply => crate::message::signed::MAX_SIGNED,
+            Self::Pair => crate::message::pair::MAX_PAIR,
             Self::ImageText | Self::Image | Self::File => limits.max_packet,
             _ => MAX_TEXT,
         }

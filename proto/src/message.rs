@@ -5,9 +5,11 @@
 //! leave out those the specification calls optional.
 
 mod objects;
+pub(crate) mod pair;
 pub(crate) mod signed;
 
 pub use objects::{Acknowledge, Capture, Goodbye, Hello, Ping, Pong, Reply, State, Welcome};
+pub use pair::Pair;
 pub use signed::{Answer, KeyId, Order, Recipient, Signable, Signed};
 
 use crate::command::Command;
@@ -86,6 +88,12 @@ pub enum PayloadError {
         /// What is wrong.
         fault: &'static str,
     },
+    /// A step of a pairing that is not laid out as it should be.
+    #[error("PAIR is not as it should be: {fault}")]
+    Pair {
+        /// What is wrong.
+        fault: &'static str,
+    },
     /// Base64 that does not decode.
     #[error("{command} is not base64: {reason}")]
     Base64 {
@@ -149,6 +157,8 @@ pub enum Message {
     Signed(Signed<Order>),
     /// The signed answer to one.
     SignedReply(Signed<Answer>),
+    /// A step of a pairing.
+    Pair(Pair),
 }
 
 impl Message {
@@ -200,6 +210,7 @@ impl Message {
             Command::Reply => object(command, &p).map(Self::Reply),
             Command::Signed => Signed::parse(p).map(Self::Signed),
             Command::SignedReply => Signed::parse(p).map(Self::SignedReply),
+            Command::Pair => Pair::parse(p).map(Self::Pair),
         }
     }
 
@@ -238,6 +249,7 @@ impl Message {
             Self::Reply(v) => (Command::Reply, to_json(v)),
             Self::Signed(v) => (Command::Signed, v.payload()),
             Self::SignedReply(v) => (Command::SignedReply, v.payload()),
+            Self::Pair(v) => (Command::Pair, v.payload()),
         };
         Packet { command, payload }
     }

@@ -4,13 +4,18 @@
 
 use super::config::Config;
 use super::demand::Demand;
+#[cfg(unix)]
+use super::messages::AskViewers;
 use super::messages::{
     AskState, Attach, Captured, Join, Joined, Leave, LockChanged, Notice, Recheck, Refused, Run,
     SetMonitoring, Shutdown, ViewerId,
 };
+use super::notices::Notices;
 use super::throttle::Throttle;
 use crate::audit::What;
 use crate::canvas::Version;
+#[cfg(unix)]
+use crate::console::Watcher;
 use crate::trust::{By, Permit, Plain, View};
 use actix::prelude::*;
 use hightower_proto::message::{Capture, State};
@@ -25,6 +30,7 @@ const LOG_LINES: u32 = 20;
 struct Viewer {
     permit: Permit<View>,
     session: Recipient<Notice>,
+    since: Instant,
 }
 
 /// The viewer table and the monitor switch.
@@ -51,6 +57,8 @@ pub(super) struct Broadcaster {
     emptied: Option<oneshot::Sender<()>>,
     /// For what peers can do as often as they like.
     log: Throttle,
+    /// Tells the person at the machine.
+    notices: Notices,
 }
 
 /// How things stand when an agent starts.
@@ -61,11 +69,12 @@ pub(super) fn initial_state(config: &Config) -> State {
         lock_ms: None,
         viewers: 0,
         insecure: config.plain == Plain::Anyone && !config.listen.ip().is_loopback(),
+        asking: false,
     }
 }
 
 impl Broadcaster {
-    pub(super) fn new(config: &Config, demand: Arc<Demand>) -> Self {
+    pub(super) fn new(config: &Config, demand: Arc<Demand>, notices: Notices) -> Self {
         Self {
             viewers: HashMap::new(),
             next_id: 1,
@@ -83,6 +92,7 @@ impl Broadcaster {
             stopping: None,
             emptied: None,
             log: Throttle::new(LOG_LINES),
+            notices,
         }
     }
 
@@ -102,6 +112,7 @@ impl Broadcaster {
             lock_ms,
             viewers: u32::try_from(self.viewers.len()).unwrap_or(u32::MAX),
             insecure: self.insecure,
+            asking: false,
         }
     }
 
@@ -144,6 +155,10 @@ impl Broadcaster {
             return;
         }
         self.monitoring = on;
+        for viewer in self.viewers.values() {
+            let by = viewer.permit.by();
+            if on { self.notices.begins(by) } else { self.notices.ends(by) }
+        }
         self.update_run();
         self.tell(&if on { Notice::Started { after: self.stale } } else { Notice::Stopped });
         self.tell_state();
@@ -177,11 +192,15 @@ impl Handler<Join> for Broadcaster {
         }
         let id = self.next_id;
         self.next_id += 1;
-        self.viewers.insert(id, Viewer { permit: permit.clone(), session });
+        let since = Instant::now();
+        self.viewers.insert(id, Viewer { permit: permit.clone(), session, since });
         permit.note(What::Connect);
         self.log(by, &format!("a viewer has connected, {} now", self.viewers.len()));
         if self.autostart && self.viewers.len() == 1 {
             self.monitoring = true;
+        }
+        if self.monitoring {
+            self.notices.begins(by);
         }
         let ran = self.running;
         self.update_run();
@@ -204,6 +223,9 @@ impl Handler<Leave> for Broadcaster {
     fn handle(&mut self, Leave(id): Leave, _ctx: &mut Self::Context) {
         let Some(viewer) = self.viewers.remove(&id) else { return };
         viewer.permit.note(What::Leave);
+        if self.monitoring {
+            self.notices.ends(viewer.permit.by());
+        }
         self.log(viewer.permit.by(), &format!("a viewer has left, {} now", self.viewers.len()));
         self.update_run();
         self.tell_state();
@@ -246,6 +268,22 @@ impl Handler<AskState> for Broadcaster {
 
     fn handle(&mut self, _: AskState, _ctx: &mut Self::Context) -> Self::Result {
         MessageResult(self.state())
+    }
+}
+
+#[cfg(unix)]
+impl Handler<AskViewers> for Broadcaster {
+    type Result = MessageResult<AskViewers>;
+
+    fn handle(&mut self, _: AskViewers, _ctx: &mut Self::Context) -> Self::Result {
+        let mut viewers: Vec<_> = self.viewers.values().collect();
+        viewers.sort_by_key(|viewer| viewer.since);
+        let watcher = |viewer: &Viewer| {
+            let By { name, peer } = viewer.permit.by();
+            let (name, seconds) = (name.as_deref().map(str::to_owned), viewer.since.elapsed());
+            Watcher { name, address: *peer, seconds: seconds.as_secs() }
+        };
+        MessageResult((self.state(), viewers.into_iter().map(watcher).collect()))
     }
 }
 

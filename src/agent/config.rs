@@ -36,6 +36,15 @@ pub struct Config {
     pub audit: Option<PathBuf>,
     /// What to do when the audit log can't be written.
     pub audit_policy: Policy,
+    /// Whether the person at the machine is told by notices on the desktop who watches.
+    pub notices: bool,
+    /// How long the person at the machine has to say yes before somebody watches; `None` does not
+    /// ask them.
+    pub consent: Option<Duration>,
+    /// Whether the person at the machine may pause the watching.
+    pub allow_pause: bool,
+    /// Whether this user's programs can ask who watches, by a socket in [`Place::runtime`].
+    pub console: bool,
     /// What to capture.
     pub source: Choice,
     /// The most captures a second.
@@ -64,6 +73,10 @@ impl Default for Config {
             groups: Vec::new(),
             audit: None,
             audit_policy: Policy::default(),
+            notices: false,
+            consent: None,
+            allow_pause: false,
+            console: false,
             source: Choice {
                 kind: crate::source::Kind::Auto,
                 monitor: 0,
@@ -182,6 +195,11 @@ impl Config {
         }
     }
 
+    /// Where the user keeps keys and lists.
+    pub(super) fn place(&self) -> Result<Place, PlaceError> {
+        self.place.clone().map_or_else(Place::find, Ok)
+    }
+
     /// Reads the key and the list of operators, and makes a key where there is none. An agent
     /// that asks nobody touches no file. Reads files: not for an async thread.
     pub(super) fn identity(&self) -> Result<Identity, StartError> {
@@ -191,7 +209,7 @@ impl Config {
             let (acceptor, desk, trust, lock) = (None, None, None, None);
             return Ok(Identity { gate, number: 0, acceptor, desk, trust, lock });
         }
-        let place = self.place.clone().map_or_else(Place::find, Ok)?;
+        let place = self.place()?;
         place.make()?;
         let lock = Some(own(&place)?);
         let key = own_key(&place)?;

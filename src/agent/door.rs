@@ -4,10 +4,11 @@
 //! long, and no more from one address than it may make. When there is no room, the oldest of the
 //! address that has the most goes, so that nobody keeps others out by waiting.
 
+use super::pairing::{self, PairError};
 use super::session::{Links, Session, Stream};
 use super::throttle::Throttle;
 use crate::audit::Event;
-use crate::trust::{Acceptor, Gate, Grant, TlsError, Transport, View};
+use crate::trust::{Acceptor, Ends, Gate, Grant, TlsError, Transport, View, Window, tls};
 use actix::prelude::*;
 use hightower_proto::Message as Packet;
 use hightower_proto::message::{Goodbye, Welcome};
@@ -49,6 +50,8 @@ pub(super) struct House {
     pub(super) gate: Arc<Gate>,
     /// `None` for an agent that takes nothing but what is plain.
     pub(super) acceptor: Option<Acceptor>,
+    /// When strangers may pair.
+    pub(super) window: Window,
     pub(super) links: Links,
     pub(super) welcome: Welcome,
     pub(super) places: Arc<Semaphore>,
@@ -110,7 +113,7 @@ impl Door {
 
 /// Why somebody was not let in.
 #[derive(Debug, thiserror::Error)]
-enum Rebuff {
+pub(super) enum Rebuff {
     #[error("it did not say who it is within {} s", INTRODUCTION.as_secs())]
     Late,
     #[error("{0}")]
@@ -123,30 +126,37 @@ enum Rebuff {
     Unwelcome { fingerprint: String, why: crate::trust::Unwelcome },
     #[error("{fingerprint}: {why}")]
     Denied { fingerprint: String, why: crate::trust::Denied },
+    #[error("{fingerprint}: {why}")]
+    Unpaired { fingerprint: String, why: PairError },
     #[error("there is no room")]
     Full,
+}
+
+/// Who has come in.
+enum Guest {
+    /// Somebody who may stay.
+    Viewer(Stream, Grant),
+    /// Somebody who has paired, and is gone again.
+    Paired,
 }
 
 impl House {
     /// Finds out who it is, and lets them in or tells them why not.
     async fn receive(self, stream: TcpStream, peer: SocketAddr) {
         match self.introduce(stream, peer).await {
-            Ok((stream, grant)) => {
+            Ok(Guest::Viewer(stream, grant)) => {
                 let place = timeout(PATIENCE, Arc::clone(&self.places).acquire_owned()).await;
                 let Ok(Ok(place)) = place else {
                     return refuse(&self.gate, peer, &Rebuff::Full);
                 };
                 Session::new(stream, peer, grant, self.links, self.welcome, place).start();
             }
+            Ok(Guest::Paired) => {}
             Err(why) => refuse(&self.gate, peer, &why),
         }
     }
 
-    async fn introduce(
-        &self,
-        mut stream: TcpStream,
-        peer: SocketAddr,
-    ) -> Result<(Stream, Grant), Rebuff> {
+    async fn introduce(&self, mut stream: TcpStream, peer: SocketAddr) -> Result<Guest, Rebuff> {
         let local = stream.local_addr()?;
         let gate = Arc::clone(&self.gate);
         let acceptor = match &self.acceptor {
@@ -154,7 +164,7 @@ impl House {
             _ => {
                 let asked = blocking(move || gate.plain(Transport::Tcp, peer, local)).await?;
                 return match asked {
-                    Ok(grant) => Ok((Stream::plain(stream), grant)),
+                    Ok(grant) => Ok(Guest::Viewer(Stream::plain(stream), grant)),
                     Err(why) => {
                         dismiss(&mut stream, why.to_string()).await;
                         Err(why.into())
@@ -179,10 +189,15 @@ impl House {
                 return Err(why.into());
             }
         };
+        if let Some(channel) = tls::pairing(&stream) {
+            let ends = Ends { operator: key, agent: acceptor.key(), channel };
+            pairing::receive(&mut stream, &self.window, &gate, ends, peer).await?;
+            return Ok(Guest::Paired);
+        }
         match blocking(move || gate.operator(&key, peer)).await? {
             // Who may not watch takes no place from those who may.
             Ok(grant) => match grant.permit::<View>() {
-                Ok(_) => Ok((Stream::tls(stream), grant)),
+                Ok(_) => Ok(Guest::Viewer(Stream::tls(stream), grant)),
                 Err(why) => {
                     dismiss(&mut stream, why.to_string()).await;
                     Err(Rebuff::Denied { fingerprint: key.fingerprint(), why })
@@ -210,7 +225,7 @@ fn refuse(gate: &Gate, peer: SocketAddr, why: &Rebuff) {
 
 /// Says goodbye, and gives the peer time to read it: a socket that is closed while the peer still
 /// talks forgets what is under way.
-async fn dismiss<S>(stream: &mut S, reason: String)
+pub(super) async fn dismiss<S>(stream: &mut S, reason: String)
 where
     S: tokio::io::AsyncRead + AsyncWrite + Unpin,
 {

@@ -72,6 +72,12 @@ pub(super) struct Recheck;
 #[rtype(result = "State")]
 pub(super) struct AskState;
 
+/// Console to broadcaster: how do things stand, and who is connected?
+#[cfg(unix)]
+#[derive(Message)]
+#[rtype(result = "(State, Vec<crate::console::Watcher>)")]
+pub(super) struct AskViewers;
+
 /// Agent to broadcaster: end every session. Answered when all are gone.
 #[derive(Message)]
 #[rtype(result = "()")]

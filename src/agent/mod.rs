@@ -18,6 +18,9 @@
 mod broadcaster;
 mod capture;
 mod config;
+mod consent;
+#[cfg(unix)]
+mod console;
 mod control;
 mod demand;
 mod door;
@@ -26,6 +29,9 @@ mod guard;
 mod listener;
 mod messages;
 mod mouse;
+mod notices;
+mod pairing;
+pub(crate) mod person;
 mod pointer;
 mod session;
 mod throttle;
@@ -40,9 +46,13 @@ pub use config::{Config, StartError, Trust};
 use crate::audit::{Audit, Event, What};
 use crate::canvas::Shared;
 use crate::source::{Choice, OpenError, Source};
+use crate::trust::{Opened, Roles, Window};
 use actix::prelude::*;
 use broadcaster::Broadcaster;
 use capture::Capture;
+use consent::Consent;
+#[cfg(unix)]
+use console::Console;
 use control::{Control, Office};
 use demand::Demand;
 use door::House;
@@ -52,6 +62,7 @@ use hightower_proto::message::Welcome;
 use listener::Listener;
 use messages::{Release, Shutdown};
 use mouse::{Mouse, SystemMouse};
+use notices::Notices;
 use session::Links;
 use std::fs::File;
 use std::net::SocketAddr;
@@ -80,8 +91,12 @@ pub struct Agent {
     source: String,
     trust: Option<Trust>,
     audit: Audit,
+    window: Window,
     /// Held as long as the agent's files are its own.
     _lock: Option<File>,
+    /// Held as long as the person at the machine can ask.
+    #[cfg(unix)]
+    _console: Option<Console>,
     broadcaster: Addr<Broadcaster>,
     mouse: Addr<SystemMouse>,
     mouse_arbiter: Arbiter,
@@ -110,7 +125,8 @@ impl Agent {
 
         let demand = Arc::new(Demand::new()?);
         let (screen, screen_changes) = watch::channel(None);
-        let broadcaster = Broadcaster::new(&config, Arc::clone(&demand)).start();
+        let notices = if config.notices { Notices::on_desktop()? } else { Notices::default() };
+        let broadcaster = Broadcaster::new(&config, Arc::clone(&demand), notices).start();
         let told = broadcaster.downgrade().recipient();
         let canvas = Shared::default();
         let encoder =
@@ -127,7 +143,11 @@ impl Agent {
             Mouse::new(lease, pointer::System::open as fn() -> _, changes)
         });
 
+        let consent = config
+            .consent
+            .map(|limit| Consent::new(person::asker(limit), limit, gate.audit().clone()));
         let links = Links {
+            consent,
             broadcaster: broadcaster.clone(),
             encoder: encoder.recipient(),
             mouse: mouse.clone().recipient(),
@@ -143,19 +163,41 @@ impl Agent {
             credit: config.credit,
             state: broadcaster::initial_state(&config),
         };
+        let window = Window::default();
+        #[cfg(unix)]
+        let _console = config
+            .console
+            .then(|| {
+                open_console(
+                    &config,
+                    console::Office {
+                        gate: Arc::clone(&gate),
+                        broadcaster: broadcaster.clone(),
+                        window: window.clone(),
+                        address,
+                        source: described.clone(),
+                        fingerprint: trust.as_ref().map(|trust| trust.key.fingerprint()),
+                        may_pause: config.allow_pause,
+                    },
+                )
+            })
+            .flatten();
         let udp = Udp::new(sockets.udp)?;
         let office = Office { gate: Arc::clone(&gate), desk, local: address };
         Control::new(udp, office, broadcaster.clone(), mouse.clone().recipient()).start();
         Guard::new(Arc::clone(&gate), number, broadcaster.downgrade().recipient()).start();
         let places = Arc::new(Semaphore::new(config.max_viewers + WAITING_ROOM));
-        let house = House { gate, acceptor, links, welcome, places };
+        let house = House { gate, acceptor, window: window.clone(), links, welcome, places };
         Listener::new(sockets.tcp, house, config.accept_rate).start();
         Ok(Self {
             address,
             source: described,
             trust,
             audit,
+            window,
             _lock: lock,
+            #[cfg(unix)]
+            _console,
             broadcaster,
             mouse,
             mouse_arbiter,
@@ -181,6 +223,12 @@ impl Agent {
         self.trust.as_ref()
     }
 
+    /// Lets one operator pair, who shows the code, and have these roles.
+    #[must_use]
+    pub fn pair(&self, roles: Roles) -> Opened {
+        self.window.open(roles)
+    }
+
     /// Says goodbye to the viewers, frees the pointer, ends every thread.
     pub async fn stop(self, reason: &str) {
         self.audit.note(Event::of(What::End, reason));
@@ -195,6 +243,19 @@ impl Agent {
         self.mouse_arbiter.stop();
         if timeout(FAREWELL, self.capture.stop()).await.is_err() {
             tracing::warn!("the screen's capture does not answer; it is abandoned");
+        }
+    }
+}
+
+/// Lets the person at the machine ask; an agent that they can't ask serves all the same.
+#[cfg(unix)]
+fn open_console(config: &Config, office: console::Office) -> Option<Console> {
+    let opened = config.place().map_err(std::io::Error::other);
+    match opened.and_then(|place| Console::open(&place, office)) {
+        Ok(console) => Some(console),
+        Err(e) => {
+            tracing::warn!("`hightower status` can't ask this agent: {e}");
+            None
         }
     }
 }

@@ -42,6 +42,14 @@ pub enum What {
     Lock,
     /// It was freed.
     Unlock,
+    /// The person at the machine lets nobody watch for now.
+    Pause,
+    /// Those who may watch may do so again.
+    Resume,
+    /// Somebody paired, or tried to.
+    Pair,
+    /// The person at the machine was asked whether somebody may watch.
+    Consent,
     /// The list of operators has changed.
     KeyChange,
     /// So many events were not written: they came faster than the disk takes them, or it was full.

@@ -3,9 +3,10 @@
 use super::signal::Signals;
 use crate::agent::{Agent, Config};
 use crate::audit::Policy;
+use crate::console::Answer;
 use crate::source::{Cursor, Kind};
-use crate::trust::Plain;
-use anyhow::{Context, Result, bail};
+use crate::trust::{Opened, Plain, Roles, WINDOW};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -46,6 +47,29 @@ pub(super) struct AgentArgs {
     /// What to do when the audit log can't be written, as on a full disk.
     #[arg(long, value_enum, default_value_t, env = "HIGHTOWER_AUDIT_POLICY")]
     audit_policy: Policy,
+    /// Show a code by which one operator can pair, for two minutes, and get these roles. An agent
+    /// of yours that runs already shows it; else one is started.
+    #[arg(long, value_name = "ROLES", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "all", conflicts_with = "insecure")]
+    pair: Option<Roles>,
+    /// Ask the person at this machine before somebody watches.
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN", env = "HIGHTOWER_CONSENT")]
+    consent: Consent,
+    /// How long they have to answer; without an answer it is refused.
+    #[arg(long, value_name = "TIME", default_value = "30s", env = "HIGHTOWER_CONSENT_TIME")]
+    #[arg(value_parser = super::duration)]
+    consent_time: Duration,
+    /// Let the person at this machine pause the watching.
+    #[arg(long, env = "HIGHTOWER_ALLOW_PAUSE")]
+    allow_pause: bool,
+    /// Start no agent: let nobody watch by the one that runs already, if it allows that.
+    #[cfg(unix)]
+    #[arg(long, conflicts_with_all = ["resume", "pair"])]
+    pause: bool,
+    /// Start no agent: let those watch again who may.
+    #[cfg(unix)]
+    #[arg(long, conflicts_with = "pair")]
+    resume: bool,
     /// What to capture.
     #[arg(long, value_enum, default_value_t = Kind::Auto, env = "HIGHTOWER_SOURCE")]
     source: Kind,
@@ -84,6 +108,16 @@ pub(super) struct AgentArgs {
     /// Print the addresses as one line of JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// When the person at the machine is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+enum Consent {
+    /// Never: they are told.
+    #[default]
+    Told,
+    /// Before somebody watches.
+    Ask,
 }
 
 fn frame_rate(text: &str) -> Result<f64, String> {
@@ -136,6 +170,10 @@ impl AgentArgs {
             groups: self.groups.clone(),
             audit: self.audit.clone(),
             audit_policy: self.audit_policy,
+            notices: cfg!(feature = "notices"),
+            consent: (self.consent == Consent::Ask).then_some(self.consent_time),
+            allow_pause: self.allow_pause,
+            console: true,
             max_fps: self.max_fps,
             autostart: self.autostart,
             max_viewers: self.max_viewers.into(),
@@ -155,12 +193,30 @@ impl AgentArgs {
 
 /// Runs until it is told to stop.
 pub(super) fn run(args: AgentArgs) -> Result<ExitCode> {
+    #[cfg(unix)]
+    if args.pause || args.resume {
+        return super::status::pause(args.listen, args.pause);
+    }
     let config = args.config();
+    if let Some(roles) = args.pair {
+        #[cfg(unix)]
+        if let Some(exit) = super::status::pair(args.listen, &roles.to_string(), args.json)? {
+            return Ok(exit);
+        }
+        ensure!(
+            config.asks_for_keys(),
+            "an agent on the loopback alone asks nobody for a key, so there is nothing to pair for: \
+             let it --listen on another address"
+        );
+    }
     let panicked = notify_panics();
     actix::System::new().block_on(async move {
         let mut signals = Signals::hear().context("can't hear Ctrl-C")?;
         let agent = Agent::start(config).await?;
         announce(&agent, &args)?;
+        if let Some(roles) = args.pair {
+            actix::spawn(pair(agent.pair(roles), args.json));
+        }
         let reason = tokio::select! {
             reason = signals.next() => reason,
             () = panicked.notified() => {
@@ -172,6 +228,16 @@ pub(super) fn run(args: AgentArgs) -> Result<ExitCode> {
         agent.stop("the agent stops").await;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Shows the code, and what comes of it.
+async fn pair(mut opened: Opened, json: bool) {
+    let pairing =
+        Answer::Pairing { code: opened.code.groups().to_string(), seconds: WINDOW.as_secs() };
+    let shown = super::pair::show(&pairing, json);
+    let closed = opened.closed().await;
+    // Whoever closed our output does not want to read it.
+    drop(shown.and_then(|_| super::pair::show(&Answer::of_pairing(closed), json)));
 }
 
 fn announce(agent: &Agent, args: &AgentArgs) -> Result<()> {

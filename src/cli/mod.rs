@@ -7,7 +7,11 @@ mod audit;
 mod demo;
 mod key;
 mod order;
+mod pair;
+mod question;
 mod signal;
+#[cfg(unix)]
+mod status;
 mod trust;
 mod view;
 
@@ -64,7 +68,12 @@ enum Task {
     Keygen(key::KeygenArgs),
     Id(key::IdArgs),
     Trust(trust::KnowArgs),
+    Pair(pair::PairArgs),
+    #[cfg(unix)]
+    Status(status::StatusArgs),
     Audit(audit::AuditArgs),
+    #[command(hide = true)]
+    Question(question::QuestionArgs),
 }
 
 impl Cli {
@@ -93,7 +102,11 @@ impl Cli {
             Task::Keygen(args) => key::generate(args),
             Task::Id(args) => key::show(args),
             Task::Trust(args) => trust::know(args),
+            Task::Pair(args) => pair::run(args),
+            #[cfg(unix)]
+            Task::Status(args) => status::run(args),
             Task::Audit(args) => audit::run(args),
+            Task::Question(args) => question::run(args),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Whom a command trusts: the flags for it, `hightower trust`, and the question to the user.
 
 use crate::address::Target;
-use crate::trust::{KnownAgents, Place, PublicKey, SecretKey, Standing};
+use crate::trust::{KnownAgents, Place, PublicKey, SecretKey, Standing, load_public};
 use crate::viewer::{Credentials, PlainWith, Security};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
@@ -18,16 +18,24 @@ use zeroize::Zeroizing;
 /// How long an agent has to show its key.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How to make sure who an agent is.
+/// Which key is yours.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Trust")]
-pub(super) struct TrustArgs {
+pub(super) struct KeyArgs {
     /// Your secret key, if not operator_key in Hightower's folder.
     #[arg(long, value_name = "FILE", env = "HIGHTOWER_KEY")]
     key: Option<PathBuf>,
     /// The first line of this file is your key's passphrase.
     #[arg(long, value_name = "FILE", env = "HIGHTOWER_PASSPHRASE_FILE")]
     passphrase_file: Option<PathBuf>,
+}
+
+/// How to make sure who an agent is.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Trust")]
+pub(super) struct TrustArgs {
+    #[command(flatten)]
+    key: KeyArgs,
     /// Take agents at their word that are not known yet, and remember them.
     #[arg(long, env = "HIGHTOWER_ACCEPT_NEW")]
     accept_new: bool,
@@ -89,12 +97,11 @@ impl TrustArgs {
             return Ok(open);
         }
         let place = Place::find()?;
-        let path = self.key.clone().unwrap_or_else(|| place.operator_key());
-        if self.key.is_none() && !path.exists() {
+        if self.key.key.is_none() && !self.key.path(&place).exists() {
             // It is said when it is needed.
             return Ok(open);
         }
-        let key = SecretKey::load(&path, |path| self.passphrase(path))?;
+        let key = self.key.load(&place)?;
         place.make()?;
         let known = KnownAgents::at(place.known_agents());
         for target in ask {
@@ -104,6 +111,23 @@ impl TrustArgs {
         }
         let credentials = Credentials::new(&key, known, self.accept_new)?;
         Ok(Security { plain, credentials: Some(Arc::new(credentials)) })
+    }
+}
+
+impl KeyArgs {
+    fn path(&self, place: &Place) -> PathBuf {
+        self.key.clone().unwrap_or_else(|| place.operator_key())
+    }
+
+    fn load(&self, place: &Place) -> Result<SecretKey> {
+        Ok(SecretKey::load(&self.path(place), |path| self.passphrase(path))?)
+    }
+
+    /// The key, and the name that goes with it.
+    pub(super) fn load_named(&self, place: &Place) -> Result<(SecretKey, String)> {
+        let key = self.load(place)?;
+        let (_, name) = load_public(&self.path(place))?;
+        Ok((key, name))
     }
 
     fn passphrase(&self, key: &Path) -> io::Result<Zeroizing<String>> {
@@ -115,7 +139,7 @@ impl TrustArgs {
     }
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime> {
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -7,8 +7,8 @@
 
 use super::key::PublicKey;
 use super::neighbour::{self, Transport};
-use super::operators::{Operators, Unwelcome};
-use super::role::Role;
+use super::operators::{Operators, OperatorsError, Unwelcome};
+use super::role::{Role, Roles};
 use crate::audit::{Audit, Event, What};
 use jiff::Timestamp;
 use std::fmt;
@@ -16,6 +16,7 @@ use std::fs::{self, Metadata};
 use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
@@ -131,6 +132,18 @@ pub enum Denied {
     /// The key may do other things.
     #[error("your key does not have the role {0} on this agent")]
     Role(Role),
+    /// Nobody watches for now.
+    #[error("the person at the machine has paused the watching")]
+    Paused,
+}
+
+/// Somebody, however often they come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Identity {
+    /// Who has this key.
+    Key(PublicKey),
+    /// Whoever comes from there, where nobody is asked for a key.
+    Address(IpAddr),
 }
 
 #[derive(Debug, Clone)]
@@ -157,6 +170,9 @@ impl Grant {
         if self.gate.audit.forbids() {
             return Err(Denied::Unwritten);
         }
+        if K::ROLE == Role::View && self.gate.is_paused() {
+            return Err(Denied::Paused);
+        }
         let name = match &self.who {
             Who::Plain => None,
             Who::Operator(key) => {
@@ -179,6 +195,15 @@ impl Grant {
             Who::Operator(key) => Some(key.fingerprint().into()),
         };
         self.gate.audit.note(Event { operator, ..Event::refused(self.peer, why) });
+    }
+
+    /// Who this is, to be known again.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        match self.who {
+            Who::Operator(key) => Identity::Key(key),
+            Who::Plain => Identity::Address(self.peer.ip().to_canonical()),
+        }
     }
 
     /// Whether the peer is known by a key.
@@ -232,6 +257,8 @@ struct List {
 #[derive(Debug)]
 pub struct Gate {
     plain: Plain,
+    /// Whether nobody may watch for now.
+    paused: AtomicBool,
     audit: Audit,
     /// `None` for an agent that knows nobody.
     path: Option<PathBuf>,
@@ -247,7 +274,8 @@ impl Gate {
     #[must_use]
     pub fn new(plain: Plain, operators: Option<PathBuf>, audit: Audit) -> Arc<Self> {
         let (list, stamp) = (RwLock::default(), Mutex::new(None));
-        let gate = Self { plain, audit, path: operators, list, stamp };
+        let paused = AtomicBool::new(false);
+        let gate = Self { plain, paused, audit, path: operators, list, stamp };
         gate.refresh();
         Arc::new(gate)
     }
@@ -256,6 +284,21 @@ impl Gate {
     #[must_use]
     pub fn audit(&self) -> &Audit {
         &self.audit
+    }
+
+    /// Whether the person at the machine lets nobody watch for now.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Relaxed)
+    }
+
+    /// Lets nobody watch from now on, or again those who may. Those who watch already are to be
+    /// told.
+    pub fn pause(&self, paused: bool) {
+        if self.paused.swap(paused, Ordering::Relaxed) != paused {
+            let what = if paused { What::Pause } else { What::Resume };
+            self.audit.note(Event::of(what, "by the person at the machine"));
+        }
     }
 
     /// Whether there is a list to follow.
@@ -305,6 +348,23 @@ impl Gate {
 
     fn number(&self) -> u64 {
         self.list.read().unwrap_or_else(PoisonError::into_inner).number
+    }
+
+    /// Adds an operator who has paired; gives the roles that the list says they have. Writes
+    /// files: not for an async thread.
+    ///
+    /// # Errors
+    /// When there is no list, or it can't be written.
+    pub fn admit(
+        &self,
+        key: &PublicKey,
+        roles: Roles,
+        name: &str,
+    ) -> Result<Roles, OperatorsError> {
+        let path = self.path.as_ref().ok_or(OperatorsError::None)?;
+        let roles = Operators::admit(path, key, roles, name)?;
+        self.refresh();
+        Ok(roles)
     }
 
     /// Whether somebody has expired after the first moment and up to the second.

@@ -3,7 +3,8 @@
 //! Each operator and each agent has an Ed25519 key (`key`), kept in one folder (`place`). An agent
 //! obeys the operators of its list (`operators`), each in what their roles allow (`role`); an
 //! operator remembers the agents of theirs (`known`). Both prove their keys by TLS (`tls`), and
-//! sign what goes by datagram (`desk`, `replay`). What a peer may do is a `grant`.
+//! sign what goes by datagram (`desk`, `replay`). What a peer may do is a `grant`. Those who share a
+//! short code exchange their keys by `pairing`.
 
 mod desk;
 mod grant;
@@ -11,17 +12,21 @@ mod key;
 mod known;
 mod neighbour;
 mod operators;
+mod pairing;
 mod place;
 mod replay;
 mod role;
-mod tls;
+pub(crate) mod tls;
 
 pub use desk::{Desk, Verdict, now_ms};
-pub use grant::{By, Control, Denied, Gate, Grant, Kind, Permit, Plain, Refused, View};
+pub use grant::{By, Control, Denied, Gate, Grant, Identity, Kind, Permit, Plain, Refused, View};
 pub use key::{KeyError, PublicKey, PublicKeyError, SecretKey, load_public};
 pub use known::{KnownAgents, KnownError, Standing};
 pub use neighbour::Transport;
 pub use operators::{Fault, LineError, Operator, Operators, OperatorsError, Unwelcome};
+pub use pairing::{
+    Attempt, Closed, Code, CodeError, Ends, Half, Opened, Proofs, Success, WINDOW, Window,
+};
 pub use place::{Place, PlaceError};
 pub use role::{Role, RoleError, Roles};
 pub use tls::{Acceptor, Connector, TlsError};

@@ -15,8 +15,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use std::collections::HashMap;
-use std::fs::{File, Metadata};
-use std::io::{self, Read};
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -172,6 +172,9 @@ pub enum OperatorsError {
         /// Its mode.
         mode: u32,
     },
+    /// The agent has none.
+    #[error("this agent asks nobody for a key, and keeps no list of operators")]
+    None,
     /// It is too long.
     #[error("{} is longer than {MAX_FILE} bytes, so nobody in it is obeyed", .0.display())]
     Long(PathBuf),
@@ -214,6 +217,39 @@ impl Operators {
             return Err(OperatorsError::Long(path.to_owned()));
         }
         Ok(Self::parse(&text))
+    }
+
+    /// Adds a line to the file, which is made if need be; a key that is in it already stays as it
+    /// is there. Gives the roles that its line has.
+    ///
+    /// # Errors
+    /// When the file can't be followed, or the system says no.
+    pub fn admit(
+        path: &Path,
+        key: &PublicKey,
+        roles: Roles,
+        name: &str,
+    ) -> Result<Roles, OperatorsError> {
+        let operators = Self::load(path)?;
+        if let Some(index) = operators.by_key.get(key) {
+            return Ok(operators.list[*index].roles);
+        }
+        let io = |cause| OperatorsError::Io { path: path.to_owned(), cause };
+        let mut options = OpenOptions::new();
+        options.read(true).append(true).create(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(path).map_err(io)?;
+        // The last line may lack its end.
+        let mut last = [b'\n'];
+        if file.metadata().map_err(io)?.len() > 0 {
+            file.seek(SeekFrom::End(-1)).and_then(|_| file.read_exact(&mut last)).map_err(io)?;
+        }
+        let begin = if last == *b"\n" { "" } else { "\n" };
+        let line = format!("{begin}{roles} {key} {}", printable(name));
+        file.write_all(format!("{}\n", line.trim_end()).as_bytes()).map_err(io)?;
+        file.sync_all().map_err(io)?;
+        Ok(roles)
     }
 
     /// Reads the file's text. A line that is wrong is a fault, and the others hold.

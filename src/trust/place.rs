@@ -6,7 +6,10 @@ use std::{env, fs, io};
 
 /// The folder of a user's keys and lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place(PathBuf);
+pub struct Place {
+    folder: PathBuf,
+    runtime: Option<PathBuf>,
+}
 
 /// Why there is no such folder.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +31,7 @@ impl Place {
     /// This folder.
     #[must_use]
     pub fn at(folder: PathBuf) -> Self {
-        Self(folder)
+        Self { folder, runtime: None }
     }
 
     /// `$HIGHTOWER_CONFIG`, else `hightower` in the user's folder for configuration.
@@ -38,14 +41,16 @@ impl Place {
     pub fn find() -> Result<Self, PlaceError> {
         let set = |name: &str| env::var_os(name).filter(|v: &OsString| !v.is_empty());
         if let Some(folder) = set("HIGHTOWER_CONFIG") {
-            return Ok(Self(folder.into()));
+            return Ok(Self::at(folder.into()));
         }
         let config = match (set("XDG_CONFIG_HOME"), env::home_dir()) {
             (Some(config), _) if Path::new(&config).is_absolute() => config.into(),
             (_, Some(home)) if home.is_absolute() => home.join(".config"),
             _ => return Err(PlaceError::Homeless),
         };
-        Ok(Self(config.join("hightower")))
+        let runtime = set("XDG_RUNTIME_DIR").map(PathBuf::from);
+        let runtime = runtime.filter(|folder| folder.is_absolute()).map(|f| f.join("hightower"));
+        Ok(Self { folder: config.join("hightower"), runtime })
     }
 
     /// Makes the folder, for its owner alone, if it is not there.
@@ -53,52 +58,80 @@ impl Place {
     /// # Errors
     /// When the system says no.
     pub fn make(&self) -> Result<(), PlaceError> {
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&self.0).map_err(|cause| PlaceError::Io { path: self.0.clone(), cause })
+        make(&self.folder).map_err(|cause| PlaceError::Io { path: self.folder.clone(), cause })
+    }
+
+    /// The folder of what is there while agents run: that of the keys where it was named by
+    /// `$HIGHTOWER_CONFIG` or there is no other, else `hightower` in the user's folder for it.
+    #[must_use]
+    pub fn runtime(&self) -> PathBuf {
+        self.runtime.clone().unwrap_or_else(|| self.folder.clone())
+    }
+
+    /// Makes that folder, for its owner alone, if it is not there.
+    ///
+    /// # Errors
+    /// When the system says no, or the folder is another user's.
+    #[cfg(unix)]
+    pub fn make_runtime(&self) -> io::Result<()> {
+        let folder = self.runtime();
+        make(&folder)?;
+        let about = fs::metadata(&folder)?;
+        let mode = std::os::unix::fs::PermissionsExt::mode(&about.permissions());
+        if super::key::is_own(&about) && mode & 0o022 == 0 {
+            return Ok(());
+        }
+        Err(io::Error::other(format!("{} may be changed by others", folder.display())))
     }
 
     /// The folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        &self.0
+        &self.folder
     }
 
     /// The operator's secret key.
     #[must_use]
     pub fn operator_key(&self) -> PathBuf {
-        self.0.join("operator_key")
+        self.folder.join("operator_key")
     }
 
     /// The agent's secret key.
     #[must_use]
     pub fn agent_key(&self) -> PathBuf {
-        self.0.join("agent_key")
+        self.folder.join("agent_key")
     }
 
     /// The operators that the agent obeys.
     #[must_use]
     pub fn authorized_operators(&self) -> PathBuf {
-        self.0.join("authorized_operators")
+        self.folder.join("authorized_operators")
     }
 
     /// The signed orders that the agent has seen lately.
     #[must_use]
     pub fn seen_orders(&self) -> PathBuf {
-        self.0.join("seen_orders")
+        self.folder.join("seen_orders")
     }
 
     /// The folder of the agent's audit log.
     #[must_use]
     pub fn audit(&self) -> PathBuf {
-        self.0.join("audit")
+        self.folder.join("audit")
     }
 
     /// The agents that the operator knows.
     #[must_use]
     pub fn known_agents(&self) -> PathBuf {
-        self.0.join("known_agents")
+        self.folder.join("known_agents")
     }
+}
+
+/// Makes a folder for its owner alone.
+fn make(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
 }

@@ -27,12 +27,21 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 /// The protocol's name for ALPN (RFC 7301): a client of something else is told so by TLS itself.
 const ALPN: &[u8] = b"hightower/1";
 
+/// The same for those who come to pair.
+const PAIRING: &[u8] = b"hightower-pair/1";
+
+/// What both ends of a connection derive from it, and nobody else can (RFC 8446, section 7.5).
+const EXPORTER: &[u8] = b"EXPORTER-hightower-pairing";
+
 /// How much decrypted or unsent data an end holds at most, in bytes, beside what TLS must.
 const BUFFER: usize = 64 << 10;
 
 /// An agent's side.
 #[derive(Clone)]
-pub struct Acceptor(TlsAcceptor);
+pub struct Acceptor {
+    acceptor: TlsAcceptor,
+    key: PublicKey,
+}
 
 impl Acceptor {
     /// Of the agent with this key.
@@ -46,11 +55,17 @@ impl Acceptor {
             .with_protocol_versions(&[&TLS13])?
             .with_client_cert_verifier(Arc::new(AnyKey(provider)))
             .with_cert_resolver(Arc::new(keys));
-        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.alpn_protocols = vec![ALPN.to_vec(), PAIRING.to_vec()];
         // Each connection proves its keys anew, and nothing is accepted early.
         config.send_tls13_tickets = 0;
         config.max_early_data_size = 0;
-        Ok(Self(TlsAcceptor::from(Arc::new(config))))
+        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), key: key.public() })
+    }
+
+    /// The agent's key.
+    #[must_use]
+    pub fn key(&self) -> PublicKey {
+        self.key
     }
 
     /// Shakes hands; gives who is there. Bound it in time.
@@ -61,13 +76,23 @@ impl Acceptor {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let mut stream = self.0.accept(stream).await.map_err(TlsError::from)?;
+        let mut stream = self.acceptor.accept(stream).await.map_err(TlsError::from)?;
         let connection = stream.get_mut().1;
         connection.set_buffer_limit(Some(BUFFER));
         let key = connection.peer_certificates().and_then(|keys| keys.first());
         let key = key.and_then(|key| PublicKey::from_spki(key).ok()).ok_or(TlsError::NoKey)?;
         Ok((stream, key))
     }
+}
+
+/// Whether whoever shook hands has come to pair, and what both ends have in common then.
+#[must_use]
+pub(crate) fn pairing<S>(stream: &server::TlsStream<S>) -> Option<[u8; 32]> {
+    let connection = stream.get_ref().1;
+    if connection.alpn_protocol() != Some(PAIRING) {
+        return None;
+    }
+    connection.export_keying_material([0; 32], EXPORTER, None).ok()
 }
 
 /// An operator's side.
@@ -96,6 +121,34 @@ impl Connector {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
+        self.shake(stream, ALPN, trusts).await
+    }
+
+    /// Shakes hands to pair, with whomever it may be; gives what both ends have in common, too.
+    ///
+    /// # Errors
+    /// As [`Connector::connect`].
+    pub async fn pair<S>(
+        &self,
+        stream: S,
+    ) -> Result<(client::TlsStream<S>, PublicKey, [u8; 32]), TlsError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let (stream, key) = self.shake(stream, PAIRING, |_| true).await?;
+        let channel = stream.get_ref().1.export_keying_material([0; 32], EXPORTER, None)?;
+        Ok((stream, key, channel))
+    }
+
+    async fn shake<S>(
+        &self,
+        stream: S,
+        protocol: &[u8],
+        trusts: impl Fn(&PublicKey) -> bool + Send + Sync + 'static,
+    ) -> Result<(client::TlsStream<S>, PublicKey), TlsError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         let provider = Arc::new(default_provider());
         let trusted = Arc::new(TrustedKey {
             any: AnyKey(Arc::clone(&provider)),
@@ -108,7 +161,7 @@ impl Connector {
             .dangerous()
             .with_custom_certificate_verifier(Arc::clone(&trusted) as _)
             .with_client_cert_resolver(Arc::new(keys));
-        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.alpn_protocols = vec![protocol.to_vec()];
         config.resumption = Resumption::disabled();
         config.enable_sni = false;
         let connector = TlsConnector::from(Arc::new(config));

@@ -59,6 +59,7 @@ pub(super) fn waiting_for(view: &View) -> String {
         },
         Link::Disconnected => "disconnected".into(),
         Link::Connected => match view.state.as_deref() {
+            Some(state) if state.asking => "the person there is asked whether you may watch".into(),
             Some(state) if !state.monitoring => "connected; monitoring is stopped".into(),
             Some(state) => match &state.capture {
                 Capture::Failed { cause } => format!("the screen can't be captured: {cause}"),
@@ -90,6 +91,7 @@ pub(super) fn badges(view: &View) -> Vec<(Mood, String)> {
         && let Some(state) = view.state.as_deref()
     {
         match &state.capture {
+            _ if state.asking => badges.push((Mood::Warning, "asking the person there".into())),
             _ if !state.monitoring => badges.push((Mood::Warning, "monitoring stopped".into())),
             Capture::Failed { .. } => badges.push((Mood::Bad, "screen can't be captured".into())),
             Capture::Idle | Capture::Running => {}

@@ -110,7 +110,7 @@ impl Viewer {
 
 pub(crate) fn state(monitoring: bool) -> State {
     let capture = if monitoring { Capture::Running } else { Capture::Idle };
-    State { monitoring, capture, lock_ms: None, viewers: 1, insecure: false }
+    State { monitoring, capture, lock_ms: None, viewers: 1, insecure: false, asking: false }
 }
 
 pub(crate) fn welcome(monitoring: bool) -> Welcome {

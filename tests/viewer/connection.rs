@@ -219,6 +219,7 @@ fn states_and_odd_packets_are_taken_as_they_come() {
         capture: Capture::Failed { cause },
         lock_ms: Some(60_000),
         insecure: true,
+        asking: false,
         ..state(true)
     };
     viewer.say(&Message::State(failed));

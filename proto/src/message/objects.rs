@@ -107,6 +107,9 @@ pub struct State {
     /// Anybody may watch and command this agent: it runs without authentication off the loopback.
     #[serde(default)]
     pub insecure: bool,
+    /// The person at the machine is asked whether this viewer may watch.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub asking: bool,
 }
 
 /// Viewer to agent: I have this version of the screen, and room for another.

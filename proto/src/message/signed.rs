@@ -125,7 +125,7 @@ impl<T: Signable> Signed<T> {
     }
 }
 
-fn take<const N: usize>(bytes: &mut Bytes) -> Result<[u8; N], &'static str> {
+pub(super) fn take<const N: usize>(bytes: &mut Bytes) -> Result<[u8; N], &'static str> {
     if bytes.len() < N {
         return Err("it is cut off");
     }

@@ -6,8 +6,8 @@
 use bytes::Bytes;
 use hightower_proto::limits::{MAX_MOVES, MAX_TILES};
 use hightower_proto::message::{
-    Acknowledge, Answer, Capture, Goodbye, Hello, Message, Order, Ping, Pong, Recipient, Reply,
-    Signed, State, Welcome,
+    Acknowledge, Answer, Capture, Goodbye, Hello, Message, Order, Pair, Ping, Pong, Recipient,
+    Reply, Signed, State, Welcome,
 };
 use hightower_proto::{Command, FrameInfo, Item, Move, Tile};
 use proptest::collection::vec;
@@ -27,13 +27,14 @@ fn capture() -> impl Strategy<Value = Capture> {
 }
 
 fn state() -> impl Strategy<Value = State> {
-    (any::<bool>(), capture(), option::of(any::<u32>()), any::<u32>(), any::<bool>()).prop_map(
-        |(monitoring, capture, lock_ms, viewers, insecure)| State {
+    (any::<bool>(), capture(), option::of(any::<u32>()), any::<u32>(), any::<[bool; 2]>()).prop_map(
+        |(monitoring, capture, lock_ms, viewers, [insecure, asking])| State {
             monitoring,
             capture,
             lock_ms,
             viewers,
             insecure,
+            asking,
         },
     )
 }
@@ -124,6 +125,16 @@ fn answer() -> impl Strategy<Value = Answer> {
     )
 }
 
+fn pair() -> impl Strategy<Value = Pair> {
+    let words = "[a-zé ]{0,60}";
+    prop_oneof![
+        (any::<[u8; 32]>(), words).prop_map(|(element, name)| Pair::Open { element, name }),
+        any::<[u8; 32]>().prop_map(|element| Pair::Answer { element }),
+        any::<[u8; 32]>().prop_map(|proof| Pair::Proof { proof }),
+        (any::<[u8; 32]>(), words).prop_map(|(proof, roles)| Pair::Done { proof, roles }),
+    ]
+}
+
 /// Any message, with payloads short enough for a datagram.
 pub fn message() -> impl Strategy<Value = Message> {
     prop_oneof![
@@ -150,6 +161,7 @@ pub fn message() -> impl Strategy<Value = Message> {
         (order(), any::<u8>()).prop_map(|(o, s)| Message::Signed(Signed::new(o, |_| [s; 64]))),
         (answer(), any::<u8>())
             .prop_map(|(a, s)| Message::SignedReply(Signed::new(a, |_| [s; 64]))),
+        pair().prop_map(Message::Pair),
     ]
 }
 

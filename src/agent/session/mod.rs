@@ -13,11 +13,12 @@ mod link;
 mod packets;
 
 use super::broadcaster::Broadcaster;
+use super::consent::{Consent, Stay};
 use super::demand::Demand;
 use super::messages::{Encode, Encoded, Join, Leave, MouseOrder, Notice, Rendition, ViewerId};
 use super::throttle::Throttle;
 use crate::canvas::Version;
-use crate::trust::{Grant, View};
+use crate::trust::{Grant, Permit, View};
 use actix::prelude::*;
 use hightower_proto::Message as Packet;
 use hightower_proto::message::{Goodbye, Welcome};
@@ -48,9 +49,12 @@ pub(super) struct Links {
     pub(super) demand: Arc<Demand>,
     pub(super) write_deadline: Duration,
     pub(super) credit: u32,
+    /// Where the person at the machine is asked first.
+    pub(super) consent: Option<Consent>,
 }
 
 enum Admission {
+    /// The broadcaster, or before it the person at the machine, has not answered yet.
     Asked,
     Joined(ViewerId),
     /// The table is full; this is what a viewer that says hello is told.
@@ -65,6 +69,8 @@ pub(super) struct Session {
     links: Links,
     welcome: Welcome,
     admission: Admission,
+    /// The person's leave, where they were asked.
+    stay: Option<Stay>,
     reader: Option<Reader>,
     /// `None` while a write is in flight.
     writer: Option<Writer>,
@@ -122,6 +128,7 @@ impl Session {
             links,
             welcome,
             admission: Admission::Asked,
+            stay: None,
             reader: Some(reader),
             writer: Some(writer),
             outbox: Outbox::default(),
@@ -287,7 +294,59 @@ impl Session {
             }
             ctx.stop();
         }));
-        // Who is refused says hello soon, and is told why, or is gone.
+        self.forgo(ctx);
+    }
+
+    /// Asks for a place in the table. Nothing of the viewer is read before the answer.
+    fn join(&mut self, permit: Permit<View>, ctx: &mut Context<Self>) {
+        let join = Join { permit, session: ctx.address().recipient() };
+        let joined =
+            self.links.broadcaster.send(join).into_actor(self).map(|answer, session, ctx| {
+                match answer {
+                    Ok(Ok(j)) => session.joined(j.id, j.monitoring, j.after, j.newest),
+                    Ok(Err(refused)) => session.refuse(refused.to_string()),
+                    Err(_) => ctx.stop(),
+                }
+                session.advance(ctx);
+            });
+        ctx.wait(joined);
+    }
+
+    /// Lets the viewer stay no longer than it takes to say why: to one that has said hello, or
+    /// soon does.
+    fn refuse(&mut self, why: String) {
+        if self.speaks {
+            self.close(Some(why.clone()));
+        }
+        self.admission = Admission::Refused(why);
+    }
+
+    /// Asks the person at the machine. Until they answer the viewer is heard, and shown nothing.
+    fn ask_leave(&mut self, consent: Consent, permit: Permit<View>, ctx: &mut Context<Self>) {
+        let (by, identity) = (permit.by().clone(), self.grant.identity());
+        let asked = async move { consent.ask(by, identity).await };
+        ctx.spawn(asked.into_actor(self).map(|said, session, ctx| {
+            // It may have been taken off the list meanwhile.
+            let leave = said.and_then(|stay| match session.grant.permit::<View>() {
+                Ok(permit) => Ok((stay, permit)),
+                Err(denied) => Err(denied.to_string()),
+            });
+            match leave {
+                Ok((stay, permit)) => {
+                    session.stay = Some(stay);
+                    session.join(permit, ctx);
+                }
+                Err(why) => {
+                    session.refuse(why);
+                    session.forgo(ctx);
+                    session.advance(ctx);
+                }
+            }
+        }));
+    }
+
+    /// Who is refused says hello soon, and is told why, or is gone.
+    fn forgo(&mut self, ctx: &mut Context<Self>) {
         ctx.run_later(REFUSED_HELLO, |session, ctx| {
             if matches!(session.admission, Admission::Refused(_)) && !session.closing {
                 ctx.stop();
@@ -320,20 +379,10 @@ impl Actor for Session {
                 return self.begin(ctx);
             }
         };
-        let join = Join { permit, session: ctx.address().recipient() };
-        let joined =
-            self.links.broadcaster.send(join).into_actor(self).map(|answer, session, ctx| {
-                match answer {
-                    Ok(Ok(j)) => session.joined(j.id, j.monitoring, j.after, j.newest),
-                    Ok(Err(refused)) => {
-                        session.admission = Admission::Refused(refused.to_string());
-                    }
-                    Err(_) => ctx.stop(),
-                }
-                session.advance(ctx);
-            });
-        // Nothing of the viewer is read before it has its place in the table.
-        ctx.wait(joined);
+        match self.links.consent.clone() {
+            Some(consent) => self.ask_leave(consent, permit, ctx),
+            None => self.join(permit, ctx),
+        }
         self.begin(ctx);
     }
 

@@ -147,6 +147,14 @@ impl Session {
 
     fn greet(&mut self, state: State, ctx: &mut Context<Self>) {
         self.speaks = true;
+        if let Admission::Refused(reason) = &self.admission {
+            // Since its hello was read.
+            let reason = Some(reason.clone());
+            self.close(reason);
+            return self.advance(ctx);
+        }
+        let asking = matches!(self.admission, Admission::Asked);
+        let state = State { asking, ..state };
         let welcome = Welcome { state, ..self.welcome.clone() };
         self.outbox.state = None;
         self.push(Packet::Welcome(welcome).encode(), ctx);

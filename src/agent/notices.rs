@@ -1,0 +1,174 @@
+//! Notices: the person at the machine sees on the desktop who begins and who ends to watch.
+//!
+//! A thread of its own shows them, since a desktop may take its time. What waits is bounded, and
+//! nobody who begins to watch is left out: beyond some names they are counted.
+
+use crate::trust::By;
+use std::fmt::Write;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Lines of one notice; beyond that they are counted.
+const LINES: usize = 6;
+
+/// The time from one notice to the next is at least this.
+const APART: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    lines: Vec<String>,
+    /// How many lines found no place.
+    more: usize,
+    ended: bool,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+impl Shared {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for something to show; `None` when nothing more comes.
+    fn next(&self) -> Option<String> {
+        let nothing = |waiting: &mut Waiting| waiting.lines.is_empty() && !waiting.ended;
+        let waiting = self.changed.wait_while(self.waiting(), nothing);
+        let mut waiting = waiting.unwrap_or_else(PoisonError::into_inner);
+        if waiting.lines.is_empty() {
+            return None;
+        }
+        let mut text = std::mem::take(&mut waiting.lines).join("\n");
+        let more = std::mem::take(&mut waiting.more);
+        if more > 0 {
+            // Writing to a string does not fail.
+            let _ = write!(text, "\n… and {more} more");
+        }
+        Some(text)
+    }
+
+    /// Lets the next one wait, unless it is the last.
+    fn pause(&self) {
+        let waiting = self.waiting();
+        drop(self.changed.wait_timeout_while(waiting, APART, |waiting| !waiting.ended));
+    }
+}
+
+/// Where notices go; without a thread they go nowhere.
+#[derive(Debug, Default)]
+pub(super) struct Notices(Option<Arc<Shared>>);
+
+impl Notices {
+    /// Shows them on the desktop.
+    pub(super) fn on_desktop() -> io::Result<Self> {
+        let mut failed = false;
+        Self::by(move |text| match show(text) {
+            Err(e) if !std::mem::replace(&mut failed, true) => {
+                tracing::warn!(
+                    "the desktop shows no notices, so who watches is only said here: {e}"
+                );
+            }
+            Err(e) => tracing::debug!("no notice: {e}"),
+            Ok(()) => failed = false,
+        })
+    }
+
+    fn by(mut show: impl FnMut(&str) + Send + 'static) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let notices = Self(Some(Arc::clone(&shared)));
+        std::thread::Builder::new().name("notices".into()).spawn(move || {
+            while let Some(text) = shared.next() {
+                show(&text);
+                shared.pause();
+            }
+        })?;
+        Ok(notices)
+    }
+
+    /// Somebody begins to see the screen.
+    pub(super) fn begins(&self, by: &By) {
+        self.add(|| format!("{} watches this screen", who(by)));
+    }
+
+    /// Somebody sees it no longer.
+    pub(super) fn ends(&self, by: &By) {
+        self.add(|| format!("{} has stopped watching", who(by)));
+    }
+
+    fn add(&self, line: impl FnOnce() -> String) {
+        let Some(shared) = &self.0 else { return };
+        let mut waiting = shared.waiting();
+        if waiting.lines.len() < LINES {
+            waiting.lines.push(line());
+        } else {
+            waiting.more += 1;
+        }
+        shared.changed.notify_one();
+    }
+}
+
+impl Drop for Notices {
+    fn drop(&mut self) {
+        if let Some(shared) = &self.0 {
+            shared.waiting().ended = true;
+            shared.changed.notify_one();
+        }
+    }
+}
+
+/// Who it is, for people.
+pub(super) fn who(by: &By) -> String {
+    let ip = by.peer.ip().to_canonical();
+    match &by.name {
+        Some(name) => format!("{name} ({ip})"),
+        None if ip.is_loopback() => "somebody on this machine".into(),
+        None => format!("somebody at {ip}"),
+    }
+}
+
+#[cfg(feature = "notices")]
+fn show(text: &str) -> Result<(), String> {
+    // Some desktops read markup in it.
+    let body = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let mut notice = notify_rust::Notification::new();
+    notice.appname("Hightower").summary("Hightower").body(&body).icon("video-display");
+    notice.show().map(drop).map_err(|e| e.to_string())
+}
+
+#[cfg(not(feature = "notices"))]
+fn show(_: &str) -> Result<(), String> {
+    Err("this program was built without them".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::sync_channel;
+
+    #[test]
+    fn everybody_who_begins_is_told_or_counted_and_none_waits_for_the_desktop() {
+        let (shown, seen) = sync_channel(0);
+        let notices = Notices::by(move |text| drop(shown.send(text.to_owned()))).expect("a thread");
+        let by = |name: &str| By { name: Some(name.into()), peer: ([10, 0, 0, 9], 5).into() };
+        notices.begins(&by("anna"));
+        let first = seen.recv().expect("shown");
+        assert_eq!(first, "anna (10.0.0.9) watches this screen");
+        // The desktop is busy with it for a while.
+        notices.ends(&by("anna"));
+        for number in 0..1000 {
+            notices.begins(&by(&format!("ben {number}")));
+        }
+        let rest = seen.recv().expect("shown");
+        assert!(rest.starts_with("anna (10.0.0.9) has stopped watching\nben 0 (10"), "{rest}");
+        assert!(rest.ends_with("\n… and 995 more"), "{rest}");
+        // What was noted last is shown before the end.
+        notices.ends(&By { name: None, peer: ([127, 0, 0, 1], 5).into() });
+        drop(notices);
+        assert_eq!(seen.recv().as_deref(), Ok("somebody on this machine has stopped watching"));
+        assert!(seen.recv().is_err());
+    }
+}

@@ -1,0 +1,134 @@
+//! A question in a window of its own: may somebody watch this screen?
+//!
+//! It is a process of its own, so that a display that does not answer holds nobody but it. What is
+//! typed elsewhere must not say yes by chance: only a click, or Ctrl with Y, does.
+
+use crate::text::{Surface, line_height, text_width};
+use minifb::{InputCallback, Key, MouseButton, MouseMode, Window, WindowOptions};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// The window's size, in pixels.
+const SIZE: (usize, usize) = (520, 190);
+
+/// The height of the letters, in pixels.
+const LETTERS: u32 = 15;
+
+const GROUND: u32 = 0x0020_242c;
+const INK: u32 = 0x00e6_e9ef;
+const FAINT: u32 = 0x009a_a3b2;
+const NO: u32 = 0x003a_4150;
+const YES: u32 = 0x0026_6b45;
+
+/// How often keys and mouse are looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What is clicked or typed before anybody can have read the question is not heard.
+const READING: Duration = Duration::from_millis(700);
+
+/// A button: where it is, its colour, and what it says.
+struct Button {
+    place: (i32, i32, i32, i32),
+    color: u32,
+    words: &'static str,
+}
+
+const REFUSE: Button = Button { place: (20, 130, 230, 40), color: NO, words: "Refuse (Esc)" };
+const ALLOW: Button = Button { place: (270, 130, 230, 40), color: YES, words: "Allow (Ctrl+Y)" };
+
+impl Button {
+    fn draw(&self, surface: &mut Surface<'_>) {
+        let (x, y, w, h) = self.place;
+        surface.fill_rect(x, y, w, h, self.color);
+        let left = x + (w - text_width(LETTERS, self.words)) / 2;
+        surface.text(left, y + (h - line_height(LETTERS)) / 2, LETTERS, INK, self.words);
+    }
+
+    fn holds(&self, (px, py): (f32, f32)) -> bool {
+        let (x, y, w, h) = self.place;
+        (x..x + w).contains(&(px as i32)) && (y..y + h).contains(&(py as i32))
+    }
+}
+
+/// What was typed: whether it allows, for each key that counts. minifb's own lists lose a key that
+/// went down and up between two looks.
+#[derive(Clone, Default)]
+struct Typed(Rc<RefCell<(bool, Option<bool>)>>);
+
+impl InputCallback for Typed {
+    fn add_char(&mut self, _: u32) {}
+
+    fn set_key_state(&mut self, key: Key, down: bool) {
+        let (control, answer) = &mut *self.0.borrow_mut();
+        match key {
+            Key::LeftCtrl | Key::RightCtrl => *control = down,
+            Key::Y if down && *control => *answer = Some(true),
+            Key::Escape if down => *answer = Some(false),
+            _ => {}
+        }
+    }
+}
+
+impl Typed {
+    fn take(&self) -> Option<bool> {
+        self.0.borrow_mut().1.take()
+    }
+}
+
+/// Asks whether `who` may watch; `false` when the window is closed or the time is over.
+///
+/// # Errors
+/// When there is no display, or no window on it.
+pub fn ask(who: &str, limit: Duration) -> anyhow::Result<bool> {
+    anyhow::ensure!(crate::viewer::window::has_display(), "there is no display to ask on");
+    let options = WindowOptions { topmost: true, resize: false, ..WindowOptions::default() };
+    let opened = Window::new("Hightower: may they watch?", SIZE.0, SIZE.1, options);
+    let mut window = opened.map_err(|e| anyhow::anyhow!("no window can be opened: {e}"))?;
+    let typed = Typed::default();
+    window.set_input_callback(Box::new(typed.clone()));
+    let start = Instant::now();
+    let mut pixels = vec![GROUND; SIZE.0 * SIZE.1];
+    let (mut shown, mut was_down) = (None, true);
+    while window.is_open() {
+        let left = limit.saturating_sub(start.elapsed());
+        if left.is_zero() {
+            break;
+        }
+        let seconds = left.as_secs() + 1;
+        if shown.replace(seconds) != Some(seconds) {
+            draw(&mut Surface::new(&mut pixels, SIZE.0, SIZE.1), who, seconds);
+        }
+        window.update_with_buffer(&pixels, SIZE.0, SIZE.1)?;
+        let down = window.get_mouse_down(MouseButton::Left);
+        let clicked = !std::mem::replace(&mut was_down, down) && down;
+        let place = clicked.then(|| window.get_mouse_pos(MouseMode::Discard)).flatten();
+        let pointed = place.and_then(|place| match place {
+            _ if ALLOW.holds(place) => Some(true),
+            _ if REFUSE.holds(place) => Some(false),
+            _ => None,
+        });
+        if let Some(answer) = typed.take().or(pointed)
+            && start.elapsed() >= READING
+        {
+            return Ok(answer);
+        }
+        std::thread::sleep(LOOK);
+    }
+    Ok(false)
+}
+
+fn draw(surface: &mut Surface<'_>, who: &str, seconds: u64) {
+    let (width, height) = (SIZE.0 as i32, SIZE.1 as i32);
+    surface.fill_rect(0, 0, width, height, GROUND);
+    let line = line_height(LETTERS) + 6;
+    // A name may be long: what finds no place is left out, and the end of it said.
+    let mut name = who.to_owned();
+    while text_width(LETTERS, &name) > width - 40 && name.pop().is_some() {}
+    surface.text(20, 20, LETTERS, INK, &name);
+    surface.text(20, 20 + line, LETTERS, INK, "wants to watch this screen.");
+    let words = format!("Without an answer it is refused in {seconds} s.");
+    surface.text(20, 20 + 2 * line, LETTERS, FAINT, &words);
+    REFUSE.draw(surface);
+    ALLOW.draw(surface);
+}
