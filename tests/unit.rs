@@ -113,6 +113,23 @@ fn await_that(what: &str, so: impl Fn() -> bool) {
 }
 
 #[test]
+fn the_session_bus_is_within_reach_of_the_sandbox() {
+    // No display is needed for that.
+    let Some(session) = Session::begin(":0") else { return };
+    if !session.path(&format!("/run/user/{}/bus", session::USER)).exists() {
+        println!("skipped: there is no session bus (dbus-user-session)");
+        return;
+    }
+    let lists = UNIT
+        .replace(&format!("{PROGRAM} agent"), "/usr/bin/busctl --user list")
+        .replace("Type=exec", "Type=oneshot")
+        .replace("Restart=on-failure", "Restart=no");
+    fs::write(session.path("/home/watched/.config/systemd/user/bus.service"), lists).unwrap();
+    session.systemctl(&["daemon-reload"]);
+    session.systemctl(&["start", "bus"]);
+}
+
+#[test]
 fn the_agent_works_in_its_units_sandbox_and_goes_with_the_desktop() {
     let Some(display) = Xvfb::start_with(640, 480, &["-ac"]) else { return };
     let Some(session) = Session::begin(&display.display) else { return };
@@ -167,8 +184,8 @@ fn the_agent_works_in_its_units_sandbox_and_goes_with_the_desktop() {
         assert!(session.path(other).exists());
         assert!(inside(own).exists() && !inside(other).exists());
         let mounts = about("mountinfo");
-        let root = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
-        let root = root.filter(|words| words[4] == "/").next_back().unwrap();
+        let mut mounts_of = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+        let root = mounts_of.rfind(|words| words[4] == "/").unwrap();
         assert!(root[5].split(',').any(|option| option == "ro"), "{mounts}");
     }
 

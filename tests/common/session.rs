@@ -4,9 +4,13 @@
 use crate::common::{Lines, stderr, stdout};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The user of the session.
-const USER: &str = "52180";
+pub(crate) const USER: &str = "52180";
+
+/// How many there were.
+static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// A running session; it ends with this.
 pub(crate) struct Session {
@@ -26,7 +30,8 @@ impl Session {
             return None;
         }
         let root = env!("CARGO_MANIFEST_DIR");
-        let cgroup = format!("hightower-test-{}", std::process::id());
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let cgroup = format!("hightower-test-{}-{number}", std::process::id());
         let started = Command::new("unshare")
             .args(["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"])
             .args(["sh", &format!("{root}/tests/common/session.sh"), USER])
