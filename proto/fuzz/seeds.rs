@@ -21,14 +21,15 @@ fn main() -> std::io::Result<()> {
                 let mode = MODES.iter().position(|m| *m == v.mode);
                 [&[mode.unwrap_or_default() as u8], &v.bytes[..]].concat()
             }
-            ("datagram", Kind::Datagram) => v.bytes,
-            // A vector is one packet; the target takes the command's place in the registry.
-            ("message", Kind::Message) => {
-                let (header, payload) = v.bytes.split_at(16);
-                let is_it = |c: &Command| c.code().to_be_bytes() == header[8..];
-                let which = Command::ALL.iter().position(is_it).unwrap_or_default();
-                [&[which as u8], payload].concat()
-            }
+            // A vector of a message is one packet, as a datagram is.
+            ("datagram", Kind::Datagram | Kind::Message) => v.bytes,
+            // The target takes the command's code, of which all fit a byte, and the payload.
+            ("message", Kind::Message) => [&v.bytes[15..16], &v.bytes[16..]].concat(),
+            ("signed", Kind::Message) => match Command::from_code(v.bytes[15].into()) {
+                Some(Command::Signed) => [&[0], &v.bytes[16..]].concat(),
+                Some(Command::SignedReply) => [&[1], &v.bytes[16..]].concat(),
+                _ => continue,
+            },
             ("png", Kind::Png | Kind::Htfr) => v.bytes,
             _ => continue,
         };

@@ -70,6 +70,11 @@ impl Lines {
         }
     }
 
+    /// The next line; `None` when none comes.
+    pub fn next_line(&mut self) -> Option<String> {
+        self.lines.recv_timeout(PATIENCE).ok()
+    }
+
     /// What is left, once the process has ended.
     pub fn rest(&self) -> String {
         self.lines.iter().collect::<Vec<_>>().join("\n")
