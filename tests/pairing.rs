@@ -5,58 +5,14 @@
 
 mod common;
 
+use common::code::Shown;
 use common::homes::{Homes, obeyed, refused};
 use common::{Agent, Lines, PATIENCE, hightower, stdout};
 use hightower::trust::{Acceptor, Connector, Operators, Role, SecretKey};
 use serde_json::Value;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-
-/// A code that an agent shows: `hightower agent --pair` beside the agent that runs.
-struct Shown {
-    child: Child,
-    lines: Lines,
-    code: String,
-}
-
-impl Shown {
-    fn by(agent: SocketAddr, home: &Path, pair: &str) -> Self {
-        let mut command = hightower();
-        command.args(["agent", "--listen", &agent.to_string(), pair, "--json"]);
-        Self::of(command.env("HIGHTOWER_CONFIG", home))
-    }
-
-    fn of(command: &mut Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = Lines::of(child.stdout.take().unwrap());
-        let line = lines.await_line(|line| line.contains("\"pairing\""), "a code");
-        let event: Value = serde_json::from_str(&line).unwrap();
-        let code = event["code"].as_str().unwrap().to_owned();
-        assert!(code.len() == 7 && event["seconds"] == 120, "{line}");
-        Self { child, lines, code }
-    }
-
-    /// Another code.
-    fn wrong(&self) -> String {
-        let digit = if self.code.starts_with('1') { '2' } else { '1' };
-        format!("{digit}{}", &self.code[1..])
-    }
-
-    /// What came of it.
-    fn end(&mut self) -> Value {
-        let line = self.lines.await_line(|line| line.contains("paired\""), "an end");
-        serde_json::from_str(&line).unwrap()
-    }
-}
-
-impl Drop for Shown {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
+use std::process::Stdio;
 
 fn pair(homes: &Homes, agent: &Agent, code: &str) -> std::process::Output {
     homes.operator(&["pair", "--code", code, &agent.address.to_string()])

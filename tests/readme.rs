@@ -5,6 +5,7 @@
 mod common;
 
 use common::{Agent, hightower, stderr, stdout};
+use std::io::Write;
 use std::process::{Command, Stdio};
 
 /// The commands in the README's `sh` blocks, comments cut off.
@@ -34,6 +35,7 @@ fn every_command_of_the_readme_works() {
     let agent = Agent::card(&["--card-size", "320x200"]);
     let mut run = 0;
     let mut line = String::new();
+    let (home, mut pairs) = (folder.path(), None);
     for command in commands() {
         let words: Vec<&str> = command.split_whitespace().collect();
         let mut arguments: Vec<String> = words[1..].iter().map(|w| (*w).to_string()).collect();
@@ -49,6 +51,13 @@ fn every_command_of_the_readme_works() {
         match words.as_slice() {
             // The two that CI itself is made of: it runs the one, and the other runs the demo.
             ["./dev", "demo" | "test"] => {}
+            // With a code to show, somebody has to be asked for a key; it runs on to be paired with.
+            ["hightower", "agent", .., "--pair"] => {
+                arguments.retain(|argument| argument != "--pair");
+                arguments.extend(["--source", "card", "--require-keys"].map(String::from));
+                let agent = hightower().args(&arguments).env("HIGHTOWER_CONFIG", home);
+                pairs = Some(Agent::start(agent));
+            }
             // Runs until it is told to stop; without a screen it needs the test card.
             ["hightower", "agent", ..] => {
                 if !command.contains("--source") {
@@ -56,6 +65,24 @@ fn every_command_of_the_readme_works() {
                 }
                 let status = Agent::start(hightower().args(&arguments)).terminate();
                 assert!(status.success(), "{command}");
+            }
+            #[cfg(unix)]
+            ["hightower", "pair", "lab-07"] => {
+                let agent = pairs.as_ref().unwrap().address;
+                let mut shown = common::code::Shown::by(agent, folder.path(), "--pair");
+                let mut pair = hightower();
+                pair.args(["pair", &agent.to_string()]).env("HIGHTOWER_CONFIG", home);
+                let mut pair = pair.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+                writeln!(pair.stdin.take().unwrap(), "{}", shown.code).unwrap();
+                assert!(pair.wait().unwrap().success(), "{command}");
+                assert!(shown.end()["event"] == "paired");
+                std::fs::remove_file(folder.path().join("authorized_operators")).unwrap();
+            }
+            #[cfg(unix)]
+            ["hightower", "status"] => {
+                let status = hightower().arg("status").env("HIGHTOWER_CONFIG", home).output();
+                let words = stdout(&status.unwrap());
+                assert!(words.contains(&pairs.as_ref().unwrap().address.to_string()), "{words}");
             }
             // Its window is tested where there is a display.
             ["hightower", "view", "lab-07"] => {
@@ -69,7 +96,7 @@ fn every_command_of_the_readme_works() {
                 line = stdout(&keygen.output().unwrap()).lines().last().unwrap().to_owned();
             }
             ["echo", ..] => {
-                let home = folder.path().to_str().unwrap();
+                let home = home.to_str().unwrap();
                 let script = command.replace("~/.config/hightower", home);
                 let script = script.replace("all ssh-ed25519 AAAA… anna@desk", &line);
                 assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
@@ -113,7 +140,7 @@ fn every_help_text_is_there_and_the_readme_names_no_option_that_is_not() {
     let mut all = top.clone();
     for task in [
         "demo", "agent", "view", "start", "stop", "lock", "unlock", "mouse", "keygen", "id",
-        "trust",
+        "trust", "pair", "status",
     ] {
         assert!(top.contains(task), "{task} is not in the help");
         let output = common::run(&[task, "--help"]);

@@ -247,6 +247,10 @@ fn announce(agent: &Agent, args: &AgentArgs) -> Result<()> {
             "INSECURE: anyone who can reach {address} can watch this screen and lock its mouse"
         );
     }
+    #[cfg(unix)]
+    if rustix::process::geteuid().is_root() {
+        tracing::warn!("runs as root and need not: start it as the user whose desktop it serves");
+    }
     let trust = agent.trust();
     if let Some(trust) = trust
         && trust.operators == 0
