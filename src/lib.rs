@@ -10,6 +10,7 @@
 //! | [`viewer`] | connects to an agent, decodes its frames, shows or saves them |
 //! | [`address`] | a machine as a user names it |
 //! | [`order`] | commands to an agent by UDP |
+//! | [`wire`] | the networks that this machine is on |
 //! | [`text`] | words drawn into pixels, and words from the network made harmless |
 //! | [`trust`] | keys, and who may do what |
 //! | [`audit`] | who did what to this machine |
@@ -29,3 +30,4 @@ pub mod source;
 pub mod text;
 pub mod trust;
 pub mod viewer;
+pub mod wire;
