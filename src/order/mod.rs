@@ -20,13 +20,15 @@ use std::time::Duration;
 
 /// How long to wait for an answer before the order is sent again; after the last it is given up.
 /// Early tries are for networks where much is lost, and agents that are flooded.
-pub const PATIENCE: [Duration; 6] = [
+pub const PATIENCE: [Duration; 8] = [
     Duration::from_millis(100),
+    Duration::from_millis(100),
+    Duration::from_millis(150),
     Duration::from_millis(150),
     Duration::from_millis(250),
     Duration::from_millis(500),
     Duration::from_millis(1000),
-    Duration::from_millis(1250),
+    Duration::from_millis(1000),
 ];
 
 /// Why an order was not obeyed.

@@ -9,6 +9,7 @@ use super::OrderError;
 use super::attempt::{Answered, Attempt, Signer};
 use super::multicast::Multicast;
 use crate::address::Target;
+use crate::text::printable;
 use crate::trust::{KnownAgent, PublicKey, now_ms};
 use crate::viewer::Credentials;
 use crate::wire::wires;
@@ -142,7 +143,7 @@ fn members<'a>(known: Vec<KnownAgent>, port: u16, all: bool) -> Vec<Member<'a>> 
     let member = |mut agent: KnownAgent| {
         // By the name that it has at this port; who is known at others alone may not hear this.
         let at = agent.names.iter().position(here);
-        let name = agent.names.swap_remove(at.unwrap_or(0));
+        let name = printable(&agent.names.swap_remove(at.unwrap_or(0)));
         let (is_missed, key) = (all && at.is_some(), agent.key);
         Member { name, key, is_missed, outcome: None, alone: None, anew: 0 }
     };

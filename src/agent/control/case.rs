@@ -51,66 +51,80 @@ pub(super) enum Case {
     Signed { desk: Arc<Desk>, signed: Signed<Order>, route: Route },
     /// By whoever need not have one.
     Plain { command: Message, sender: Sender },
+    /// What is not obeyed, whoever it is by.
+    Hopeless { of: i64, why: String, sender: Sender },
 }
 
 /// A command that was judged.
 pub(super) struct Judged {
-    pub(super) command: Message,
+    pub(super) of: i64,
     pub(super) sender: Sender,
+    /// With the command, where it is to be obeyed.
     pub(super) verdict: Verdict,
+    pub(super) command: Option<Message>,
 }
 
 impl Case {
-    /// What may be obeyed of a datagram that is not signed.
-    ///
-    /// # Errors
-    /// Why it may not, whoever sent it.
-    pub(super) fn plain(datagram: Datagram, route: Route, gate: &Gate) -> Result<Self, String> {
+    /// What was not signed.
+    pub(super) fn plain(datagram: Datagram, route: Route) -> Self {
         let command = datagram.message.packet().command;
-        if MouseCommand::of(&datagram.message).is_none()
-            && !matches!(command, Command::StartMonitor | Command::StopMonitor)
-        {
-            return Err(format!("{command} is no command for a datagram"));
-        }
-        if route.is_to_many() {
-            return Err(TO_MANY.into());
-        }
-        if gate.asks(route.peer.ip()) {
-            return Err("this agent obeys signed commands only".into());
-        }
         let sender = Sender { route, listens: datagram.wants_reply(), signed: None };
-        Ok(Self::Plain { command: datagram.message, sender })
+        if MouseCommand::of(&datagram.message).is_some()
+            || matches!(command, Command::StartMonitor | Command::StopMonitor)
+        {
+            return Self::Plain { command: datagram.message, sender };
+        }
+        let why = format!("{command} is no command for a datagram");
+        Self::Hopeless { of: command.code(), why, sender }
     }
 
     /// Finds out who it is and whether they are obeyed. Reads and writes files: not for an async
     /// thread.
     pub(super) fn judge(self, office: &Office) -> Judged {
-        match self {
+        let mut judged = match self {
             Self::Signed { desk, signed, route } => {
                 let verdict = desk.judge(&signed, route.peer);
                 let order = signed.unchecked().clone();
                 let command = (*order.order).clone();
                 let sender = Sender { route, listens: true, signed: Some((desk, order)) };
-                Judged { command, sender, verdict }
+                Judged::new(command, sender, verdict)
             }
             Self::Plain { command, sender } => {
                 let verdict = judge_plain(office, &sender.route);
-                Judged { command, sender, verdict }
+                Judged::new(command, sender, verdict)
             }
+            Self::Hopeless { of, why, sender } => {
+                let verdict = Verdict::Refuse { why, stale: false, proven: false };
+                Judged { of, sender, verdict, command: None }
+            }
+        };
+        // A stranger could make all who were sent the same answer somebody else.
+        if matches!(judged.verdict, Verdict::Refuse { proven: false, .. })
+            && judged.sender.route.local.is_some_and(wire::is_shared)
+        {
+            judged.sender.listens = false;
         }
+        judged
     }
 }
 
-/// Why what is not signed is not obeyed when it comes by multicast or broadcast.
-const TO_MANY: &str = "what is sent to many is obeyed only when it is signed";
+impl Judged {
+    fn new(command: Message, sender: Sender, verdict: Verdict) -> Self {
+        let of = command.packet().command.code();
+        Self { of, sender, verdict, command: Some(command) }
+    }
+}
 
 fn judge_plain(office: &Office, route: &Route) -> Verdict {
-    // Whoever sent it may not be who they seem, and others were sent it too: nobody answers.
+    let refuse = |why: String| Verdict::Refuse { why, stale: false, proven: false };
     if route.local.is_some_and(wire::is_shared) {
-        return Verdict::Ignore(TO_MANY);
+        return refuse("what is sent to many is obeyed only when it is signed".into());
+    }
+    if office.gate.asks(route.peer.ip()) {
+        return refuse("this agent obeys signed commands only".into());
     }
     match office.gate.plain(Transport::Udp, route.peer, office.local) {
         Ok(grant) => Verdict::Obey(grant),
-        Err(why) => Verdict::Refuse { why: why.to_string(), stale: false, proven: false },
+        Err(why) => refuse(why.to_string()),
     }
 }

@@ -144,37 +144,35 @@ impl Ear {
         }
     }
 
-    /// Refuses a datagram, or lets it wait until it is judged.
+    /// Lets a datagram wait until it is judged, if there is anything to judge.
     fn datagram(&mut self, bytes: &[u8], route: Route) {
-        let stranger = |listens| {
-            // Not even a refusal goes to whom a whole room could be made to answer.
-            Sender { route, listens: listens && !route.is_to_many(), signed: None }
-        };
+        let stranger = Sender { route, listens: true, signed: None };
         let datagram = match datagram::parse(bytes) {
             Ok(datagram) => datagram,
+            Err(DatagramError::UnknownCommand(of)) => {
+                let why = DatagramError::UnknownCommand(of).to_string();
+                let case = Case::Hopeless { of, why, sender: stranger };
+                return self.doubtful.push(route.peer, case);
+            }
             Err(error) => {
-                let of = match error {
-                    DatagramError::UnknownCommand(code) => Some(code),
-                    _ => None,
-                };
-                return self.refuse(of, &error.to_string(), &stranger(true), Refusal::default());
+                return self.refuse(None, &error.to_string(), &stranger, Refusal::default());
             }
         };
         if let Message::Signed(signed) = datagram.message {
             return self.signed(signed, route);
         }
-        let (listens, of) = (datagram.wants_reply(), datagram.message.packet().command.code());
-        match Case::plain(datagram, route, &self.office.gate) {
-            Ok(case) => self.turns.push(route.peer, case),
-            Err(why) => self.refuse(Some(of), &why, &stranger(listens), Refusal::default()),
-        }
+        let case = Case::plain(datagram, route);
+        let likely = matches!(case, Case::Plain { .. }) && !self.office.gate.asks(route.peer.ip());
+        let turns = if likely { &mut self.turns } else { &mut self.doubtful };
+        turns.push(route.peer, case);
     }
 
     fn signed(&mut self, signed: Signed<Order>, route: Route) {
         let Some(desk) = self.office.desk.clone() else {
-            let sender = Sender { route, listens: !route.is_to_many(), signed: None };
-            let why = "this agent knows no operators, and obeys nothing that is signed";
-            return self.refuse(Some(Command::Signed.code()), why, &sender, Refusal::default());
+            let sender = Sender { route, listens: true, signed: None };
+            let why = "this agent knows no operators, and obeys nothing that is signed".into();
+            let case = Case::Hopeless { of: Command::Signed.code(), why, sender };
+            return self.doubtful.push(route.peer, case);
         };
         let worth = desk.glance(signed.unchecked());
         let case = Case::Signed { desk, signed, route };
@@ -187,19 +185,17 @@ impl Ear {
 
     /// Obeys or refuses what was judged.
     fn decide(&mut self, judged: Judged) {
-        let Judged { command, mut sender, verdict } = judged;
-        let of = Some(command.packet().command.code());
+        let Judged { of, sender, verdict, command } = judged;
         match verdict {
             Verdict::Pass => {}
             Verdict::Obey(grant) => {
+                let Some(command) = command else { return };
                 if let Err(why) = self.deeds.take(&command, &grant, &sender) {
-                    self.refuse(of, &why, &sender, Refusal { stale: false, proven: true });
+                    self.refuse(Some(of), &why, &sender, Refusal { stale: false, proven: true });
                 }
             }
             Verdict::Refuse { why, stale, proven } => {
-                // Strangers could make a whole room answer somebody else.
-                sender.listens &= proven || !sender.route.is_to_many();
-                self.refuse(of, &why, &sender, Refusal { stale, proven });
+                self.refuse(Some(of), &why, &sender, Refusal { stale, proven });
             }
             Verdict::Ignore(why) => self.refuse(None, why, &sender, Refusal::default()),
         }

@@ -49,7 +49,8 @@ impl Room {
             return;
         }
         let wanted: Vec<(Group, &Wire)> = if own.is_unspecified() {
-            let v4 = wires.iter().filter(|wire| wire.v4().is_some());
+            let hears_v4 = own.is_ipv4() || !main.options().only_v6().unwrap_or(false);
+            let v4 = wires.iter().filter(|wire| hears_v4 && wire.v4().is_some());
             let v6 = wires.iter().filter(|wire| self.address.is_ipv6() && wire.has_v6());
             v4.map(|wire| (Group::V4, wire)).chain(v6.map(|wire| (Group::V6, wire))).collect()
         } else {
@@ -95,14 +96,14 @@ impl Room {
 fn join(socket: &SockRef<'_>, group: Group, index: u32) -> io::Result<()> {
     let joined = match group {
         Group::V4 => {
-            // Else it hears what any program of this machine has joined.
+            // Else it hears what any program of this machine has joined; so it is on old kernels.
             #[cfg(target_os = "linux")]
-            socket.set_multicast_all_v4(false)?;
+            drop(socket.set_multicast_all_v4(false));
             socket.join_multicast_v4_n(&ROOM_V4, &InterfaceIndexOrAddress::Index(index))
         }
         Group::V6 => {
             #[cfg(target_os = "linux")]
-            socket.set_multicast_all_v6(false)?;
+            drop(socket.set_multicast_all_v6(false));
             socket.join_multicast_v6(&ROOM_V6, index)
         }
     };

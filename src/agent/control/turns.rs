@@ -8,7 +8,7 @@ use crate::agent::door::network;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
-/// All that may wait: a megabyte and a half.
+/// All that may wait: three megabytes at worst.
 const MOST: usize = 1024;
 
 /// What may wait from one port: more than anybody gives at once who is obeyed at once.
