@@ -13,6 +13,7 @@
 //! | [`order`] | commands to an agent by UDP |
 //! | [`pairing`] | how an operator and an agent who share a code exchange their keys |
 //! | [`question`] | asks the person at a machine, in a window |
+//! | [`wire`] | the networks that this machine is on |
 //! | [`text`] | words drawn into pixels, and words from the network made harmless |
 //! | [`trust`] | keys, and who may do what |
 //! | [`audit`] | who did what to this machine |
@@ -35,3 +36,4 @@ pub mod source;
 pub mod text;
 pub mod trust;
 pub mod viewer;
+pub mod wire;

@@ -104,6 +104,15 @@ fn every_command_of_the_readme_works() {
                 let list = hightower::trust::Operators::load(&list).unwrap();
                 assert_eq!((list.list().len(), list.faults.len()), (1, 0), "{script}");
             }
+            // Nothing is sent to the network of the tests: without a key it comes no further. Rooms
+            // have a test of their own.
+            ["hightower", "start", "--group", ..] => {
+                let empty = tempfile::tempdir().unwrap();
+                let mut program = hightower();
+                program.args(&arguments).env("HIGHTOWER_CONFIG", empty.path());
+                let said = stderr(&program.stdin(Stdio::null()).output().unwrap());
+                assert!(said.contains("there is no key"), "{command}: {said}");
+            }
             // There is no display here to lock: the words say so, and the form is right.
             ["hightower", "lock" | "mouse", ..] => {
                 let output = hightower().args(&arguments).output().unwrap();

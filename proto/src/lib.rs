@@ -30,8 +30,16 @@ pub use limits::Limits;
 pub use message::Message;
 pub use stream::{Decoder, Item};
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 /// The protocol revision announced in hello and welcome.
 pub const PROTOCOL: u32 = 1;
 
 /// The port of the protocol, TCP and UDP: `0x4854`, the bytes "HT".
 pub const PORT: u16 = 0x4854;
+
+/// The group that orders to a room are sent to: of the local scope (RFC 2365), 72 and 84 are "HT".
+pub const ROOM_V4: Ipv4Addr = Ipv4Addr::new(239, 255, 72, 84);
+
+/// The same for IPv6: of one link, and assigned to nobody (RFC 3307).
+pub const ROOM_V6: Ipv6Addr = Ipv6Addr::new(0xff12, 0, 0, 0, 0, 0, 0x8000, 0x4854);

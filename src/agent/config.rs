@@ -141,6 +141,9 @@ pub enum StartError {
         /// The system's words.
         cause: io::Error,
     },
+    /// The socket for commands can't be used.
+    #[error("can't hear commands by UDP: {0}")]
+    Udp(io::Error),
     /// The screen can't be captured.
     #[error(transparent)]
     Source(#[from] OpenError),

@@ -242,7 +242,7 @@ where
 }
 
 /// What one household has of addresses: a single one of IPv4, 64 bits of IPv6.
-fn network(ip: IpAddr) -> IpAddr {
+pub(super) fn network(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(ip) => Ipv6Addr::from(u128::from(ip) >> 64 << 64).into(),
         ip => ip,

@@ -12,7 +12,7 @@
 //! `demand`, and only a wish makes the source thread look at the screen again. So a slow viewer
 //! costs nobody anything, and without viewers nothing runs.
 //!
-//! All actors but `mouse` share one arbiter. What can block has a thread of its own: the source,
+//! All actors but `mouse` and `control` share one arbiter. What can block has a thread of its own: the source,
 //! the encoder's workers, the pointer.
 
 mod broadcaster;
@@ -35,7 +35,6 @@ pub(crate) mod person;
 mod pointer;
 mod session;
 mod throttle;
-mod udp;
 #[cfg(unix)]
 mod wake;
 mod workers;
@@ -70,7 +69,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::timeout;
-use udp::Udp;
 
 /// How long the screen may take to be opened.
 const OPEN_PATIENCE: Duration = Duration::from_secs(10);
@@ -100,6 +98,7 @@ pub struct Agent {
     broadcaster: Addr<Broadcaster>,
     mouse: Addr<SystemMouse>,
     mouse_arbiter: Arbiter,
+    ear_arbiter: Arbiter,
     capture: capture::Thread,
 }
 
@@ -182,9 +181,12 @@ impl Agent {
                 )
             })
             .flatten();
-        let udp = Udp::new(sockets.udp)?;
+        let ear_arbiter = Arbiter::new();
         let office = Office { gate: Arc::clone(&gate), desk, local: address };
-        Control::new(udp, office, broadcaster.clone(), mouse.clone().recipient()).start();
+        let (switch, pointer) = (broadcaster.clone(), mouse.clone().recipient());
+        let udp = sockets.udp.into_std().map_err(StartError::Udp)?;
+        let begun = Control::begin(&ear_arbiter.handle(), udp, office, switch, pointer);
+        begun.await.map_err(|_| StartError::Died)?.map_err(StartError::Udp)?;
         Guard::new(Arc::clone(&gate), number, broadcaster.downgrade().recipient()).start();
         let places = Arc::new(Semaphore::new(config.max_viewers + WAITING_ROOM));
         let house = House { gate, acceptor, window: window.clone(), links, welcome, places };
@@ -201,6 +203,7 @@ impl Agent {
             broadcaster,
             mouse,
             mouse_arbiter,
+            ear_arbiter,
             capture,
         })
     }
@@ -241,6 +244,7 @@ impl Agent {
             tracing::warn!("the display does not answer; the pointer is free when this ends");
         }
         self.mouse_arbiter.stop();
+        self.ear_arbiter.stop();
         if timeout(FAREWELL, self.capture.stop()).await.is_err() {
             tracing::warn!("the screen's capture does not answer; it is abandoned");
         }

@@ -129,7 +129,7 @@ fn frame_rate(text: &str) -> Result<f64, String> {
 }
 
 /// A group's name, as it fits an order.
-fn group(text: &str) -> Result<String, String> {
+pub(super) fn group(text: &str) -> Result<String, String> {
     let fits = (1..=64).contains(&text.len()) && !text.contains(|c: char| c.is_control());
     if fits { Ok(text.into()) } else { Err("a name of 1 to 64 bytes".into()) }
 }

@@ -9,6 +9,7 @@ mod key;
 mod order;
 mod pair;
 mod question;
+mod room;
 mod signal;
 #[cfg(unix)]
 mod status;
@@ -30,6 +31,7 @@ Examples:
   hightower view lab-07                  Watch it in a window
   hightower stop lab-07                  Stop capturing there
   hightower lock --for 10s lab-07        Hold its mouse still for ten seconds
+  hightower lock --group room2           Hold all mice of a room still, by one datagram
 
 Set HIGHTOWER_LOG=debug (or trace, or a filter such as hightower::agent=debug) for more detail.";
 
@@ -58,12 +60,12 @@ enum Task {
     Agent(agent::AgentArgs),
     View(view::ViewArgs),
     /// Start monitoring on machines.
-    Start(order::Hosts),
+    Start(order::Whom),
     /// Stop monitoring on machines: nothing is captured or sent until it is started again.
-    Stop(order::Hosts),
+    Stop(order::Whom),
     Lock(order::LockArgs),
     /// Free the mouse pointer of machines.
-    Unlock(order::Hosts),
+    Unlock(order::Whom),
     Mouse(order::MouseArgs),
     Keygen(key::KeygenArgs),
     Id(key::IdArgs),
@@ -94,10 +96,10 @@ impl Cli {
             Task::Demo(args) => demo::run(args),
             Task::Agent(args) => agent::run(args),
             Task::View(args) => view::run(args),
-            Task::Start(hosts) => order::start(hosts),
-            Task::Stop(hosts) => order::stop(hosts),
+            Task::Start(whom) => order::start(whom),
+            Task::Stop(whom) => order::stop(whom),
             Task::Lock(args) => order::lock(args),
-            Task::Unlock(hosts) => order::unlock(hosts),
+            Task::Unlock(whom) => order::unlock(whom),
             Task::Mouse(args) => order::mouse(args),
             Task::Keygen(args) => key::generate(args),
             Task::Id(args) => key::show(args),

@@ -1,8 +1,10 @@
 //! `hightower start`, `stop`, `lock`, `unlock` and `mouse`: one order to one or many machines.
 
+use super::room;
 use super::trust::TrustArgs;
 use crate::address::Target;
 use crate::order;
+use crate::order::room::Room;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use futures_util::stream::{self, StreamExt};
@@ -27,6 +29,43 @@ pub(super) struct Hosts {
     trust: TrustArgs,
 }
 
+/// The machines an order is for, or a whole room.
+#[derive(Debug, Args)]
+pub(super) struct Whom {
+    /// Machines: NAME, ADDRESS, NAME:PORT or [IPV6]:PORT.
+    #[arg(value_name = "HOST", required_unless_present_any = ["groups", "all"])]
+    hosts: Vec<Target>,
+    /// Every agent of this group that is on a network of this machine; may be given again.
+    #[arg(long = "group", value_name = "NAME", value_delimiter = ',')]
+    #[arg(value_parser = super::agent::group, conflicts_with_all = ["hosts", "all"])]
+    groups: Vec<String>,
+    /// Every agent that is on a network of this machine. Who is known and does not answer is missed.
+    #[arg(long, conflicts_with = "hosts")]
+    all: bool,
+    /// The port of the agents of a room.
+    #[arg(long, value_name = "PORT", default_value_t = hightower_proto::PORT)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..), conflicts_with = "hosts")]
+    port: u16,
+    /// Print one line of JSON a machine.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    trust: TrustArgs,
+}
+
+impl Whom {
+    fn give(self, order: &Message) -> Result<ExitCode> {
+        let Self { hosts, groups, all, port, json, trust } = self;
+        if all {
+            room::run(&Room::All, port, json, &trust, order)
+        } else if !groups.is_empty() {
+            room::run(&Room::Groups(groups), port, json, &trust, order)
+        } else {
+            run(&Hosts { hosts, json, trust }, order)
+        }
+    }
+}
+
 /// Lock the mouse pointer of machines, for a time.
 ///
 /// The pointer stays where it is; keys and buttons still work. The lock ends by itself: after this
@@ -37,7 +76,7 @@ pub(super) struct LockArgs {
     #[arg(long = "for", value_name = "TIME", value_parser = super::duration)]
     lease: Option<Duration>,
     #[command(flatten)]
-    hosts: Hosts,
+    whom: Whom,
 }
 
 /// Move the mouse pointer of machines.
@@ -55,22 +94,22 @@ pub(super) struct MouseArgs {
     hosts: Hosts,
 }
 
-pub(super) fn start(hosts: Hosts) -> Result<ExitCode> {
-    run(&hosts, &Message::StartMonitor)
+pub(super) fn start(whom: Whom) -> Result<ExitCode> {
+    whom.give(&Message::StartMonitor)
 }
 
-pub(super) fn stop(hosts: Hosts) -> Result<ExitCode> {
-    run(&hosts, &Message::StopMonitor)
+pub(super) fn stop(whom: Whom) -> Result<ExitCode> {
+    whom.give(&Message::StopMonitor)
 }
 
 pub(super) fn lock(args: LockArgs) -> Result<ExitCode> {
     let lease_ms = args.lease.map(|lease| u32::try_from(lease.as_millis())).transpose();
     let Ok(lease_ms) = lease_ms else { bail!("a lock can't be asked for more than 49 days") };
-    run(&args.hosts, &Message::LockMouse { lease_ms })
+    args.whom.give(&Message::LockMouse { lease_ms })
 }
 
-pub(super) fn unlock(hosts: Hosts) -> Result<ExitCode> {
-    run(&hosts, &Message::UnlockMouse)
+pub(super) fn unlock(whom: Whom) -> Result<ExitCode> {
+    whom.give(&Message::UnlockMouse)
 }
 
 pub(super) fn mouse(args: MouseArgs) -> Result<ExitCode> {
@@ -96,20 +135,9 @@ fn run(hosts: &Hosts, order: &Message) -> Result<ExitCode> {
         while let Some((name, result)) = answers.next().await {
             all_obeyed &= result.is_ok();
             let line = if hosts.json {
-                let (ok, lease) =
-                    result.as_ref().map_or((false, None), |reply| (true, reply.lease_ms));
-                let error = result.as_ref().err().map(ToString::to_string);
-                serde_json::json!({
-                    "host": name, "command": command.name(), "ok": ok, "lease_ms": lease,
-                    "error": error,
-                })
-                .to_string()
+                room::json_line(name, command, &result)
             } else {
-                let words = match &result {
-                    Ok(reply) => order::outcome(command, reply),
-                    Err(e) => format!("failed: {e}"),
-                };
-                format!("{name:width$}  {words}")
+                format!("{name:width$}  {}", room::words(command, &result))
             };
             writeln!(std::io::stdout(), "{line}").context("can't write to standard output")?;
         }

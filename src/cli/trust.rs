@@ -130,6 +130,16 @@ impl KeyArgs {
         Ok((key, name))
     }
 
+    /// The operator's key and the agents that they know, for what is always signed.
+    pub(super) fn credentials(&self) -> Result<Credentials> {
+        ensure!(!self.insecure, "an order to a room is always signed: leave --insecure away");
+        let place = Place::find()?;
+        let path = self.key.clone().unwrap_or_else(|| place.operator_key());
+        let key = SecretKey::load(&path, |path| self.passphrase(path))?;
+        let known = KnownAgents::at(place.known_agents());
+        Ok(Credentials::new(&key, known, self.accept_new)?)
+    }
+
     fn passphrase(&self, key: &Path) -> io::Result<Zeroizing<String>> {
         if let Some(path) = &self.passphrase_file {
             return super::key::first_line(path).map_err(io::Error::other);

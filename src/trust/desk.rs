@@ -8,7 +8,7 @@ use hightower_proto::message::{Answer, KeyId, Order, Recipient, Reply, Signed};
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// An agent's desk.
@@ -41,6 +41,17 @@ pub enum Verdict {
     Pass,
 }
 
+/// What a look at an order says, before its signature was checked: anybody can have sent it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Glance {
+    /// It is for others.
+    Pass,
+    /// It may well be obeyed.
+    Likely,
+    /// As things stand it will not be obeyed, but [`Desk::judge`] may find out why to say so.
+    Doubtful,
+}
+
 impl Verdict {
     fn refuse(why: &dyn std::fmt::Display, stale: bool) -> Self {
         Self::Refuse { why: why.to_string(), stale, proven: true }
@@ -71,6 +82,26 @@ impl Desk {
             })
     }
 
+    /// Whether an order names this agent, and not just all or a group.
+    #[must_use]
+    pub fn is_named(&self, order: &Order) -> bool {
+        order.to.contains(&Recipient::Agent(self.id))
+    }
+
+    /// Takes a look at an order: neither a signature nor a file, so it can be done for every
+    /// datagram of a flood.
+    #[must_use]
+    pub fn glance(&self, order: &Order) -> Glance {
+        if !self.is_for_us(order) {
+            return Glance::Pass;
+        }
+        let is_known = self.gate.operators().by_id(&order.by).is_some();
+        let is_of_now = order.time_ms.abs_diff(now_ms()) <= WINDOW_MS;
+        // While another order is written down nobody waits to know.
+        let is_seen = self.replay.try_lock().is_ok_and(|replay| replay.has(order));
+        if is_known && is_of_now && !is_seen { Glance::Likely } else { Glance::Doubtful }
+    }
+
     /// Says what becomes of an order. One that is to be obeyed is written down, and will not be
     /// obeyed again. Reads and writes files: not for an async thread.
     #[must_use]
@@ -86,6 +117,10 @@ impl Desk {
             let why = super::Unwelcome::Unknown.to_string();
             return Verdict::Refuse { why, stale: false, proven: false };
         };
+        if self.replay().has(order) {
+            let why = ReplayError::Seen.to_string();
+            return Verdict::Refuse { why, stale: false, proven: false };
+        }
         if signed.check(|bytes, signature| operator.key.has_signed(bytes, signature)).is_none() {
             return Verdict::Ignore("its signature does not hold");
         }
@@ -98,11 +133,14 @@ impl Desk {
             let why = "the order's time and this machine's clock are more than 30 s apart";
             return Verdict::refuse(&why, true);
         }
-        let mut replay = self.replay.lock().unwrap_or_else(PoisonError::into_inner);
-        match replay.admit(order.by, order.time_ms, order.counter) {
+        match self.replay().admit(order.by, order.time_ms, order.counter) {
             Ok(()) => Verdict::Obey(grant),
             Err(why) => Verdict::refuse(&why, matches!(why, ReplayError::Old)),
         }
+    }
+
+    fn replay(&self) -> MutexGuard<'_, Replay> {
+        self.replay.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The answer to an order, signed.

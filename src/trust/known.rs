@@ -9,6 +9,7 @@
 use super::key::{PublicKey, PublicKeyError};
 use crate::address::Target;
 use crate::text::printable;
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -57,9 +58,13 @@ pub enum KnownError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownAgents(PathBuf);
 
-struct Entry {
-    names: Vec<String>,
-    key: PublicKey,
+/// An agent that is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownAgent {
+    /// The names by which it goes, as in the file.
+    pub names: Vec<String>,
+    /// Its key.
+    pub key: PublicKey,
 }
 
 impl KnownAgents {
@@ -105,6 +110,28 @@ impl KnownAgents {
     pub fn names_of(&self, key: &PublicKey) -> Result<Vec<String>, KnownError> {
         let entries = self.entries()?.into_iter().filter(|entry| entry.key == *key);
         Ok(entries.flat_map(|entry| entry.names).collect())
+    }
+
+    /// All of them, each key once, in the order of the file.
+    ///
+    /// # Errors
+    /// When the file is there and can't be read or is wrong.
+    pub fn list(&self) -> Result<Vec<KnownAgent>, KnownError> {
+        let mut agents = Vec::new();
+        let mut places = HashMap::new();
+        for entry in self.entries()? {
+            match places.get(&entry.key) {
+                None => {
+                    places.insert(entry.key, agents.len());
+                    agents.push(entry);
+                }
+                Some(&at) => {
+                    let agent: &mut KnownAgent = &mut agents[at];
+                    agent.names.extend(entry.names);
+                }
+            }
+        }
+        Ok(agents)
     }
 
     /// Remembers that this key goes by this name. The file is replaced as a whole, or not at all.
@@ -157,7 +184,7 @@ impl KnownAgents {
         Ok(found)
     }
 
-    fn entries(&self) -> Result<Vec<Entry>, KnownError> {
+    fn entries(&self) -> Result<Vec<KnownAgent>, KnownError> {
         let text = self.text()?;
         let lines = (1..).zip(text.lines()).filter(|(_, line)| {
             let line = line.trim();
@@ -169,7 +196,7 @@ impl KnownAgents {
                 wrong(format!("'{}' is no NAME followed by a key", printable(line)))
             })?;
             let key = key.trim().parse().map_err(|e: PublicKeyError| wrong(e.to_string()))?;
-            Ok(Entry { names: names.split(',').map(str::to_owned).collect(), key })
+            Ok(KnownAgent { names: names.split(',').map(str::to_owned).collect(), key })
         };
         lines.map(entry).collect()
     }
@@ -221,6 +248,13 @@ mod tests {
         assert_eq!(standing("lab-07", b), Standing::Changed(a));
         assert_eq!(standing("10.0.0.7", b), Standing::New, "another port is another agent");
         assert_eq!(known.names_of(&a).expect("read"), ["lab-07", "10.0.0.7:99"]);
+        known.add(&target("lab-08"), &b).expect("added");
+        known.add(&target("old-07"), &a).expect("added");
+        let list = known.list().expect("read");
+        let names: Vec<_> = list.iter().map(|agent| agent.names.join(",")).collect();
+        assert_eq!(names, ["lab-07,10.0.0.7:99,old-07", "lab-08"]);
+        assert!(known.forget(&target("lab-08")).expect("written"));
+        assert!(known.forget(&target("old-07")).expect("written"));
         assert!(known.add(&target("lab-07"), &b).is_err());
         assert!(known.forget(&target("lab-07")).expect("written"));
         assert!(!known.forget(&target("lab-07")).expect("read"));

@@ -18,10 +18,10 @@ mod replay;
 mod role;
 pub(crate) mod tls;
 
-pub use desk::{Desk, Verdict, now_ms};
+pub use desk::{Desk, Glance, Verdict, now_ms};
 pub use grant::{By, Control, Denied, Gate, Grant, Identity, Kind, Permit, Plain, Refused, View};
 pub use key::{KeyError, PublicKey, PublicKeyError, SecretKey, load_public};
-pub use known::{KnownAgents, KnownError, Standing};
+pub use known::{KnownAgent, KnownAgents, KnownError, Standing};
 pub use neighbour::Transport;
 pub use operators::{Fault, LineError, Operator, Operators, OperatorsError, Unwelcome};
 pub use pairing::{

@@ -1,7 +1,7 @@
 //! Which signed orders have been seen, so that none is obeyed twice. It survives a restart: an
 //! order is in the file, and on the disk, before it is obeyed.
 
-use hightower_proto::message::KeyId;
+use hightower_proto::message::{KeyId, Order};
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -87,6 +87,12 @@ impl Replay {
         let file = write(path, &seen)?;
         let records = seen.values().map(|seen| seen.recent.len()).sum();
         Ok(Self { path: path.to_owned(), file, records, seen })
+    }
+
+    /// Whether an order was seen, or claims to be one that was.
+    pub(super) fn has(&self, order: &Order) -> bool {
+        let seen = self.seen.get(&order.by);
+        seen.is_some_and(|seen| seen.recent.contains(&(order.time_ms, order.counter)))
     }
 
     /// Notes an order that was not seen before.

@@ -1,0 +1,136 @@
+//! Orders: commands to an agent by UDP, acknowledged and retried.
+//!
+//! Every order may be repeated without harm, so an answer that got lost costs nothing but time.
+//! Where an agent has to prove who it is, orders are signed, for that agent alone, and so are the
+//! answers. An order to a whole [`room`] is always signed.
+
+mod attempt;
+mod line;
+mod multicast;
+pub mod room;
+
+use crate::address::{LookupError, Target};
+use crate::trust::KnownError;
+use crate::viewer::Security;
+use hightower_proto::message::Reply;
+use hightower_proto::{Command, Message};
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// How long to wait for an answer before the order is sent again; after the last it is given up.
+/// Early tries are for networks where much is lost, and agents that are flooded.
+pub const PATIENCE: [Duration; 8] = [
+    Duration::from_millis(100),
+    Duration::from_millis(100),
+    Duration::from_millis(150),
+    Duration::from_millis(150),
+    Duration::from_millis(250),
+    Duration::from_millis(500),
+    Duration::from_millis(1000),
+    Duration::from_millis(1000),
+];
+
+/// Why an order was not obeyed.
+#[derive(Debug, thiserror::Error)]
+pub enum OrderError {
+    /// The host was not found.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+    /// Nothing listens at that port.
+    #[error("no agent listens at {0}: is it running there, and on that port?")]
+    Refused(SocketAddr),
+    /// No answer came.
+    #[error(
+        "no answer from {0}: the machine is off, a firewall is between, or no agent runs there"
+    )]
+    Silent(SocketAddr),
+    /// No answer came to what was signed for the agent that is known there.
+    #[error(
+        "no answer from {0}: the machine is off, a firewall is between, no agent runs there, or not \
+         the one whose key is known (`hightower view` tells)"
+    )]
+    SilentToKey(SocketAddr),
+    /// The agent said no.
+    #[error("{0}")]
+    Denied(String),
+    /// There is no key to sign with.
+    #[error(
+        "{0} is another machine, and you have no key to sign with: `hightower keygen` makes one"
+    )]
+    NoKey(SocketAddr),
+    /// The agent is not known, so nothing can be signed for it.
+    #[error("it is not known yet: `hightower trust {0}` makes it known")]
+    UnknownAgent(String),
+    /// The known agents can't be read.
+    #[error(transparent)]
+    Known(#[from] KnownError),
+    /// A known agent did not answer to an order to its room.
+    #[error("no answer: the machine is off, no agent runs there, or not in this room")]
+    Missed,
+    /// The order can't be sent to a room at all.
+    #[error("an order can't be sent to a room: {0}")]
+    Room(io::Error),
+    /// The network failed.
+    #[error("can't reach {address}: {cause}")]
+    Network {
+        /// Where the order went.
+        address: SocketAddr,
+        /// The system's words.
+        cause: io::Error,
+    },
+}
+
+/// Sends an order and waits until it is obeyed.
+///
+/// # Errors
+/// When the host is not found, is not known, does not answer, or refuses.
+pub async fn send(
+    target: &Target,
+    order: &Message,
+    security: &Security,
+) -> Result<Reply, OrderError> {
+    let mut failed = None;
+    for address in target.resolve().await? {
+        let sent = if security.asks(&address) || security.knows(target).await {
+            line::send_signed(address, target, order, security.credentials.as_ref()).await
+        } else {
+            line::send_plain(address, order).await
+        };
+        match sent {
+            Ok(reply) => return Ok(reply),
+            Err(e @ OrderError::Denied(_)) => return Err(e),
+            // A name may stand for several addresses, of which the agent listens on one.
+            Err(e) => failed = failed.or(Some(e)),
+        }
+    }
+    Err(failed.unwrap_or_else(|| LookupError::Unknown(target.host.clone()).into()))
+}
+
+impl OrderError {
+    fn network(address: SocketAddr, cause: io::Error) -> Self {
+        match cause.kind() {
+            io::ErrorKind::ConnectionRefused => Self::Refused(address),
+            _ => Self::Network { address, cause },
+        }
+    }
+
+    fn denied(reply: &Reply) -> Self {
+        let why = reply.error.as_deref().unwrap_or("refused, without a reason");
+        Self::Denied(crate::text::printable(why))
+    }
+}
+
+/// What an order has done, for people: "locked for 60 s".
+#[must_use]
+pub fn outcome(order: Command, reply: &Reply) -> String {
+    match (order, reply.lease_ms) {
+        (Command::StartMonitor, _) => "monitoring".into(),
+        (Command::StopMonitor, _) => "stopped".into(),
+        (Command::MouseMove, _) => "pointer moved".into(),
+        (Command::LockMouse, Some(ms)) => format!("locked for {} s", f64::from(ms) / 1000.0),
+        (Command::LockMouse, None) => "locked".into(),
+        (Command::UnlockMouse, _) => "free".into(),
+        (other, _) => format!("{other} obeyed"),
+    }
+}
