@@ -24,6 +24,7 @@ pub mod canvas;
 pub mod cli;
 pub mod order;
 pub mod png;
+mod rates;
 pub mod rect;
 pub mod source;
 pub mod text;

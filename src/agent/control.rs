@@ -8,7 +8,7 @@ use super::broadcaster::Broadcaster;
 use super::messages::{MouseCommand, MouseOrder, SetMonitoring, order_mouse};
 use super::throttle::Throttle;
 use super::udp::{Received, Route, Udp};
-use crate::audit::Event;
+use crate::audit::{Event, Whose};
 use crate::trust::{self, Desk, Gate, Grant, Permit, Transport, Verdict};
 use actix::prelude::*;
 use hightower_proto::datagram::{self, Datagram, DatagramError};
@@ -87,6 +87,8 @@ struct Sender {
     listens: bool,
     /// The signed order that this is, and the desk that signs the answer.
     signed: Option<(Arc<Desk>, Order)>,
+    /// Whether anything is known of whoever sent it.
+    whose: Whose,
 }
 
 impl Sender {
@@ -163,7 +165,8 @@ impl Ear {
 
     /// Obeys or refuses a datagram; gives what is to be answered now.
     async fn datagram(&mut self, bytes: &[u8], route: Route) -> Option<Message> {
-        let stranger = Sender { route, listens: true, signed: None };
+        let whose = Whose::Stranger;
+        let stranger = Sender { route, listens: true, signed: None, whose };
         let datagram = match datagram::parse(bytes) {
             Ok(datagram) => datagram,
             Err(error) => {
@@ -209,22 +212,22 @@ impl Ear {
         let order = signed.unchecked().clone();
         let command = order.order.packet().command.code();
         let Some(desk) = self.office.desk.clone() else {
-            let sender = Sender { route, listens: true, signed: None };
+            let whose = Whose::Stranger;
+            let sender = Sender { route, listens: true, signed: None, whose };
             let why = "this agent knows no operators, and obeys nothing that is signed";
             return self.refuse(Some(Command::Signed.code()), why, &sender, false);
         };
         let judge = Arc::clone(&desk);
         let judged = tokio::task::spawn_blocking(move || judge.judge(&signed, route.peer)).await;
-        let sender = Sender { route, listens: true, signed: Some((desk, order.clone())) };
+        let whose = Whose::Stranger;
+        let sender = Sender { route, listens: true, signed: Some((desk, order.clone())), whose };
         match judged {
             Ok(Verdict::Obey(grant)) => self.obey(&order.order, &grant, sender).await,
             Ok(Verdict::Pass) => None,
             Ok(Verdict::Refuse { why, stale, proven: true }) => {
                 // Strangers don't use up what is said to operators.
-                std::mem::swap(&mut self.refusals, &mut self.denials);
-                let answer = self.refuse(Some(command), &why, &sender, stale);
-                std::mem::swap(&mut self.refusals, &mut self.denials);
-                answer
+                let sender = Sender { whose: Whose::Known, ..sender };
+                self.refuse(Some(command), &why, &sender, stale)
             }
             Ok(Verdict::Refuse { why, stale, proven: false }) => {
                 self.refuse(Some(command), &why, &sender, stale)
@@ -235,6 +238,7 @@ impl Ear {
     }
 
     async fn obey(&mut self, message: &Message, grant: &Grant, sender: Sender) -> Option<Message> {
+        let sender = Sender { whose: Whose::Known, ..sender };
         let command = message.packet().command;
         let code = command.code();
         if let Some(order) = MouseCommand::of(message) {
@@ -266,14 +270,21 @@ impl Ear {
         sender: &Sender,
         stale: bool,
     ) -> Option<Message> {
-        let held_back = self.refusals.pass(Instant::now())?;
+        let throttle = match sender.whose {
+            Whose::Stranger => &mut self.refusals,
+            Whose::Known => &mut self.denials,
+        };
+        let held_back = throttle.pass(Instant::now())?;
         let held_back = (held_back > 0).then_some(held_back);
         let peer = sender.route.peer;
         tracing::warn!(%peer, held_back, "a datagram is refused: {why}");
         let more = held_back.map_or_else(String::new, |n| format!(" ({n} more before)"));
-        let operator = sender.signed.as_ref().map(|(_, order)| hex(&order.by).into());
-        let event = Event::refused(peer, format!("a datagram: {why}{more}"));
-        self.office.gate.audit().note(Event { operator, ..event });
+        let times = 1 + held_back.unwrap_or(0);
+        self.office.gate.audit().note_refusal(sender.whose, peer, times, || {
+            let operator = sender.signed.as_ref().map(|(_, order)| hex(&order.by).into());
+            let event = Event::refused(peer, format!("a datagram: {why}{more}"));
+            Event { operator, ..event }
+        });
         let error = Some(why.to_string());
         Some(sender.answer(Reply { of: of?, ok: false, error, lease_ms: None }, stale))
     }
