@@ -10,6 +10,7 @@ use super::neighbour::{self, Transport};
 use super::operators::{Operators, Unwelcome};
 use super::role::Role;
 use crate::audit::{Audit, Event, What};
+use crate::rates::network;
 use jiff::Timestamp;
 use std::fmt;
 use std::fs::{self, Metadata};
@@ -140,6 +141,15 @@ enum Who {
     Operator(PublicKey),
 }
 
+/// As whose a peer counts, where each may have a share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Holder {
+    /// The operator's with this key.
+    Key(PublicKey),
+    /// Whoever comes from this network, where nobody is asked.
+    Network(IpAddr),
+}
+
 /// A peer that the agent knows, or need not know.
 #[derive(Debug, Clone)]
 pub struct Grant {
@@ -179,6 +189,16 @@ impl Grant {
             Who::Operator(key) => Some(key.fingerprint().into()),
         };
         self.gate.audit.note(Event { operator, ..Event::refused(self.peer, why) });
+    }
+
+    /// As whose it counts; `None` on the agent's own machine, where nobody is asked.
+    #[must_use]
+    pub fn holder(&self) -> Option<Holder> {
+        match &self.who {
+            Who::Operator(key) => Some(Holder::Key(*key)),
+            Who::Plain if self.peer.ip().to_canonical().is_loopback() => None,
+            Who::Plain => Some(Holder::Network(network(self.peer.ip()))),
+        }
     }
 
     /// Whether the peer is known by a key.

@@ -17,11 +17,11 @@ mod role;
 mod tls;
 
 pub use desk::{Desk, Verdict, now_ms};
-pub use grant::{By, Control, Denied, Gate, Grant, Kind, Permit, Plain, Refused, View};
+pub use grant::{By, Control, Denied, Gate, Grant, Holder, Kind, Permit, Plain, Refused, View};
 pub use key::{KeyError, PublicKey, PublicKeyError, SecretKey, load_public};
 pub use known::{KnownAgents, KnownError, Standing};
 pub use neighbour::Transport;
 pub use operators::{Fault, LineError, Operator, Operators, OperatorsError, Unwelcome};
 pub use place::{Place, PlaceError};
 pub use role::{Role, RoleError, Roles};
-pub use tls::{Acceptor, Connector, TlsError};
+pub use tls::{Acceptor, Connector, Hello, TlsError};

@@ -15,6 +15,7 @@ mod packets;
 use super::broadcaster::Broadcaster;
 use super::demand::Demand;
 use super::messages::{Encode, Encoded, Join, Leave, MouseOrder, Notice, Rendition, ViewerId};
+use super::places::Place;
 use super::throttle::Throttle;
 use crate::canvas::Version;
 use crate::trust::{Grant, View};
@@ -27,7 +28,7 @@ use link::Link;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 /// How long a viewer that finds the table full has to say hello, so that it can be told.
 const REFUSED_HELLO: Duration = Duration::from_secs(2);
@@ -103,7 +104,7 @@ pub(super) struct Session {
     denials: Throttle,
     /// The reader waits here until there is room for replies again.
     room: Option<oneshot::Sender<()>>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Session {
@@ -113,7 +114,7 @@ impl Session {
         grant: Grant,
         links: Links,
         welcome: Welcome,
-        place: OwnedSemaphorePermit,
+        place: Place,
     ) -> Self {
         let Stream { reader, writer } = stream;
         Self {
