@@ -31,6 +31,7 @@ pub mod order;
 pub mod pairing;
 pub mod png;
 pub mod question;
+mod rates;
 pub mod rect;
 pub mod source;
 pub mod text;

@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::homes::{Homes, obeyed, refused};
+use common::homes::{Homes, obeyed, refusals, refused};
 use common::{PATIENCE, Plain, run, stdout};
 use std::fs;
 use std::path::Path;
@@ -75,6 +75,42 @@ fn who_did_what_is_in_the_log_and_the_log_is_whole_until_it_is_touched() {
     fs::write(&file, text.replacen("anna", "bert", 1)).unwrap();
     refused(&run(&["audit", "verify", at]), "NOT WHOLE");
     refused(&run(&["audit", "verify", "/nonexistent"]), "/nonexistent");
+}
+
+#[test]
+fn who_is_refused_all_day_is_counted_and_washes_nothing_away() {
+    let homes = Homes::new();
+    homes.allow("control");
+    let folder = homes.agent.path().join("audit");
+    let agent = homes.start(&["--accept-rate", "1000"]);
+    homes.trust(&agent);
+    // By TCP and, as ten a second are answered at most, by UDP for a second and a half.
+    for _ in 0..500 {
+        Plain::connect(agent.address).send(b"GET / HTTP/1.1\r\n\r\n");
+    }
+    let end = Instant::now() + Duration::from_millis(1500);
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut datagrams = 0;
+    while Instant::now() < end {
+        datagrams += socket.send_to(&[7; 40], agent.address).unwrap() / 40;
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // What those do whose key is known is written all the same, from the same address.
+    refused(&homes.picture(&agent), "does not have the role view");
+    await_event(
+        &folder,
+        |e| e["outcome"].as_str().unwrap().contains("does not have the role view"),
+        "refusal of a known key",
+    );
+    homes.allow("view");
+    obeyed(&homes.picture(&agent));
+    await_event(&folder, |e| e["event"] == "leave", "leave");
+    agent.terminate();
+    await_event(&folder, |e| e["event"] == "end", "end");
+    let (told, lines) = refusals(&folder);
+    println!("{told} refusals, {datagrams} of them datagrams at most, in {lines} lines");
+    assert!(lines <= 64, "{lines} lines");
+    assert!(told >= 500, "only {told} are told of");
 }
 
 /// A disk of 64 KiB; gone when it is dropped.

@@ -70,7 +70,9 @@ fn datagrams_that_are_short_long_or_unknown_change_nothing() {
 fn one_line_a_host_and_an_exit_code_for_all() {
     let agent = Agent::card(&[]);
     let address = agent.address.to_string();
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    common::know(free);
+    let free = free.to_string();
     let good = run(&["start", &address]);
     assert!(good.status.success());
     assert_eq!(stdout(&good), format!("{address}  monitoring\n"));
@@ -90,6 +92,7 @@ fn one_line_a_host_and_an_exit_code_for_all() {
 #[test]
 fn a_host_that_never_answers_is_given_up_with_words() {
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    common::know(silent.local_addr().unwrap());
     let output = run(&["stop", &silent.local_addr().unwrap().to_string()]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stdout(&output).contains("no answer from"), "{}", stdout(&output));
@@ -148,8 +151,16 @@ fn a_stop_by_signal_is_clean() {
         plain.frame();
         let mut speaking = Plain::connect(agent.address);
         speaking.send(&packet(32, br#"{"protocol":1}"#, false, false));
+        // It is known as one that speaks when its welcome is there.
+        let mut bytes = vec![0; 64 << 10];
+        let mut heard = 0;
+        while !bytes[..heard].windows(6).any(|word| word == b"\"host\"") {
+            let more = std::io::Read::read(&mut speaking.socket, &mut bytes[heard..]).unwrap();
+            assert!(more > 0, "no welcome");
+            heard += more;
+        }
+        bytes.truncate(heard);
         agent.signal(signal);
-        let mut bytes = Vec::new();
         std::io::Read::read_to_end(&mut speaking.socket, &mut bytes).unwrap();
         let goodbye = br#"{"reason":"the agent stops"}"#;
         assert!(bytes.ends_with(goodbye), "no goodbye after {signal}");

@@ -30,6 +30,10 @@ fn what_breaks_the_format_is_closed_and_named_while_others_watch_on() {
         (b"HT\x00\x00\x00\x00\x00\x00\x00\x01", "only packets may come"),
     ];
     for (bytes, words) in cases {
+        // What begins like TLS is taken for it, where TLS is asked for.
+        if words == "TLS" && common::keys() {
+            continue;
+        }
         let mut peer = Plain::connect(agent.address);
         peer.send(bytes);
         agent.await_log(words);
@@ -144,7 +148,8 @@ fn hellos_without_reading_the_welcomes_are_held_back_too() {
 
 #[test]
 fn announced_lengths_cost_nothing() {
-    let agent = Agent::card(&["--accept-rate", "1000"]);
+    // As many as one operator may have a quarter of.
+    let agent = Agent::card(&["--accept-rate", "1000", "--max-viewers", "160"]);
     let before = agent.rss_kib();
     let file = [&(16_i64 << 20).to_be_bytes()[..], &19_i64.to_be_bytes()].concat();
     let text = [&(65_000_i64).to_be_bytes()[..], &16_i64.to_be_bytes(), &[b'x'; 60_000]].concat();

@@ -51,10 +51,10 @@ pub struct Config {
     pub max_fps: f64,
     /// Whether monitoring starts with the first viewer.
     pub autostart: bool,
-    /// The most viewers at a time.
+    /// The most viewers at a time; one operator may have a quarter of them, and four at least.
     pub max_viewers: usize,
-    /// The most new connections a second from one address, over a while; a burst of twice as many
-    /// passes.
+    /// The most connections a second that are answered, of those from one address, over a while; a
+    /// burst of twice as many passes. Who has not said hello is not answered.
     pub accept_rate: f64,
     /// How long a write may make no progress, and a peer may be gone, before it is dropped.
     pub write_deadline: Duration,

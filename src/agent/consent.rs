@@ -6,7 +6,7 @@
 
 use super::notices::who;
 use crate::audit::{Audit, Event, What};
-use crate::trust::{By, Identity};
+use crate::trust::{By, Holder};
 use futures_util::future::LocalBoxFuture;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,7 +32,7 @@ pub(super) struct Consent(mpsc::Sender<Question>);
 
 struct Question {
     by: By,
-    identity: Identity,
+    holder: Option<Holder>,
     answer: oneshot::Sender<Result<Stay, String>>,
 }
 
@@ -69,9 +69,9 @@ impl Consent {
     }
 
     /// Waits for leave to watch; `Err` has the words for whoever wanted to.
-    pub(super) async fn ask(&self, by: By, identity: Identity) -> Result<Stay, String> {
+    pub(super) async fn ask(&self, by: By, holder: Option<Holder>) -> Result<Stay, String> {
         let (answer, answered) = oneshot::channel();
-        if self.0.try_send(Question { by, identity, answer }).is_err() {
+        if self.0.try_send(Question { by, holder, answer }).is_err() {
             return Err("too many wait already to be allowed to watch".into());
         }
         answered.await.unwrap_or_else(|_| Err("the agent stops".into()))
@@ -84,10 +84,10 @@ async fn answer(
     limit: Duration,
     audit: Audit,
 ) {
-    let mut answers: HashMap<Identity, Remembered> = HashMap::new();
-    while let Some(Question { by, identity, mut answer }) = questions.recv().await {
+    let mut answers: HashMap<Option<Holder>, Remembered> = HashMap::new();
+    while let Some(Question { by, holder, mut answer }) = questions.recv().await {
         answers.retain(|_, remembered| remembered.holds());
-        let remembered = match answers.get(&identity) {
+        let remembered = match answers.get(&holder) {
             Some(remembered) => remembered,
             None => {
                 tracing::info!(%by, "wants to watch; the person here is asked");
@@ -109,7 +109,7 @@ async fn answer(
                     answers.retain(|_, remembered| Arc::strong_count(&remembered.idle) > 1);
                 }
                 let idle = Arc::new(Mutex::new(Instant::now()));
-                answers.entry(identity).or_insert(Remembered { yes, idle })
+                answers.entry(holder).or_insert(Remembered { yes, idle })
             }
         };
         let said = if remembered.yes {
@@ -126,11 +126,12 @@ async fn answer(
 mod tests {
     use super::*;
     use std::cell::Cell;
+    use std::net::SocketAddr;
     use std::rc::Rc;
 
-    fn by(n: u8) -> (By, Identity) {
-        let peer = ([10, 0, 0, n], 5).into();
-        (By { name: None, peer }, Identity::Address(peer.ip()))
+    fn by(n: u8) -> (By, Option<Holder>) {
+        let peer = SocketAddr::from(([10, 0, 0, n], 5));
+        (By { name: None, peer }, Some(Holder::Network(peer.ip())))
     }
 
     /// Somebody who says yes to 10.0.0.1, no to 10.0.0.2, nothing to 10.0.0.3; and how often they
@@ -157,8 +158,8 @@ mod tests {
         let (asker, asked) = person();
         let consent = Consent::new(asker, Duration::from_secs(30), Audit::default());
         let ask = async |n| {
-            let (by, identity) = by(n);
-            consent.ask(by, identity).await
+            let (by, holder) = by(n);
+            consent.ask(by, holder).await
         };
         let stay = ask(1).await.expect("yes");
         assert!(ask(2).await.is_err());
@@ -185,9 +186,9 @@ mod tests {
         let consent = Consent::new(asker, Duration::from_secs(3600), Audit::default());
         let waiting: Vec<_> = (0..QUEUE + 2)
             .map(|n| {
-                let (by, identity) = by(3 + n as u8);
+                let (by, holder) = by(3 + n as u8);
                 let consent = consent.clone();
-                actix::spawn(async move { consent.ask(by, identity).await })
+                actix::spawn(async move { consent.ask(by, holder).await })
             })
             .collect();
         // The first is asked about, so many wait, and the last is told so at once.
@@ -195,8 +196,8 @@ mod tests {
         let last = waiting.pop().expect("some").await.expect("ran");
         assert!(last.is_err_and(|why| why.contains("too many")));
         waiting.iter().for_each(|waiting| waiting.abort());
-        let (by, identity) = by(1);
-        assert!(consent.ask(by, identity).await.is_ok());
+        let (by, holder) = by(1);
+        assert!(consent.ask(by, holder).await.is_ok());
         assert!(asked.get() <= 2, "{}", asked.get());
     }
 }

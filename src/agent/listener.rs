@@ -21,13 +21,11 @@ const UNSENT: u32 = 128 * 1024;
 /// Accepts connections.
 pub(super) struct Listener {
     parts: Option<(TcpListener, Door)>,
-    write_deadline: Duration,
 }
 
 impl Listener {
     pub(super) fn new(tcp: TcpListener, house: House, accept_rate: f64) -> Self {
-        let write_deadline = house.links.write_deadline;
-        Self { parts: Some((tcp, Door::new(house, accept_rate))), write_deadline }
+        Self { parts: Some((tcp, Door::new(house, accept_rate))) }
     }
 }
 
@@ -36,18 +34,15 @@ impl Actor for Listener {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         let Some((tcp, door)) = self.parts.take() else { return };
-        ctx.spawn(accept(tcp, door, self.write_deadline).into_actor(self));
+        ctx.spawn(accept(tcp, door).into_actor(self));
     }
 }
 
 /// Takes each connection off the kernel's queue at once: who waits there waits behind everybody.
-async fn accept(tcp: TcpListener, mut door: Door, write_deadline: Duration) {
+async fn accept(tcp: TcpListener, door: Door) {
     loop {
         match tcp.accept().await {
-            Ok((stream, peer)) => match prepare(&stream, write_deadline) {
-                Ok(()) => door.knock(stream, peer),
-                Err(e) => tracing::warn!(%peer, "the connection can't be served: {e}"),
-            },
+            Ok((stream, peer)) => door.knock(stream, peer),
             Err(e) => {
                 tracing::warn!("can't accept a connection: {e}");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -57,7 +52,7 @@ async fn accept(tcp: TcpListener, mut door: Door, write_deadline: Duration) {
 }
 
 /// Sets what a viewer's socket needs: no delay, little unsent, and dead peers found.
-fn prepare(stream: &TcpStream, deadline: Duration) -> io::Result<()> {
+pub(super) fn prepare(stream: &TcpStream, deadline: Duration) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
     let (idle, interval) = KEEPALIVE;

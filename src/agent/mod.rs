@@ -22,6 +22,7 @@ mod consent;
 #[cfg(unix)]
 mod console;
 mod control;
+mod crowd;
 mod demand;
 mod door;
 mod encoder;
@@ -32,6 +33,7 @@ mod mouse;
 mod notices;
 mod pairing;
 pub(crate) mod person;
+mod places;
 mod pointer;
 mod session;
 mod throttle;
@@ -62,12 +64,13 @@ use listener::Listener;
 use messages::{Release, Shutdown};
 use mouse::{Mouse, SystemMouse};
 use notices::Notices;
+use places::Places;
 use session::Links;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
 /// How long the screen may take to be opened.
@@ -188,7 +191,7 @@ impl Agent {
         let begun = Control::begin(&ear_arbiter.handle(), udp, office, switch, pointer);
         begun.await.map_err(|_| StartError::Died)?.map_err(StartError::Udp)?;
         Guard::new(Arc::clone(&gate), number, broadcaster.downgrade().recipient()).start();
-        let places = Arc::new(Semaphore::new(config.max_viewers + WAITING_ROOM));
+        let places = Places::new(config.max_viewers, WAITING_ROOM);
         let house = House { gate, acceptor, window: window.clone(), links, welcome, places };
         Listener::new(sockets.tcp, house, config.accept_rate).start();
         Ok(Self {

@@ -4,21 +4,28 @@
 //! (`verify`). A thread of its own writes; whoever notes something never waits.
 
 mod chain;
+mod refusals;
 mod verify;
 
 pub use chain::Chain;
 pub use verify::{Fault, Verified, verify};
 
 use crate::trust::By;
+use refusals::Refusals;
 use serde::Serialize;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 /// Events that may wait to be written.
 const WAITING: usize = 1024;
+
+/// How often it is written how many refusals were not written one by one.
+const COUNTED: Duration = Duration::from_secs(600);
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -101,10 +108,21 @@ pub enum Policy {
     Refuse,
 }
 
+/// Who is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// Of somebody whose key is not in the list, or who showed none.
+    Stranger,
+    /// Of somebody whose key is in the list, or who may be here without one.
+    Known,
+}
+
 #[derive(Debug)]
 struct Shared {
     events: SyncSender<Event>,
     lost: AtomicU64,
+    strangers: Mutex<Refusals>,
+    operators: Mutex<Refusals>,
     failing: AtomicBool,
     policy: Policy,
 }
@@ -122,7 +140,9 @@ impl Audit {
         let chain = Chain::open(folder, limit)?;
         let (events, written) = sync_channel(WAITING);
         let (lost, failing) = (AtomicU64::new(0), AtomicBool::new(false));
-        let shared = Arc::new(Shared { events, lost, failing, policy });
+        let (strangers, operators) = (Refusals::of_strangers(), Refusals::of_operators());
+        let (strangers, operators) = (Mutex::new(strangers), Mutex::new(operators));
+        let shared = Arc::new(Shared { events, lost, strangers, operators, failing, policy });
         let told = Arc::downgrade(&shared);
         let write = move || write(chain, &written, &told);
         std::thread::Builder::new().name("audit".into()).spawn(write)?;
@@ -132,12 +152,35 @@ impl Audit {
     /// Notes an event, and never waits.
     pub fn note(&self, event: Event) {
         let Some(shared) = &self.0 else { return };
-        match shared.events.try_send(event) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                shared.lost.fetch_add(1, Ordering::Relaxed);
-            }
+        if event.what == What::End {
+            shared.held_back().into_iter().for_each(|count| shared.note(count));
         }
+        shared.note(event);
+    }
+
+    /// Notes that somebody was refused, so many times: by a line, or as some more of many.
+    /// Whoever is refused can be so as often as they like, and is not to wash away what else was
+    /// written.
+    pub fn note_refusal(
+        &self,
+        whose: Whose,
+        peer: SocketAddr,
+        times: u64,
+        event: impl FnOnce() -> Event,
+    ) {
+        let Some(shared) = &self.0 else { return };
+        let count = {
+            let mut refusals = shared.refusals(whose);
+            if !refusals.pass(peer.ip(), times, Instant::now()) {
+                return;
+            }
+            refusals.count()
+        };
+        let mut event = event();
+        if count > 0 {
+            event.outcome = format!("{} ({count} more were refused before)", event.outcome);
+        }
+        shared.note(event);
     }
 
     /// Whether nobody is to be let in or obeyed, since it could not be written down.
@@ -149,9 +192,61 @@ impl Audit {
     }
 }
 
+impl Shared {
+    fn note(&self, event: Event) {
+        match self.events.try_send(event) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn refusals(&self, whose: Whose) -> MutexGuard<'_, Refusals> {
+        let refusals = match whose {
+            Whose::Stranger => &self.strangers,
+            Whose::Known => &self.operators,
+        };
+        refusals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The events that count the refusals which were not written one by one.
+    fn held_back(&self) -> Vec<Event> {
+        let whose = [(Whose::Stranger, "strangers"), (Whose::Known, "those who are known")];
+        let counts = whose.map(|(whose, them)| (self.refusals(whose).count(), them));
+        let counts = counts.into_iter().filter(|(count, _)| *count > 0);
+        counts
+            .map(|(count, them)| {
+                Event::of(What::Refuse, format!("{count} more of {them} were refused"))
+            })
+            .collect()
+    }
+}
+
+/// The next events: one that was noted, or the counts of those that were not written one by one
+/// when they are due. `None` when nobody can note anything any more.
+fn next(
+    events: &Receiver<Event>,
+    shared: &Weak<Shared>,
+    counted: &mut Instant,
+) -> Option<Vec<Event>> {
+    let due = (*counted + COUNTED).saturating_duration_since(Instant::now());
+    if !due.is_zero() {
+        match events.recv_timeout(due) {
+            Ok(event) => return Some(vec![event]),
+            Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
+    *counted = Instant::now();
+    Some(shared.upgrade().map(|shared| shared.held_back()).unwrap_or_default())
+}
+
 /// The writing thread; it ends when nobody can note anything any more.
-fn write(mut chain: Chain, events: &Receiver<Event>, shared: &std::sync::Weak<Shared>) {
+fn write(mut chain: Chain, events: &Receiver<Event>, shared: &Weak<Shared>) {
     let mut unwritten = 0;
+    let mut counted = Instant::now();
+    let events = std::iter::from_fn(|| next(events, shared, &mut counted)).flatten();
     for event in events {
         let Some(shared) = shared.upgrade() else {
             // The last words; nobody is left to be told that they could not be written.

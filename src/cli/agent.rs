@@ -89,11 +89,11 @@ pub(super) struct AgentArgs {
     /// Start monitoring with the first viewer.
     #[arg(long, env = "HIGHTOWER_AUTOSTART")]
     autostart: bool,
-    /// The most viewers at a time.
+    /// The most viewers at a time; one operator may have a quarter of them, and four at least.
     #[arg(long, value_name = "N", default_value_t = 64, env = "HIGHTOWER_MAX_VIEWERS")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     max_viewers: u16,
-    /// The most new connections a second from one address.
+    /// The most connections a second that are answered, of those from one address.
     #[arg(long, value_name = "N", default_value_t = 50, env = "HIGHTOWER_ACCEPT_RATE")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     accept_rate: u16,

@@ -10,6 +10,7 @@ use super::neighbour::{self, Transport};
 use super::operators::{Operators, OperatorsError, Unwelcome};
 use super::role::{Role, Roles};
 use crate::audit::{Audit, Event, What};
+use crate::rates::network;
 use jiff::Timestamp;
 use std::fmt;
 use std::fs::{self, Metadata};
@@ -137,20 +138,20 @@ pub enum Denied {
     Paused,
 }
 
-/// Somebody, however often they come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Identity {
-    /// Who has this key.
-    Key(PublicKey),
-    /// Whoever comes from there, where nobody is asked for a key.
-    Address(IpAddr),
-}
-
 #[derive(Debug, Clone)]
 enum Who {
     /// Nobody was asked.
     Plain,
     Operator(PublicKey),
+}
+
+/// As whose a peer counts, where each may have a share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Holder {
+    /// The operator's with this key.
+    Key(PublicKey),
+    /// Whoever comes from this network, where nobody is asked.
+    Network(IpAddr),
 }
 
 /// A peer that the agent knows, or need not know.
@@ -197,12 +198,13 @@ impl Grant {
         self.gate.audit.note(Event { operator, ..Event::refused(self.peer, why) });
     }
 
-    /// Who this is, to be known again.
+    /// As whose it counts; `None` on the agent's own machine, where nobody is asked.
     #[must_use]
-    pub fn identity(&self) -> Identity {
-        match self.who {
-            Who::Operator(key) => Identity::Key(key),
-            Who::Plain => Identity::Address(self.peer.ip().to_canonical()),
+    pub fn holder(&self) -> Option<Holder> {
+        match &self.who {
+            Who::Operator(key) => Some(Holder::Key(*key)),
+            Who::Plain if self.peer.ip().to_canonical().is_loopback() => None,
+            Who::Plain => Some(Holder::Network(network(self.peer.ip()))),
         }
     }
 

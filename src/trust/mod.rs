@@ -19,7 +19,7 @@ mod role;
 pub(crate) mod tls;
 
 pub use desk::{Desk, Glance, Verdict, now_ms};
-pub use grant::{By, Control, Denied, Gate, Grant, Identity, Kind, Permit, Plain, Refused, View};
+pub use grant::{By, Control, Denied, Gate, Grant, Holder, Kind, Permit, Plain, Refused, View};
 pub use key::{KeyError, PublicKey, PublicKeyError, SecretKey, load_public};
 pub use known::{KnownAgent, KnownAgents, KnownError, Standing};
 pub use neighbour::Transport;
@@ -29,4 +29,4 @@ pub use pairing::{
 };
 pub use place::{Place, PlaceError};
 pub use role::{Role, RoleError, Roles};
-pub use tls::{Acceptor, Connector, TlsError};
+pub use tls::{Acceptor, Connector, Hello, TlsError};

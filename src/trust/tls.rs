@@ -22,7 +22,7 @@ use rustls::{
 };
 use std::sync::{Arc, OnceLock};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake, TlsAcceptor, TlsConnector, client, server};
 
 /// The protocol's name for ALPN (RFC 7301): a client of something else is told so by TLS itself.
 const ALPN: &[u8] = b"hightower/1";
@@ -76,7 +76,22 @@ impl Acceptor {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let mut stream = self.acceptor.accept(stream).await.map_err(TlsError::from)?;
+        self.answer(Hello::hear(stream).await?).await
+    }
+
+    /// The same with somebody who has said hello.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn answer<S>(
+        &self,
+        hello: Hello<S>,
+    ) -> Result<(server::TlsStream<S>, PublicKey), TlsError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let answered = hello.0.into_stream(Arc::clone(self.acceptor.config()));
+        let mut stream = answered.await.map_err(TlsError::from)?;
         let connection = stream.get_mut().1;
         connection.set_buffer_limit(Some(BUFFER));
         let key = connection.peer_certificates().and_then(|keys| keys.first());
@@ -93,6 +108,21 @@ pub(crate) fn pairing<S>(stream: &server::TlsStream<S>) -> Option<[u8; 32]> {
         return None;
     }
     connection.export_keying_material([0; 32], EXPORTER, None).ok()
+}
+
+/// Somebody who has said a whole ClientHello, and was not answered yet: up to here an agent has
+/// computed nothing.
+pub struct Hello<S>(StartHandshake<S>);
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Hello<S> {
+    /// Waits for it. Bound it in time; 64 KiB are held for it at most.
+    ///
+    /// # Errors
+    /// When the other end breaks off or speaks something else.
+    pub async fn hear(stream: S) -> Result<Self, TlsError> {
+        let hello = LazyConfigAcceptor::new(Default::default(), stream).await;
+        hello.map(Self).map_err(TlsError::from)
+    }
 }
 
 /// An operator's side.

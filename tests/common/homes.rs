@@ -86,6 +86,19 @@ impl Homes {
     }
 }
 
+/// How many refusals the audit log tells of, and in how many lines.
+pub fn refusals(audit: &Path) -> (usize, usize) {
+    let log = fs::read_to_string(audit.join("audit.jsonl")).unwrap();
+    let lines = log.lines().filter(|line| line.contains(r#""event":"refuse""#));
+    let told = lines.map(|line| {
+        // Itself, and in some "(17 more …".
+        let more = line.split_once(" more ").map_or("", |(before, _)| before);
+        let number = more.rsplit(|c: char| !c.is_ascii_digit()).next().unwrap();
+        1 + number.parse().unwrap_or(0)
+    });
+    told.fold((0, 0), |(told, lines), more| (told + more, lines + 1))
+}
+
 /// It failed, with these words.
 pub fn refused(output: &Output, words: &str) {
     let said = stdout(output) + &stderr(output);

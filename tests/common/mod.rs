@@ -6,20 +6,35 @@
 
 #[cfg(target_os = "linux")]
 pub mod cable;
+pub mod gateway;
 #[cfg(unix)]
 pub mod code;
 #[cfg(unix)]
 pub mod homes;
 pub mod speaker;
 
+use gateway::{Gateway, RING};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// How long anything may take before a test calls it lost. Nothing is expected to need it.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Whether tests that are about something else are run with agents that ask for keys.
+pub fn keys() -> bool {
+    std::env::var_os("HIGHTOWER_TEST_KEYS").is_some_and(|set| set == "1")
+}
+
+/// Has the operator know an agent at this address, where that counts.
+pub fn know(address: SocketAddr) {
+    if keys() {
+        RING.know(address);
+    }
+}
 
 /// The program under test.
 pub fn hightower() -> Command {
@@ -28,6 +43,10 @@ pub fn hightower() -> Command {
     // Nobody's desktop shows notices of tests, and what they leave is left among them.
     command.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent");
     command.env("XDG_RUNTIME_DIR", env!("CARGO_TARGET_TMPDIR"));
+    if keys() {
+        command.env("HIGHTOWER_CONFIG", &RING.operator);
+        command.env("HIGHTOWER_TLS", "true");
+    }
     command
 }
 
@@ -89,8 +108,11 @@ impl Lines {
 /// An agent as a process of its own.
 pub struct Agent {
     child: Child,
+    /// Where it is reached.
     pub address: SocketAddr,
     log: Lines,
+    /// Before an agent that asks for keys, where a test knows of none; and that agent's folder.
+    gate: Option<(Gateway, TempDir)>,
 }
 
 impl Agent {
@@ -101,6 +123,42 @@ impl Agent {
 
     /// Starts the command, an agent, on a free port.
     pub fn start(command: &mut Command) -> Self {
+        if keys() && !knows_of_keys(command) {
+            Self::guarded(command)
+        } else {
+            Self::spawn(command)
+        }
+    }
+
+    /// Starts the command as an agent that asks for keys, with a gateway before it.
+    fn guarded(command: &Command) -> Self {
+        let home = RING.agent();
+        let mut guarded = Command::new(command.get_program());
+        let mut listen = "127.0.0.1:0".to_owned();
+        let mut args = command.get_args();
+        while let Some(arg) = args.next() {
+            if arg == "--listen" {
+                listen = args.next().unwrap().to_str().unwrap().to_owned();
+            } else {
+                guarded.arg(arg);
+            }
+        }
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => guarded.env(name, value),
+                None => guarded.env_remove(name),
+            };
+        }
+        guarded.arg("--require-keys").env("HIGHTOWER_CONFIG", home.path());
+        let mut agent = Self::spawn(&mut guarded);
+        let gateway = Gateway::open(listen.parse().unwrap(), agent.address);
+        agent.address = gateway.address;
+        know(agent.address);
+        agent.gate = Some((gateway, home));
+        agent
+    }
+
+    fn spawn(command: &mut Command) -> Self {
         let listens = command.get_args().any(|a| a == "--listen");
         if !listens {
             command.args(["--listen", "127.0.0.1:0"]);
@@ -119,7 +177,7 @@ impl Agent {
             panic!("the agent did not start: {line}{}", log.rest());
         };
         let address = event["tcp"].as_str().unwrap().parse().unwrap();
-        Self { child, address, log }
+        Self { child, address, log, gate: None }
     }
 
     /// Waits until the agent's log has a line with these words, and gives it back.
@@ -193,6 +251,15 @@ impl Agent {
         let output = self.order(&[if on { "start" } else { "stop" }]);
         assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
     }
+}
+
+/// Whether a command says itself who is to be asked for a key.
+fn knows_of_keys(command: &Command) -> bool {
+    let mut args = command.get_args();
+    let home = command.get_envs().find(|(name, _)| *name == "HIGHTOWER_CONFIG");
+    args.any(|arg| arg == "--require-keys" || arg == "--insecure")
+        || command.get_program() != env!("CARGO_BIN_EXE_hightower")
+        || home.and_then(|(_, home)| home).is_some_and(|home| home != RING.operator)
 }
 
 impl Drop for Agent {

@@ -7,7 +7,7 @@ use super::turns::Turns;
 use super::udp::{Received, Route, Udp};
 use super::voice::Voice;
 use crate::agent::throttle::Throttle;
-use crate::audit::Event;
+use crate::audit::{Event, Whose};
 use crate::trust::{Glance, Verdict};
 use crate::wire::{Wire, wires};
 use hightower_proto::datagram::{self, DatagramError};
@@ -210,9 +210,13 @@ impl Ear {
         let peer = sender.route.peer;
         tracing::warn!(%peer, held_back, "a datagram is refused: {why}");
         let more = held_back.map_or_else(String::new, |n| format!(" ({n} more before)"));
-        let operator = sender.signed.as_ref().map(|(_, order)| hex(&order.by).into());
-        let event = Event::refused(peer, format!("a datagram: {why}{more}"));
-        self.office.gate.audit().note(Event { operator, ..event });
+        let whose = if refusal.proven { Whose::Known } else { Whose::Stranger };
+        let times = 1 + held_back.unwrap_or(0);
+        self.office.gate.audit().note_refusal(whose, peer, times, || {
+            let operator = sender.signed.as_ref().map(|(_, order)| hex(&order.by).into());
+            let event = Event::refused(peer, format!("a datagram: {why}{more}"));
+            Event { operator, ..event }
+        });
         if let Some(of) = of {
             let reply = Reply { of, ok: false, error: Some(why.into()), lease_ms: None };
             self.voice.say(sender, reply, refusal.stale);

@@ -37,6 +37,11 @@ impl Stream {
         let (reader, writer) = tokio::io::split(stream);
         Self { reader: Box::new(reader), writer: Box::new(writer) }
     }
+
+    /// Both halves as one.
+    pub(in crate::agent) fn join(self) -> impl AsyncRead + AsyncWrite + Unpin {
+        tokio::io::join(self.reader, self.writer)
+    }
 }
 
 /// Ends the sending half.

@@ -16,6 +16,7 @@ use super::broadcaster::Broadcaster;
 use super::consent::{Consent, Stay};
 use super::demand::Demand;
 use super::messages::{Encode, Encoded, Join, Leave, MouseOrder, Notice, Rendition, ViewerId};
+use super::places::Place;
 use super::throttle::Throttle;
 use crate::canvas::Version;
 use crate::trust::{Grant, Permit, View};
@@ -28,7 +29,7 @@ use link::Link;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 /// How long a viewer that finds the table full has to say hello, so that it can be told.
 const REFUSED_HELLO: Duration = Duration::from_secs(2);
@@ -109,7 +110,7 @@ pub(super) struct Session {
     denials: Throttle,
     /// The reader waits here until there is room for replies again.
     room: Option<oneshot::Sender<()>>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Session {
@@ -119,7 +120,7 @@ impl Session {
         grant: Grant,
         links: Links,
         welcome: Welcome,
-        place: OwnedSemaphorePermit,
+        place: Place,
     ) -> Self {
         let Stream { reader, writer } = stream;
         Self {
@@ -323,8 +324,8 @@ impl Session {
 
     /// Asks the person at the machine. Until they answer the viewer is heard, and shown nothing.
     fn ask_leave(&mut self, consent: Consent, permit: Permit<View>, ctx: &mut Context<Self>) {
-        let (by, identity) = (permit.by().clone(), self.grant.identity());
-        let asked = async move { consent.ask(by, identity).await };
+        let (by, holder) = (permit.by().clone(), self.grant.holder());
+        let asked = async move { consent.ask(by, holder).await };
         ctx.spawn(asked.into_actor(self).map(|said, session, ctx| {
             // It may have been taken off the list meanwhile.
             let leave = said.and_then(|stay| match session.grant.permit::<View>() {
