@@ -15,10 +15,14 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
 
 /// Events that may wait to be written.
 const WAITING: usize = 1024;
+
+/// How soon a log that can't be written is tried again.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -144,23 +148,36 @@ impl Audit {
 /// The writing thread; it ends when nobody can note anything any more.
 fn write(mut chain: Chain, events: &Receiver<Event>, shared: &std::sync::Weak<Shared>) {
     let mut unwritten = 0;
-    for event in events {
+    loop {
+        // While something is not written, it is tried again without waiting for what comes next.
+        let next = if unwritten == 0 {
+            events.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            events.recv_timeout(RETRY)
+        };
+        let event = match next {
+            Ok(event) => Some(event),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
         let Some(shared) = shared.upgrade() else {
             // The last words; nobody is left to be told that they could not be written.
-            drop(chain.append(&event));
+            drop(event.map(|event| chain.append(&event)));
             continue;
         };
         unwritten += shared.lost.swap(0, Ordering::Relaxed);
-        let all = unwritten == 0
-            || chain.append(&Event::of(What::Lost, format!("{unwritten} events"))).is_ok();
-        let written = if all { chain.append(&event) } else { Err(io::ErrorKind::Other.into()) };
-        if all {
+        let mut written = match unwritten {
+            0 => Ok(()),
+            some => chain.append(&Event::of(What::Lost, format!("{some} events"))),
+        };
+        if written.is_ok() {
             unwritten = 0;
         }
-        let failed = written.is_err();
-        if failed {
-            unwritten += 1;
+        if let Some(event) = event {
+            written = written.and_then(|()| chain.append(&event));
+            unwritten += u64::from(written.is_err());
         }
+        let failed = written.is_err();
         if failed != shared.failing.swap(failed, Ordering::Relaxed) {
             match written {
                 Ok(()) => tracing::warn!("the audit log can be written again"),
