@@ -146,7 +146,7 @@ impl Agent {
         let udp = Udp::new(sockets.udp)?;
         let office = Office { gate: Arc::clone(&gate), desk, local: address };
         Control::new(udp, office, broadcaster.clone(), mouse.clone().recipient()).start();
-        Guard::new(Arc::clone(&gate), number, broadcaster.downgrade().recipient()).start();
+        Guard::new(Arc::clone(&gate), number, broadcaster.downgrade().recipient()).start()?;
         let places = Arc::new(Semaphore::new(config.max_viewers + WAITING_ROOM));
         let house = House { gate, acceptor, links, welcome, places };
         Listener::new(sockets.tcp, house, config.accept_rate).start();
