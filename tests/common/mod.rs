@@ -6,9 +6,15 @@
 
 #[cfg(target_os = "linux")]
 pub mod cable;
+pub mod card;
+#[cfg(target_os = "linux")]
+pub mod disk;
 #[cfg(unix)]
 pub mod homes;
 pub mod speaker;
+pub mod watch;
+#[cfg(target_os = "linux")]
+pub mod wire;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
@@ -18,6 +24,12 @@ use std::time::{Duration, Instant};
 
 /// How long anything may take before a test calls it lost. Nothing is expected to need it.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long those tests go on that can go on for ever; CI sets it to a minute.
+pub fn soak() -> Duration {
+    let seconds = std::env::var("HIGHTOWER_SOAK_SECONDS").ok();
+    Duration::from_secs(seconds.and_then(|s| s.parse().ok()).unwrap_or(10))
+}
 
 /// The program under test.
 pub fn hightower() -> Command {
