@@ -5,11 +5,11 @@
 
 mod common;
 
+use common::disk::Disk;
 use common::homes::{Homes, obeyed, refusals, refused};
 use common::{PATIENCE, Plain, run, stdout};
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 fn events(folder: &Path) -> Vec<serde_json::Value> {
@@ -113,50 +113,24 @@ fn who_is_refused_all_day_is_counted_and_washes_nothing_away() {
     assert!(told >= 500, "only {told} are told of");
 }
 
-/// A disk of 64 KiB; gone when it is dropped.
-struct Disk(tempfile::TempDir);
-
-impl Disk {
-    fn new() -> Option<Self> {
-        let disk = Self(tempfile::TempDir::new().unwrap());
-        let mount = ["-t", "tmpfs", "-o", "size=64k", "ht-test"];
-        match Command::new("mount").args(mount).arg(disk.0.path()).output() {
-            Ok(output) if output.status.success() => Some(disk),
-            _ => {
-                println!("skipped: this user can't mount a small disk");
-                None
-            }
-        }
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        drop(Command::new("umount").arg(self.0.path()).output());
-    }
-}
-
 fn on_a_full_disk(policy: &str, then: impl Fn(&Homes, &common::Agent)) {
     let Some(disk) = Disk::new() else { return };
     let homes = Homes::new();
     homes.allow("all");
-    let folder = disk.0.path().join("audit");
+    let folder = disk.path().join("audit");
     let args = ["--audit", folder.to_str().unwrap(), "--audit-policy", policy];
     let mut agent = homes.start(&args);
     homes.trust(&agent);
     obeyed(&homes.picture(&agent));
-    // As much as there is room for.
-    let filler = disk.0.path().join("filler");
-    let full = fs::write(&filler, vec![0; 1 << 20]);
-    assert!(full.is_err(), "the disk is larger than it should be");
-    // What is begun of a page may still be filled: 4 KiB are fewer than so many events.
+    disk.fill();
+    // 4 KiB are fewer than so many events.
     for _ in 0..12 {
         drop(homes.order(&agent, "start"));
         drop(homes.order(&agent, "stop"));
     }
     println!("{}", agent.await_log("the audit log can't be written"));
     then(&homes, &agent);
-    fs::remove_file(&filler).unwrap();
+    disk.free();
     // Somebody tries again, and that can be written.
     drop(homes.order(&agent, "start"));
     drop(homes.order(&agent, "stop"));

@@ -6,7 +6,7 @@
 
 #[path = "endurance/activity.rs"]
 mod activity;
-#[path = "endurance/chance.rs"]
+#[path = "common/chance.rs"]
 mod chance;
 mod common;
 #[path = "endurance/eye.rs"]
@@ -22,7 +22,7 @@ use eye::{Agreement, Eye};
 use hightower::viewer::{Client, ClientOptions};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use xvfb::Xvfb;
 
 /// How many KiB more the agent may have at its peak in the second half than in the first. What is
@@ -33,17 +33,6 @@ const SWING: u64 = 6 * 1024;
 
 /// Where the slow viewer can go on only by a key frame: the agent's log is shorter.
 const LONG_AGO: u64 = 200;
-
-/// How long windows are busy, in seconds; CI sets it to a minute.
-fn seconds() -> u64 {
-    std::env::var("HIGHTOWER_SOAK_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(10)
-}
-
-/// A failure is repeated, as far as time allows, with its seed.
-fn seed() -> u64 {
-    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as u64;
-    std::env::var("HIGHTOWER_SOAK_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(now)
-}
 
 /// What the viewers are to do, and what they said.
 #[derive(Default)]
@@ -129,8 +118,7 @@ impl Memory {
 fn whatever_windows_do_every_viewer_sees_the_screen_and_memory_stays() {
     let (width, height) = SIZES[0];
     let Some(display) = Xvfb::start(width, height) else { return };
-    let seed = seed();
-    println!("HIGHTOWER_SOAK_SEED={seed}");
+    let seed = chance::seed();
     let agent = Agent::start(
         hightower()
             .args(["agent", "--cursor", "none", "--autostart"])
@@ -149,7 +137,7 @@ fn whatever_windows_do_every_viewer_sees_the_screen_and_memory_stays() {
     let slow = Speaker::connect(agent.address, ",\"delta\":true,\"max_fps\":6");
     let plain = Plain::connect(agent.address);
     let (slow_eye, plain_eye) = (Eye::default(), Eye::default());
-    let whole = Duration::from_secs(seconds());
+    let whole = common::soak();
     let mut memory = Memory::new(whole);
     let mut rests = 0;
     std::thread::scope(|scope| {

@@ -201,7 +201,11 @@ fn of_a_flood_nothing_is_obeyed_and_a_command_in_it_is() {
         while left.load(Ordering::Relaxed) > 0 {
             let what = if took.len().is_multiple_of(2) { "stop" } else { "start" };
             let start = Instant::now();
-            let output = homes.order(&agent, what);
+            let mut output = homes.order(&agent, what);
+            // Each try may be lost, if that is unlikely for all of them. Then it is given again.
+            while !output.status.success() && start.elapsed() < BOUND {
+                output = homes.order(&agent, what);
+            }
             // One that ends after the flood was not in it.
             if left.load(Ordering::Relaxed) > 0 || took.is_empty() {
                 took.push(start.elapsed());

@@ -55,8 +55,8 @@ fn every_command_of_the_readme_works() {
             ["hightower", "agent", .., "--pair"] => {
                 arguments.retain(|argument| argument != "--pair");
                 arguments.extend(["--source", "card", "--require-keys"].map(String::from));
-                let agent = hightower().args(&arguments).env("HIGHTOWER_CONFIG", home);
-                pairs = Some(Agent::start(agent));
+                let mut agent = hightower();
+                pairs = Some(Agent::start(agent.args(&arguments).env("HIGHTOWER_CONFIG", home)));
             }
             // Runs until it is told to stop; without a screen it needs the test card.
             ["hightower", "agent", ..] => {

@@ -5,12 +5,7 @@
 mod common;
 
 use common::{Agent, PATIENCE, Plain, decode, version};
-use std::time::{Duration, Instant};
-
-/// How long the stalled viewer stalls, in seconds; CI sets it to a minute.
-fn seconds() -> u64 {
-    std::env::var("HIGHTOWER_SOAK_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(10)
-}
+use std::time::Instant;
 
 /// Reads frames until the time is over; gives back the versions seen.
 fn watch(mut viewer: Plain, until: Instant) -> Vec<u64> {
@@ -42,7 +37,7 @@ fn a_viewer_that_never_reads_beside_eight_that_do() {
     let with_eight = agent.rss_kib();
 
     let mut stalled = Plain::connect(agent.address);
-    let until = Instant::now() + Duration::from_secs(seconds());
+    let until = Instant::now() + common::soak();
     let seen: Vec<Vec<u64>> = std::thread::scope(|s| {
         let threads: Vec<_> =
             readers.into_iter().map(|v| s.spawn(move || watch(v, until))).collect();
@@ -56,7 +51,11 @@ fn a_viewer_that_never_reads_beside_eight_that_do() {
     for versions in &seen {
         let gaps: Vec<_> = versions.windows(2).filter(|w| w[1] != w[0] + 1).collect();
         assert!(gaps.is_empty(), "a reading viewer missed versions: {gaps:?}");
-        assert!(versions.len() as u64 > seconds() * 10 / 2, "only {} versions", versions.len());
+        assert!(
+            versions.len() as u64 > common::soak().as_secs() * 10 / 2,
+            "only {} versions",
+            versions.len()
+        );
     }
 
     // It reads again: what was begun is finished, nothing is torn, and soon it is up to date.

@@ -6,7 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "endurance/chance.rs"]
+#[path = "common/chance.rs"]
 #[allow(dead_code, reason = "another test's, which uses all of it")]
 mod chance;
 

@@ -54,7 +54,7 @@ pub struct Config {
     /// The most viewers at a time; one operator may have a quarter of them, and four at least.
     pub max_viewers: usize,
     /// The most connections a second that are answered, of those from one address, over a while; a
-    /// burst of twice as many passes. Who has not said hello is not answered.
+    /// burst of five times as many passes. Who has not said hello is not answered.
     pub accept_rate: f64,
     /// How long a write may make no progress, and a peer may be gone, before it is dropped.
     pub write_deadline: Duration,

@@ -46,6 +46,9 @@ const STRANGERS: usize = 128;
 /// How long a peer that is refused has to read why.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// So many seconds' worth of hellos may come at once.
+const BURST: f64 = 5.0;
+
 /// Who says hello so much more often than it may that it would wait longer than this is not heard.
 const QUEUE: Duration = Duration::from_secs(3);
 
@@ -129,14 +132,13 @@ enum Heard {
 }
 
 impl Door {
-    /// `rate` is how often one address may say hello a second, over a while; twice as many may at
-    /// once.
+    /// `rate` is how often one address may say hello a second, over a while.
     pub(super) fn new(house: House, rate: f64) -> Self {
         Self(Rc::new(Porch {
             house,
             silent: RefCell::new(Crowd::new(SILENT)),
             strangers: RefCell::new(Crowd::new(STRANGERS)),
-            rates: RefCell::new(Rates::new(rate, 2.0 * rate)),
+            rates: RefCell::new(Rates::new(rate, BURST * rate)),
             log: RefCell::new(Throttle::new(LOG_LINES)),
         }))
     }

@@ -3,10 +3,10 @@
 use super::messages::Recheck;
 use crate::trust::Gate;
 use actix::WeakRecipient;
-use actix::prelude::*;
 use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{io, thread};
 
 /// How often the list's file is looked at, for those who watch already. Who comes anew, or gives
 /// a command, is held against the file as it is then.
@@ -15,7 +15,7 @@ const PERIOD: Duration = Duration::from_millis(500);
 /// Follows the list.
 pub(super) struct Guard {
     gate: Arc<Gate>,
-    /// Of the list as it was at the start.
+    /// Of the list as it is known here.
     number: u64,
     told: WeakRecipient<Recheck>,
 }
@@ -25,38 +25,34 @@ impl Guard {
     pub(super) fn new(gate: Arc<Gate>, number: u64, told: WeakRecipient<Recheck>) -> Self {
         Self { gate, number, told }
     }
-}
 
-impl Actor for Guard {
-    type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
+    /// Begins, on a thread of its own: the threads that a runtime makes for reading files stay for
+    /// as long as there is something to read now and then, and here there always is.
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub(super) fn start(self) -> io::Result<()> {
         if self.gate.follows() {
-            ctx.spawn(
-                follow(Arc::clone(&self.gate), self.told.clone(), self.number).into_actor(self),
-            );
+            thread::Builder::new().name("guard".into()).spawn(move || self.follow())?;
         }
+        Ok(())
     }
-}
 
-async fn follow(gate: Arc<Gate>, told: WeakRecipient<Recheck>, mut number: u64) {
-    let mut seen = Timestamp::now();
-    let mut forbids = false;
-    loop {
-        tokio::time::sleep(PERIOD).await;
-        let reader = Arc::clone(&gate);
-        let Ok(newest) = tokio::task::spawn_blocking(move || reader.refresh()).await else {
-            tracing::error!("the list of operators can't be followed");
-            continue;
-        };
-        let since = std::mem::replace(&mut seen, Timestamp::now());
-        let expired = gate.expired_within(since, seen);
-        let forbade = std::mem::replace(&mut forbids, gate.audit().forbids());
-        let Some(told) = told.upgrade() else { return };
-        // Whoever has read the list first, it is another one than this knows.
-        if newest != number || expired || forbids && !forbade {
-            number = newest;
-            told.do_send(Recheck);
+    fn follow(mut self) {
+        let mut seen = Timestamp::now();
+        let mut forbids = false;
+        loop {
+            thread::sleep(PERIOD);
+            let newest = self.gate.refresh();
+            let since = std::mem::replace(&mut seen, Timestamp::now());
+            let expired = self.gate.expired_within(since, seen);
+            let forbade = std::mem::replace(&mut forbids, self.gate.audit().forbids());
+            let Some(told) = self.told.upgrade() else { return };
+            // Whoever has read the list first, it is another one than this knows.
+            if newest != self.number || expired || forbids && !forbade {
+                self.number = newest;
+                told.do_send(Recheck);
+            }
         }
     }
 }

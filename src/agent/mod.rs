@@ -190,7 +190,7 @@ impl Agent {
         let udp = sockets.udp.into_std().map_err(StartError::Udp)?;
         let begun = Control::begin(&ear_arbiter.handle(), udp, office, switch, pointer);
         begun.await.map_err(|_| StartError::Died)?.map_err(StartError::Udp)?;
-        Guard::new(Arc::clone(&gate), number, broadcaster.downgrade().recipient()).start();
+        Guard::new(Arc::clone(&gate), number, broadcaster.downgrade().recipient()).start()?;
         let places = Places::new(config.max_viewers, WAITING_ROOM);
         let house = House { gate, acceptor, window: window.clone(), links, welcome, places };
         Listener::new(sockets.tcp, house, config.accept_rate).start();

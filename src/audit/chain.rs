@@ -78,17 +78,11 @@ impl Chain {
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(&folder)?;
-        let mut newest = last_line(&path(&folder, 0))?;
-        if newest.is_none() {
-            newest = last_line(&path(&folder, 1))?;
-        }
-        let (number, last) = match &newest {
-            Some(line) => {
-                let ring: Option<Ring> = serde_json::from_str(line).ok();
-                (ring.map_or(0, |ring| ring.number), hash(line))
-            }
-            None => (0, NONE.to_owned()),
-        };
+        let newest = tail(&path(&folder, 1))? + &tail(&path(&folder, 0))?;
+        let last = newest.lines().last().map_or(NONE.to_owned(), hash);
+        // A line that was cut off has no number, and takes none.
+        let ring = newest.lines().rev().find_map(|line| serde_json::from_str::<Ring>(line).ok());
+        let number = ring.map_or(0, |ring| ring.number);
         let mut file = append(&path(&folder, 0))?;
         let mut length = file.metadata()?.len();
         if !ends_well(&path(&folder, 0))? {
@@ -163,10 +157,6 @@ fn tail(path: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
     file.take(2 * MAX_LINE).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-fn last_line(path: &Path) -> io::Result<Option<String>> {
-    Ok(tail(path)?.lines().last().map(str::to_owned))
 }
 
 fn ends_well(path: &Path) -> io::Result<bool> {

@@ -26,6 +26,8 @@ const WAITING: usize = 1024;
 
 /// How often it is written how many refusals were not written one by one.
 const COUNTED: Duration = Duration::from_secs(600);
+/// How soon a log that can't be written is tried again.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -223,47 +225,52 @@ impl Shared {
     }
 }
 
-/// The next events: one that was noted, or the counts of those that were not written one by one
-/// when they are due. `None` when nobody can note anything any more.
+/// The next events: one that was noted, and the counts of those that were not written one by one
+/// when they are due; none when what `waits` is to be tried again. `None` when nobody can
+/// note anything any more.
 fn next(
     events: &Receiver<Event>,
     shared: &Weak<Shared>,
     counted: &mut Instant,
+    waits: bool,
 ) -> Option<Vec<Event>> {
     let due = (*counted + COUNTED).saturating_duration_since(Instant::now());
-    if !due.is_zero() {
-        match events.recv_timeout(due) {
-            Ok(event) => return Some(vec![event]),
-            Err(RecvTimeoutError::Disconnected) => return None,
-            Err(RecvTimeoutError::Timeout) => {}
-        }
+    let mut next = match events.recv_timeout(if waits { due.min(RETRY) } else { due }) {
+        Ok(event) => vec![event],
+        Err(RecvTimeoutError::Timeout) => Vec::new(),
+        Err(RecvTimeoutError::Disconnected) => return None,
+    };
+    if counted.elapsed() >= COUNTED {
+        *counted = Instant::now();
+        next.extend(shared.upgrade().map(|shared| shared.held_back()).unwrap_or_default());
     }
-    *counted = Instant::now();
-    Some(shared.upgrade().map(|shared| shared.held_back()).unwrap_or_default())
+    Some(next)
 }
 
 /// The writing thread; it ends when nobody can note anything any more.
 fn write(mut chain: Chain, events: &Receiver<Event>, shared: &Weak<Shared>) {
     let mut unwritten = 0;
     let mut counted = Instant::now();
-    let events = std::iter::from_fn(|| next(events, shared, &mut counted)).flatten();
-    for event in events {
+    // While something is not written, it is tried again without waiting for what comes next.
+    while let Some(events) = next(events, shared, &mut counted, unwritten > 0) {
         let Some(shared) = shared.upgrade() else {
             // The last words; nobody is left to be told that they could not be written.
-            drop(chain.append(&event));
+            events.iter().for_each(|event| drop(chain.append(event)));
             continue;
         };
         unwritten += shared.lost.swap(0, Ordering::Relaxed);
-        let all = unwritten == 0
-            || chain.append(&Event::of(What::Lost, format!("{unwritten} events"))).is_ok();
-        let written = if all { chain.append(&event) } else { Err(io::ErrorKind::Other.into()) };
-        if all {
+        let mut written = match unwritten {
+            0 => Ok(()),
+            some => chain.append(&Event::of(What::Lost, format!("{some} events"))),
+        };
+        if written.is_ok() {
             unwritten = 0;
         }
-        let failed = written.is_err();
-        if failed {
-            unwritten += 1;
+        for event in events {
+            written = written.and_then(|()| chain.append(&event));
+            unwritten += u64::from(written.is_err());
         }
+        let failed = written.is_err();
         if failed != shared.failing.swap(failed, Ordering::Relaxed) {
             match written {
                 Ok(()) => tracing::warn!("the audit log can be written again"),

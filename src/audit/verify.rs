@@ -143,8 +143,8 @@ mod tests {
         fs::write(&file, &text[..text.len() - 20]).expect("written");
         log(folder.path(), 2, 1 << 20);
         let found = verify(folder.path()).expect("read");
-        assert_eq!(found.lines, 8);
-        assert!(!found.faults.is_empty());
+        assert_eq!((found.lines, found.numbers), (8, Some((1, 7))));
+        assert_eq!(found.faults.len(), 1, "{:?}", found.faults);
     }
 
     #[test]

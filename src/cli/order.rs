@@ -39,7 +39,7 @@ pub(super) struct Whom {
     #[arg(long = "group", value_name = "NAME", value_delimiter = ',')]
     #[arg(value_parser = super::agent::group, conflicts_with_all = ["hosts", "all"])]
     groups: Vec<String>,
-    /// Every agent that is on a network of this machine. Who is known and does not answer is missed.
+    /// Every agent that is on a network of this machine; one that is known and silent is a failure.
     #[arg(long, conflicts_with = "hosts")]
     all: bool,
     /// The port of the agents of a room.

@@ -6,6 +6,7 @@ use crate::viewer::{Credentials, PlainWith, Security};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt};
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -29,6 +30,9 @@ pub(super) struct KeyArgs {
     #[arg(long, value_name = "FILE", env = "HIGHTOWER_PASSPHRASE_FILE")]
     passphrase_file: Option<PathBuf>,
 }
+
+/// How many unknown agents are asked for their key at a time.
+const AT_ONCE: usize = 64;
 
 /// How to make sure who an agent is.
 #[derive(Debug, Args)]
@@ -104,13 +108,23 @@ impl TrustArgs {
         let key = self.key.load(&place)?;
         place.make()?;
         let known = KnownAgents::at(place.known_agents());
+        let mut new = Vec::new();
         for target in ask {
             if known.key_of(target)?.is_none() {
-                introduce(&runtime, target, &known, self.accept_new)?;
+                new.push(target);
             }
         }
+        introduce(&runtime, new, &known, self.accept_new)?;
         let credentials = Credentials::new(&key, known, self.accept_new)?;
         Ok(Security { plain, credentials: Some(Arc::new(credentials)) })
+    }
+
+    /// The operator's key and the agents that they know, for what is always signed.
+    pub(super) fn credentials(&self) -> Result<Credentials> {
+        ensure!(!self.insecure, "an order to a room is always signed: leave --insecure away");
+        let place = Place::find()?;
+        let (key, known) = (self.key.load(&place)?, KnownAgents::at(place.known_agents()));
+        Ok(Credentials::new(&key, known, self.accept_new)?)
     }
 }
 
@@ -128,16 +142,6 @@ impl KeyArgs {
         let key = self.load(place)?;
         let (_, name) = load_public(&self.path(place))?;
         Ok((key, name))
-    }
-
-    /// The operator's key and the agents that they know, for what is always signed.
-    pub(super) fn credentials(&self) -> Result<Credentials> {
-        ensure!(!self.insecure, "an order to a room is always signed: leave --insecure away");
-        let place = Place::find()?;
-        let path = self.key.clone().unwrap_or_else(|| place.operator_key());
-        let key = SecretKey::load(&path, |path| self.passphrase(path))?;
-        let known = KnownAgents::at(place.known_agents());
-        Ok(Credentials::new(&key, known, self.accept_new)?)
     }
 
     fn passphrase(&self, key: &Path) -> io::Result<Zeroizing<String>> {
@@ -175,10 +179,11 @@ async fn meet(target: &Target) -> Result<PublicKey> {
     Err(failed.unwrap_or_else(|| anyhow::anyhow!("{target} has no address")))
 }
 
-/// Takes an agent at its word that is not known, or asks the user about it, if there are both.
+/// Takes agents at their word that are not known, or asks the user about them, one after another,
+/// if there are both.
 fn introduce(
     runtime: &tokio::runtime::Runtime,
-    target: &Target,
+    targets: Vec<&Target>,
     known: &KnownAgents,
     accept_new: bool,
 ) -> Result<()> {
@@ -186,13 +191,19 @@ fn introduce(
     if !asks && !accept_new {
         return Ok(());
     }
-    // An agent that is not there now may be later; whoever connects says why it is not.
-    let Ok(key) = runtime.block_on(meet(target)) else { return Ok(()) };
-    if !accept_new {
-        let names = known.names_of(&key)?;
-        ensure!(ask(target, &key, &names)?, "not trusted, and nothing was sent");
+    // Those that are not there cost their time at once, and not one after another.
+    let meet = async |target| (target, meet(target).await);
+    let met = stream::iter(targets).map(meet).buffered(AT_ONCE).collect::<Vec<_>>();
+    for (target, key) in runtime.block_on(met) {
+        // An agent that is not there now may be later; whoever connects says why it is not.
+        let Ok(key) = key else { continue };
+        if !accept_new {
+            let names = known.names_of(&key)?;
+            ensure!(ask(target, &key, &names)?, "not trusted, and nothing was sent");
+        }
+        known.add(target, &key)?;
     }
-    Ok(known.add(target, &key)?)
+    Ok(())
 }
 
 /// Shows the fingerprint and asks; only 'yes' is a yes.

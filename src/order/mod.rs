@@ -19,17 +19,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// How long to wait for an answer before the order is sent again; after the last it is given up.
-/// Early tries are for networks where much is lost, and agents that are flooded.
-pub const PATIENCE: [Duration; 8] = [
-    Duration::from_millis(100),
-    Duration::from_millis(100),
-    Duration::from_millis(150),
-    Duration::from_millis(150),
-    Duration::from_millis(250),
-    Duration::from_millis(500),
-    Duration::from_millis(1000),
-    Duration::from_millis(1000),
-];
+/// There are many tries, most of them early, for networks where much is lost and agents that are
+/// flooded.
+pub const PATIENCE: [Duration; 13] = {
+    const fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+    let (first, then, late) = (ms(100), ms(150), ms(500));
+    [first, first, first, first, then, then, then, then, ms(250), ms(250), late, late, ms(750)]
+};
 
 /// Why an order was not obeyed.
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,7 @@
 use hightower_proto::message::{KeyId, Order};
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// How far an order's time may be from the agent's clock, in milliseconds, either way.
@@ -119,6 +119,8 @@ impl Replay {
             self.file = write(&self.path, &self.seen)?;
             self.records = self.seen.values().map(|seen| seen.recent.len()).sum();
         }
+        // Over what is left of a record that a full disk cut off: behind it, none would be read.
+        self.file.seek(SeekFrom::Start((self.records * RECORD) as u64))?;
         self.file.write_all(&record(&by, time_ms, counter))?;
         self.file.sync_data()?;
         self.records += 1;
@@ -190,6 +192,21 @@ mod tests {
         assert!(replay.admit(ANNA, NOW + WINDOW_MS, 1).is_ok());
         assert!(matches!(replay.admit(ANNA, NOW - 1, 5), Err(ReplayError::Old)));
         assert!(matches!(replay.admit(BEN, NOW + 3_600_000, 1), Err(ReplayError::Seen)));
+    }
+
+    #[test]
+    fn a_record_that_a_full_disk_cut_off_spoils_none_after_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("seen_orders");
+        let mut replay = Replay::open(&path).expect("opened");
+        assert!(replay.admit(ANNA, NOW, 1).is_ok());
+        replay.file.write_all(&[7; 20]).expect("written");
+        assert!(replay.admit(ANNA, NOW, 2).is_ok());
+        assert!(replay.admit(BEN, NOW, 3).is_ok());
+        let mut replay = Replay::open(&path).expect("opened");
+        for (by, counter) in [(ANNA, 1), (ANNA, 2), (BEN, 3)] {
+            assert!(matches!(replay.admit(by, NOW, counter), Err(ReplayError::Seen)));
+        }
     }
 
     #[test]

@@ -12,10 +12,18 @@ pub struct Cable {
 impl Cable {
     /// `None`, with a word, where this user may not make network namespaces.
     pub fn lay(name: &str) -> Option<Self> {
+        let cable = Self::unconnected(name)?;
+        let (a, v) = (cable.agents(), cable.viewers());
+        ip(&["link", "add", "ht0", "netns", a, "type", "veth", "peer", "name", "ht0", "netns", v]);
+        cable.connect();
+        Some(cable)
+    }
+
+    /// Two namespaces with nothing between them yet.
+    pub fn unconnected(name: &str) -> Option<Self> {
         let id = std::process::id();
         let cable = Self { agent: format!("ht-{name}-a{id}"), viewer: format!("ht-{name}-v{id}") };
-        let (a, v) = (cable.agent.as_str(), cable.viewer.as_str());
-        let output = match Command::new("ip").args(["netns", "add", a]).output() {
+        let output = match Command::new("ip").args(["netns", "add", cable.agents()]).output() {
             Ok(output) => output,
             Err(e) => {
                 println!("skipped: the ip command (iproute2) is needed: {e}");
@@ -26,13 +34,29 @@ impl Cable {
             println!("skipped: no network namespaces for this user: {}", stderr(&output));
             return None;
         }
-        ip(&["netns", "add", v]);
-        ip(&["link", "add", "ht0", "netns", a, "type", "veth", "peer", "name", "ht0", "netns", v]);
-        for (namespace, address) in [(a, "10.72.84.1/30"), (v, "10.72.84.2/30")] {
-            ip(&["-n", namespace, "addr", "add", address, "dev", "ht0"]);
-            ip(&["-n", namespace, "link", "set", "ht0", "up"]);
-        }
+        ip(&["netns", "add", cable.viewers()]);
         Some(cable)
+    }
+
+    /// Gives the devices `ht0` their addresses, and puts them to use.
+    pub fn connect(&self) {
+        let ends = [(self.agents(), "10.72.84.1/30"), (self.viewers(), "10.72.84.2/30")];
+        for (namespace, address) in ends {
+            ip(&["-n", namespace, "addr", "add", address, "dev", "ht0"]);
+            for device in ["lo", "ht0"] {
+                ip(&["-n", namespace, "link", "set", device, "up"]);
+            }
+        }
+    }
+
+    /// The namespace of the agent.
+    pub fn agents(&self) -> &str {
+        &self.agent
+    }
+
+    /// The namespace of its viewers.
+    pub fn viewers(&self) -> &str {
+        &self.viewer
     }
 
     /// The program in the agent's namespace.
@@ -50,7 +74,15 @@ impl Cable {
         command
     }
 
-    fn inside(&self, namespace: &str) -> Command {
+    /// The program beside the agent, in its namespace.
+    pub fn beside(&self) -> Command {
+        let mut command = self.inside(&self.agent);
+        command.arg(env!("CARGO_BIN_EXE_hightower"));
+        command
+    }
+
+    /// What is run in a namespace.
+    pub fn inside(&self, namespace: &str) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", namespace]);
         command
@@ -80,7 +112,8 @@ impl Drop for Cable {
     }
 }
 
-fn ip(args: &[&str]) {
+/// Runs the ip command, which must not fail.
+pub fn ip(args: &[&str]) {
     let output = Command::new("ip").args(args).output().unwrap();
     assert!(output.status.success(), "ip {args:?}: {}", stderr(&output));
 }

@@ -1,11 +1,18 @@
 //! An operator and an agent with keys: their folders, and what is run with them.
 
 use super::{Agent, hightower, stderr, stdout};
-use hightower::trust::{PublicKey, SecretKey};
+use hightower::trust::{KnownAgents, PublicKey, SecretKey, now_ms};
+use hightower_proto::message::{Order, Recipient, Reply, Signed};
+use hightower_proto::{Message, datagram};
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use tempfile::TempDir;
+
+/// No two orders of a test have the same number.
+static COUNTER: AtomicU64 = AtomicU64::new(1);
 
 /// The folders of an agent's machine and of an operator's.
 pub struct Homes {
@@ -46,6 +53,32 @@ impl Homes {
     pub fn agent_key(&self) -> PublicKey {
         let path = self.agent.path().join("agent_key.pub");
         fs::read_to_string(path).unwrap().parse().unwrap()
+    }
+
+    /// Makes the agent known there without asking it, where the network is not to be trusted.
+    pub fn know(&self, address: SocketAddr) {
+        let known = KnownAgents::at(self.operator.path().join("known_agents"));
+        known.add(&address.into(), &self.agent_key()).unwrap();
+    }
+
+    /// An order to the agent, signed now.
+    pub fn sign(&self, order: Message) -> Vec<u8> {
+        let (key, at) = (self.key(), self.agent_key());
+        let counter = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let (by, to) = (key.public().id(), vec![Recipient::Agent(at.id())]);
+        let order = Order { by, time_ms: now_ms(), counter, to, order: Box::new(order) };
+        Message::Signed(Signed::new(order, |bytes| key.sign(bytes))).encode().to_vec()
+    }
+
+    /// What the agent answers to a signed order.
+    pub fn ask(&self, agent: &Agent, bytes: &[u8]) -> Reply {
+        let answer = agent.datagram(bytes, true).expect("an answer");
+        let Message::SignedReply(answer) = datagram::parse(&answer).unwrap().message else {
+            panic!("the answer is not signed");
+        };
+        let at = self.agent_key();
+        let answer = answer.check(|bytes, signature| at.has_signed(bytes, signature));
+        answer.expect("the agent's signature").reply.clone()
     }
 
     pub fn command(&self, args: &[&str]) -> Command {

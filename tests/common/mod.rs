@@ -6,12 +6,18 @@
 
 #[cfg(target_os = "linux")]
 pub mod cable;
-pub mod gateway;
+pub mod card;
 #[cfg(unix)]
 pub mod code;
+#[cfg(target_os = "linux")]
+pub mod disk;
+pub mod gateway;
 #[cfg(unix)]
 pub mod homes;
 pub mod speaker;
+pub mod watch;
+#[cfg(target_os = "linux")]
+pub mod wire;
 
 use gateway::{Gateway, RING};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -34,6 +40,12 @@ pub fn know(address: SocketAddr) {
     if keys() {
         RING.know(address);
     }
+}
+
+/// How long those tests go on that can go on for ever; CI sets it to a minute.
+pub fn soak() -> Duration {
+    let seconds = std::env::var("HIGHTOWER_SOAK_SECONDS").ok();
+    Duration::from_secs(seconds.and_then(|s| s.parse().ok()).unwrap_or(10))
 }
 
 /// The program under test.

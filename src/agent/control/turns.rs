@@ -4,7 +4,7 @@
 //! turns: first the addresses, then the ports of each, with a few datagrams each. Who floods pushes
 //! out what they sent themselves, and delays others by one check.
 
-use crate::agent::door::network;
+use crate::rates::network;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 

@@ -81,6 +81,12 @@ impl Link {
         self.under_way.len()
     }
 
+    /// Since when nothing was acknowledged, though something is under way.
+    pub(super) fn unheard_since(&self) -> Option<Instant> {
+        let oldest = self.under_way.front()?.at;
+        Some(self.heard.map_or(oldest, |heard| heard.max(oldest)))
+    }
+
     /// Forgets what is under way: it is not waited for any more.
     pub(super) fn forget(&mut self) {
         self.under_way.clear();
@@ -359,6 +365,20 @@ mod tests {
         wire.now += 3 * wire.time(1_000_000);
         assert!(wire.link.acknowledged(wire.version, wire.now));
         assert!(wire.is_known_to(0.01));
+    }
+
+    #[test]
+    fn who_says_nothing_is_unheard_from_what_was_sent_or_heard_last() {
+        let mut wire = Wire::new(1e9, 0);
+        assert_eq!(wire.link.unheard_since(), None);
+        let begin = wire.now;
+        (0..2).for_each(|_| wire.send(1000));
+        assert_eq!(wire.link.unheard_since(), Some(begin));
+        wire.now += Duration::from_secs(1);
+        assert!(wire.link.acknowledged(1, wire.now));
+        assert_eq!(wire.link.unheard_since(), Some(wire.now));
+        assert!(wire.link.acknowledged(2, wire.now));
+        assert_eq!(wire.link.unheard_since(), None);
     }
 
     #[test]

@@ -105,6 +105,8 @@ pub(super) struct Session {
     /// What was sent to a speaking viewer and not acknowledged, never more than the credit; and
     /// what that says of the way there.
     link: Link,
+    /// When a write ended last: what is under way to the viewer may be on its way since then.
+    written: Instant,
     closing: bool,
     /// For commands that are refused, which a viewer can send as fast as it likes.
     denials: Throttle,
@@ -148,6 +150,7 @@ impl Session {
             asked: false,
             epoch: 0,
             link: Link::default(),
+            written: Instant::now(),
             closing: false,
             denials: Throttle::new(DENIALS),
             room: None,
@@ -256,6 +259,7 @@ impl Session {
             |result, session, ctx| match result {
                 Ok(writer) => {
                     session.writer = Some(writer);
+                    session.written = Instant::now();
                     if let Some(room) = session.room.take() {
                         // The reader may have ended with its stream.
                         let _ = room.send(());
@@ -269,6 +273,21 @@ impl Session {
             },
         );
         ctx.spawn(written);
+    }
+
+    /// Drops a viewer that has acknowledged nothing for too long: its machine, or a box on the way,
+    /// may take everything and be dead all the same. One that takes nothing is found by writing.
+    fn watch_silence(&self, ctx: &mut Context<Self>) {
+        let deadline = self.links.write_deadline;
+        ctx.run_interval(deadline / 4, move |session, ctx| {
+            let unheard = session.link.unheard_since().map(|since| since.max(session.written));
+            let silent = unheard.is_some_and(|since| since.elapsed() > deadline);
+            if silent && session.writer.is_some() && !session.closing {
+                let peer = session.peer;
+                tracing::info!(%peer, "the viewer is dropped: it acknowledged nothing for {deadline:?}");
+                ctx.stop();
+            }
+        });
     }
 
     /// Sends what is begun, says goodbye where it is understood, and ends.
@@ -385,6 +404,7 @@ impl Actor for Session {
             None => self.join(permit, ctx),
         }
         self.begin(ctx);
+        self.watch_silence(ctx);
     }
 
     fn stopped(&mut self, _ctx: &mut Self::Context) {

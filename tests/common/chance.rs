@@ -1,5 +1,19 @@
 //! Chance that can be repeated.
 
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Another seed each time, or that of `HIGHTOWER_SOAK_SEED`: a failure is repeated, as far as time
+/// allows, with its seed.
+pub(crate) fn seed() -> u64 {
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as u64;
+    let given = std::env::var("HIGHTOWER_SOAK_SEED").ok().and_then(|s| s.parse().ok());
+    let seed = given.unwrap_or_else(now);
+    println!("HIGHTOWER_SOAK_SEED={seed}");
+    seed
+}
+
 /// Numbers that look random; the same seed gives the same ones.
 pub(crate) struct Chance(u64);
 

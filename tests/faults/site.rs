@@ -1,0 +1,71 @@
+//! An agent that asks for keys, and an operator behind a faulty wire.
+
+use crate::common::homes::Homes;
+use crate::common::wire::Wire;
+use crate::common::{Agent, stderr, stdout};
+use std::process::{Command, Output, Stdio};
+
+/// A viewer that tells what it sees.
+pub(crate) const VIEW: [&str; 3] = ["view", "--headless", "--json"];
+
+/// What the wire does is the same each time, as far as the packets on it are.
+const SEED: u64 = 18_516;
+
+/// An order that is not answered in all its tries is given again, so often at most: of 5 % of
+/// packets lost, one order in ten thousand is not answered.
+const GOES: usize = 3;
+
+/// The machines.
+pub(crate) struct Site {
+    pub(crate) agent: Agent,
+    pub(crate) homes: Homes,
+    pub(crate) wire: Wire,
+}
+
+impl Site {
+    /// An agent with these arguments, which obeys the operator; `None`, with a word, where no wire
+    /// can be laid.
+    pub(crate) fn open(name: &str, args: &[&str]) -> Option<Self> {
+        let wire = Wire::lay(name, SEED)?;
+        let homes = Homes::new();
+        homes.allow("all");
+        let mut agent = wire.cable.agent(args);
+        let agent = Agent::start(agent.env("HIGHTOWER_CONFIG", homes.agent.path()));
+        homes.know(agent.address);
+        Some(Self { agent, homes, wire })
+    }
+
+    /// What the operator runs on this agent, beyond the wire.
+    pub(crate) fn far(&self, args: &[&str]) -> Command {
+        self.with_key(self.wire.cable.operator(), args)
+    }
+
+    /// What the operator runs beside the agent.
+    pub(crate) fn near(&self, args: &[&str]) -> Command {
+        self.with_key(self.wire.cable.beside(), args)
+    }
+
+    fn with_key(&self, mut command: Command, args: &[&str]) -> Command {
+        command.env("HIGHTOWER_CONFIG", self.homes.operator.path());
+        command.args(args).arg(self.agent.address.to_string()).stdin(Stdio::null());
+        command
+    }
+
+    /// Gives an order from beyond the wire, which must be obeyed; gives how often it had to be.
+    pub(crate) fn order(&self, order: &str) -> usize {
+        for go in 1..=GOES {
+            let output = self.far(&[order]).output().unwrap();
+            if output.status.success() {
+                return go;
+            }
+            unanswered(&output);
+        }
+        panic!("{order} was not answered in {GOES} goes");
+    }
+}
+
+/// Nothing came back.
+pub(crate) fn unanswered(output: &Output) {
+    let said = stdout(output) + &stderr(output);
+    assert!(!output.status.success() && said.contains("no answer"), "{said}");
+}
