@@ -76,11 +76,11 @@ impl Typed {
     }
 }
 
-/// Asks whether `who` may watch; `false` when the window is closed or the time is over.
+/// Asks whether `who`, who comes from there, may watch; `false` when the window is closed or the time is over.
 ///
 /// # Errors
 /// When there is no display, or no window on it.
-pub fn ask(who: &str, limit: Duration) -> anyhow::Result<bool> {
+pub fn ask(who: &str, from: &str, limit: Duration) -> anyhow::Result<bool> {
     anyhow::ensure!(crate::viewer::window::has_display(), "there is no display to ask on");
     let options = WindowOptions { topmost: true, resize: false, ..WindowOptions::default() };
     let opened = Window::new("Hightower: may they watch?", SIZE.0, SIZE.1, options);
@@ -97,7 +97,7 @@ pub fn ask(who: &str, limit: Duration) -> anyhow::Result<bool> {
         }
         let seconds = left.as_secs() + 1;
         if shown.replace(seconds) != Some(seconds) {
-            draw(&mut Surface::new(&mut pixels, SIZE.0, SIZE.1), who, seconds);
+            draw(&mut Surface::new(&mut pixels, SIZE.0, SIZE.1), who, from, seconds);
         }
         window.update_with_buffer(&pixels, SIZE.0, SIZE.1)?;
         let down = window.get_mouse_down(MouseButton::Left);
@@ -118,17 +118,31 @@ pub fn ask(who: &str, limit: Duration) -> anyhow::Result<bool> {
     Ok(false)
 }
 
-fn draw(surface: &mut Surface<'_>, who: &str, seconds: u64) {
+fn draw(surface: &mut Surface<'_>, who: &str, from: &str, seconds: u64) {
     let (width, height) = (SIZE.0 as i32, SIZE.1 as i32);
     surface.fill_rect(0, 0, width, height, GROUND);
-    let line = line_height(LETTERS) + 6;
-    // A name may be long: what finds no place is left out, and the end of it said.
-    let mut name = who.to_owned();
-    while text_width(LETTERS, &name) > width - 40 && name.pop().is_some() {}
-    surface.text(20, 20, LETTERS, INK, &name);
-    surface.text(20, 20 + line, LETTERS, INK, "wants to watch this screen.");
-    let words = format!("Without an answer it is refused in {seconds} s.");
-    surface.text(20, 20 + 2 * line, LETTERS, FAINT, &words);
+    let line = line_height(LETTERS) + 5;
+    // Whoever made a key gave it its name; where they come from is not for them to say, and has a
+    // line of its own.
+    let lines = [
+        (INK, cut(who, width - 40)),
+        (INK, cut(&format!("from {from}"), width - 40)),
+        (INK, "wants to watch this screen.".into()),
+        (FAINT, format!("Without an answer it is refused in {seconds} s.")),
+    ];
+    for (at, (color, words)) in (0..).zip(lines) {
+        surface.text(20, 14 + at * line, LETTERS, color, &words);
+    }
     REFUSE.draw(surface);
     ALLOW.draw(surface);
+}
+
+/// As much of the text as fits, and a sign where some is missing.
+fn cut(text: &str, width: i32) -> String {
+    if text_width(LETTERS, text) <= width {
+        return text.to_owned();
+    }
+    let mut kept = text.to_owned();
+    while text_width(LETTERS, &kept) + text_width(LETTERS, "…") > width && kept.pop().is_some() {}
+    kept + "…"
 }

@@ -122,6 +122,28 @@ fn three_attempts_without_the_code_end_it() {
     refused(&pair(&homes, &agent, &code), "nobody pairs with this agent now");
 }
 
+#[test]
+fn nobody_sees_the_screen_that_a_code_stands_on() {
+    let homes = Homes::new();
+    homes.allow("view");
+    let agent = homes.start(&["--autostart"]);
+    homes.trust(&agent);
+    let address = agent.address.to_string();
+    let watch = ["view", "--headless", "--tls", "--json", &address];
+    let mut viewer = homes.command(&watch).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = Lines::of(viewer.stdout.take().unwrap());
+    lines.await_line(|line| line.contains("\"frame\""), "a picture");
+    let shown = Shown::by(agent.address, homes.agent.path(), "--pair");
+    let gone = lines.await_line(|line| line.contains("\"disconnected\""), "the end");
+    assert!(gone.contains("shows a code"), "{gone}");
+    refused(&homes.picture(&agent), "shows a code");
+    // Pairing opens the screen again, to those who may see it.
+    obeyed(&pair(&homes, &agent, &shown.code));
+    lines.await_line(|line| line.contains("\"frame\""), "a picture");
+    drop(viewer.kill());
+    drop(viewer.wait());
+}
+
 /// Somebody between who speaks TLS with both, by a key of their own, and hands everything on.
 async fn in_the_middle(agent: SocketAddr) -> (SocketAddr, tokio::task::JoinHandle<()>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

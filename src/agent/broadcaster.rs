@@ -55,8 +55,10 @@ pub(super) struct Broadcaster {
     stopping: Option<String>,
     /// Told when the table is empty, once the agent stops.
     emptied: Option<oneshot::Sender<()>>,
-    /// For what peers can do as often as they like.
+    /// For what peers can do as often as they like: coming and going, and switching, so that one
+    /// does not hide the other.
     log: Throttle,
+    switches: Throttle,
     /// Tells the person at the machine.
     notices: Notices,
 }
@@ -92,6 +94,7 @@ impl Broadcaster {
             stopping: None,
             emptied: None,
             log: Throttle::new(LOG_LINES),
+            switches: Throttle::new(LOG_LINES),
             notices,
         }
     }
@@ -244,10 +247,11 @@ impl Handler<SetMonitoring> for Broadcaster {
     fn handle(&mut self, SetMonitoring { on, permit }: SetMonitoring, _ctx: &mut Self::Context) {
         if self.monitoring != on {
             permit.note(if on { What::Start } else { What::Stop });
-            self.log(
-                permit.by(),
-                if on { "monitoring is started" } else { "monitoring is stopped" },
-            );
+            if let Some(held_back) = self.switches.pass(Instant::now()) {
+                let (by, held_back) = (permit.by(), (held_back > 0).then_some(held_back));
+                let what = if on { "started" } else { "stopped" };
+                tracing::info!(%by, held_back, "monitoring is {what}");
+            }
         }
         // Who stops it means it for the next first viewer too.
         self.autostart &= on;

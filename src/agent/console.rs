@@ -4,7 +4,7 @@ use super::SOFTWARE;
 use super::broadcaster::Broadcaster;
 use super::messages::{AskViewers, Recheck};
 use crate::console::{Answer, Ask, Status};
-use crate::trust::{Gate, Place, Roles, WINDOW, Window};
+use crate::trust::{Gate, Place, Roles, WINDOW};
 use actix::prelude::*;
 use std::io;
 use std::net::SocketAddr;
@@ -36,7 +36,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Office {
     pub(super) gate: Arc<Gate>,
     pub(super) broadcaster: Addr<Broadcaster>,
-    pub(super) window: Window,
     pub(super) address: SocketAddr,
     pub(super) source: String,
     /// `None` for an agent that asks nobody for a key, and so can't pair.
@@ -141,7 +140,7 @@ impl Office {
             viewers,
             may_pause: self.may_pause,
             paused: self.gate.is_paused(),
-            pairing: self.window.is_open(),
+            pairing: self.gate.window().is_open(),
         }))
     }
 
@@ -167,7 +166,11 @@ impl Office {
             Ok(roles) => roles,
             Err(e) => return say(stream, &refused(format!("{e}"))).await,
         };
-        let mut opened = self.window.open(roles);
+        let mut opened = self.gate.window().open(roles);
+        // Before the code is on the screen, those are gone who watch it.
+        if self.broadcaster.send(Recheck).await.is_err() {
+            return say(stream, &refused("the agent stops".into())).await;
+        }
         let seconds = WINDOW.as_secs();
         let code = opened.code.groups().to_string();
         say(stream, &Answer::Pairing { code, seconds }).await?;

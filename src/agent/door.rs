@@ -16,8 +16,7 @@ use super::throttle::Throttle;
 use crate::audit::{Event, Whose};
 use crate::rates::Rates;
 use crate::trust::{
-    Acceptor, Denied, Ends, Gate, Grant, Hello, Refused, TlsError, Transport, Unwelcome, View,
-    Window, tls,
+    Acceptor, Denied, Ends, Gate, Grant, Hello, Refused, TlsError, Transport, Unwelcome, View, tls,
 };
 use actix::prelude::*;
 use hightower_proto::Message as Packet;
@@ -60,8 +59,6 @@ pub(super) struct House {
     pub(super) gate: Arc<Gate>,
     /// `None` for an agent that takes nothing but what is plain.
     pub(super) acceptor: Option<Acceptor>,
-    /// When strangers may pair.
-    pub(super) window: Window,
     pub(super) links: Links,
     pub(super) welcome: Welcome,
     pub(super) places: Places,
@@ -245,7 +242,7 @@ impl House {
         let (mut stream, key) = shaken.await.map_err(|_| Rebuff::Late)??;
         if let Some(channel) = tls::pairing(&stream) {
             let ends = Ends { operator: key, agent: acceptor.key(), channel };
-            pairing::receive(&mut stream, &self.window, &gate, ends, peer).await?;
+            pairing::receive(&mut stream, &gate, ends, peer).await?;
             return Ok(Guest::Paired);
         }
         let fingerprint = key.fingerprint();

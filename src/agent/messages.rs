@@ -223,10 +223,10 @@ pub(super) struct MouseOrder {
 #[error("{0}")]
 pub(super) struct MouseError(pub(super) String);
 
-/// Agent to mouse: free the pointer, the end is near.
+/// Agent to mouse: free the pointer, for this reason.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Release;
+pub(super) struct Release(pub(super) &'static str);
 
 impl MouseCommand {
     /// The pointer command of a message, when it is one.

@@ -47,7 +47,7 @@ pub use config::{Config, StartError, Trust};
 use crate::audit::{Audit, Event, What};
 use crate::canvas::Shared;
 use crate::source::{Choice, OpenError, Source};
-use crate::trust::{Opened, Roles, Window};
+use crate::trust::{Gate, Opened, Roles};
 use actix::prelude::*;
 use broadcaster::Broadcaster;
 use capture::Capture;
@@ -61,7 +61,7 @@ use encoder::Encoder;
 use guard::Guard;
 use hightower_proto::message::Welcome;
 use listener::Listener;
-use messages::{Release, Shutdown};
+use messages::{Recheck, Release, Shutdown};
 use mouse::{Mouse, SystemMouse};
 use notices::Notices;
 use places::Places;
@@ -69,6 +69,7 @@ use session::Links;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
@@ -92,7 +93,7 @@ pub struct Agent {
     source: String,
     trust: Option<Trust>,
     audit: Audit,
-    window: Window,
+    gate: Arc<Gate>,
     /// Held as long as the agent's files are its own.
     _lock: Option<File>,
     /// Held as long as the person at the machine can ask.
@@ -140,14 +141,23 @@ impl Agent {
         broadcaster.do_send(messages::Attach { capture: capture_actor.recipient() });
 
         let mouse_arbiter = Arbiter::new();
+        let asking = Arc::new(AtomicBool::new(false));
+        let heeded = Arc::clone(&asking);
         let (lease, changes) = (config.lease, broadcaster.downgrade().recipient());
         let mouse = Mouse::start_in_arbiter(&mouse_arbiter.handle(), move |_| {
-            Mouse::new(lease, pointer::System::open as fn() -> _, changes)
+            Mouse::new(lease, pointer::System::open as fn() -> _, changes).heeding(heeded)
         });
 
-        let consent = config
-            .consent
-            .map(|limit| Consent::new(person::asker(limit), limit, gate.audit().clone()));
+        let pointer = mouse.clone();
+        let hush = move |on| {
+            asking.store(on, Ordering::Relaxed);
+            if on {
+                pointer.do_send(Release("the person at the machine is asked something"));
+            }
+        };
+        let consent = config.consent.map(|limit| {
+            Consent::new(person::asker(limit), Box::new(hush), limit, gate.audit().clone())
+        });
         let links = Links {
             consent,
             broadcaster: broadcaster.clone(),
@@ -165,7 +175,6 @@ impl Agent {
             credit: config.credit,
             state: broadcaster::initial_state(&config),
         };
-        let window = Window::default();
         #[cfg(unix)]
         let _console = config
             .console
@@ -175,7 +184,6 @@ impl Agent {
                     console::Office {
                         gate: Arc::clone(&gate),
                         broadcaster: broadcaster.clone(),
-                        window: window.clone(),
                         address,
                         source: described.clone(),
                         fingerprint: trust.as_ref().map(|trust| trust.key.fingerprint()),
@@ -192,14 +200,14 @@ impl Agent {
         begun.await.map_err(|_| StartError::Died)?.map_err(StartError::Udp)?;
         Guard::new(Arc::clone(&gate), number, broadcaster.downgrade().recipient()).start()?;
         let places = Places::new(config.max_viewers, WAITING_ROOM);
-        let house = House { gate, acceptor, window: window.clone(), links, welcome, places };
+        let house = House { gate: Arc::clone(&gate), acceptor, links, welcome, places };
         Listener::new(sockets.tcp, house, config.accept_rate).start();
         Ok(Self {
             address,
             source: described,
             trust,
             audit,
-            window,
+            gate,
             _lock: lock,
             #[cfg(unix)]
             _console,
@@ -232,7 +240,9 @@ impl Agent {
     /// Lets one operator pair, who shows the code, and have these roles.
     #[must_use]
     pub fn pair(&self, roles: Roles) -> Opened {
-        self.window.open(roles)
+        let opened = self.gate.window().open(roles);
+        self.broadcaster.do_send(Recheck);
+        opened
     }
 
     /// Says goodbye to the viewers, frees the pointer, ends every thread.
@@ -243,7 +253,7 @@ impl Agent {
             tracing::debug!("some viewer did not take its goodbye in time");
         }
         // A display that does not answer holds whoever asks it; the end does not wait for that.
-        if timeout(FAREWELL, self.mouse.send(Release)).await.is_err() {
+        if timeout(FAREWELL, self.mouse.send(Release("the agent stops"))).await.is_err() {
             tracing::warn!("the display does not answer; the pointer is free when this ends");
         }
         self.mouse_arbiter.stop();

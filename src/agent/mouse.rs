@@ -9,6 +9,8 @@ use super::pointer::Pointer;
 use crate::trust::By;
 use actix::WeakRecipient;
 use actix::prelude::*;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// How often a locked pointer is put back: the historical tick.
@@ -20,6 +22,9 @@ const REOPEN: Duration = Duration::from_secs(1);
 
 /// What is said of an order that nobody waits for any more.
 const TOO_LATE: &str = "the display answered too late";
+
+/// What is said while the person at the machine has a question before them.
+const ASKING: &str = "the person at the machine is asked something, and has the pointer to answer";
 
 /// How long a lock lasts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +50,8 @@ pub(super) struct Mouse<P, F> {
     lock: Option<Lock>,
     tick: Option<SpawnHandle>,
     changes: WeakRecipient<LockChanged>,
+    /// Whether the person at the machine has a question before them.
+    asking: Arc<AtomicBool>,
 }
 
 /// The mouse of this machine.
@@ -57,7 +64,22 @@ where
     F: FnMut() -> Result<P, String> + Unpin + 'static,
 {
     pub(super) fn new(lease: Lease, open: F, changes: WeakRecipient<LockChanged>) -> Self {
-        Self { lease, open, pointer: None, failed_at: None, lock: None, tick: None, changes }
+        let asking = Arc::default();
+        Self {
+            lease,
+            open,
+            pointer: None,
+            failed_at: None,
+            lock: None,
+            tick: None,
+            changes,
+            asking,
+        }
+    }
+
+    /// It is left to the person at the machine while this is set.
+    pub(super) fn heeding(self, asking: Arc<AtomicBool>) -> Self {
+        Self { asking, ..self }
     }
 
     /// Does something with the pointer. A display may have been restarted since it was connected
@@ -170,6 +192,12 @@ where
             MouseCommand::Move { .. } | MouseCommand::Lock { .. } if late => {
                 Err(MouseError(TOO_LATE.into()))
             }
+            // Else whoever is asked about could hold the pointer over the answer.
+            MouseCommand::Move { .. } | MouseCommand::Lock { .. }
+                if self.asking.load(Ordering::Relaxed) =>
+            {
+                Err(MouseError(ASKING.into()))
+            }
             MouseCommand::Move { x, y } => self.move_to(x, y),
             MouseCommand::Lock { lease } => self.lock(lease, order.until, order.permit.by(), ctx),
             MouseCommand::Unlock => {
@@ -187,8 +215,8 @@ where
 {
     type Result = ();
 
-    fn handle(&mut self, _: Release, ctx: &mut Self::Context) {
-        self.unlock("the agent stops", ctx);
+    fn handle(&mut self, Release(why): Release, ctx: &mut Self::Context) {
+        self.unlock(why, ctx);
     }
 }
 
@@ -310,8 +338,27 @@ mod tests {
         assert_eq!(heard.recv().await, Some(false), "the lease ends without being asked to");
         desk.0.set((900, 900));
         // The actor answers in order: when it has answered this, a tick would have come before.
-        mouse.send(Release).await.unwrap();
+        mouse.send(Release("the test ends")).await.unwrap();
         assert_eq!(desk.0.get(), (900, 900));
+    }
+
+    #[actix::test]
+    async fn the_pointer_is_the_persons_while_they_are_asked() {
+        let (tx, _heard) = tokio::sync::mpsc::channel(4);
+        let ear = Ear(tx).start();
+        let (desk, asking) = (Desk::default(), Arc::new(AtomicBool::new(true)));
+        let hand = desk.clone();
+        let open = move || Ok(hand.clone());
+        let mouse = Mouse::new(LEASE, open, ear.downgrade().recipient());
+        let mouse = mouse.heeding(Arc::clone(&asking)).start();
+        for command in [MouseCommand::Move { x: 5, y: 6 }, MouseCommand::Lock { lease: None }] {
+            let refused = mouse.send(order(command)).await.unwrap().unwrap_err();
+            assert!(refused.to_string().contains("is asked"), "{refused}");
+        }
+        assert!(mouse.send(order(MouseCommand::Unlock)).await.unwrap().is_ok());
+        assert_eq!(desk.0.get(), (0, 0));
+        asking.store(false, Ordering::Relaxed);
+        assert!(mouse.send(order(MouseCommand::Move { x: 5, y: 6 })).await.unwrap().is_ok());
     }
 
     #[actix::test]

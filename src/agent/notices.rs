@@ -15,10 +15,30 @@ const LINES: usize = 6;
 /// The time from one notice to the next is at least this.
 const APART: Duration = Duration::from_secs(1);
 
+/// What is to be said of somebody.
+#[derive(Debug)]
+struct News {
+    who: String,
+    began: bool,
+    ended: bool,
+}
+
+impl News {
+    fn words(&self) -> String {
+        let who = &self.who;
+        match (self.began, self.ended) {
+            (true, false) => format!("{who} watches this screen"),
+            (true, true) => format!("{who} watched this screen for a moment"),
+            (false, _) => format!("{who} has stopped watching"),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Waiting {
-    lines: Vec<String>,
-    /// How many lines found no place.
+    /// One entry each, however often they come and go.
+    news: Vec<News>,
+    /// How much found no place.
     more: usize,
     ended: bool,
 }
@@ -36,13 +56,16 @@ impl Shared {
 
     /// Waits for something to show; `None` when nothing more comes.
     fn next(&self) -> Option<String> {
-        let nothing = |waiting: &mut Waiting| waiting.lines.is_empty() && !waiting.ended;
+        let nothing = |waiting: &mut Waiting| waiting.news.is_empty() && !waiting.ended;
         let waiting = self.changed.wait_while(self.waiting(), nothing);
         let mut waiting = waiting.unwrap_or_else(PoisonError::into_inner);
-        if waiting.lines.is_empty() {
+        if waiting.news.is_empty() {
             return None;
         }
-        let mut text = std::mem::take(&mut waiting.lines).join("\n");
+        let mut news = std::mem::take(&mut waiting.news);
+        // Who sees the screen now comes first.
+        news.sort_by_key(|news| (!news.began, news.ended));
+        let mut text = news.iter().map(News::words).collect::<Vec<_>>().join("\n");
         let more = std::mem::take(&mut waiting.more);
         if more > 0 {
             // Writing to a string does not fail.
@@ -91,21 +114,29 @@ impl Notices {
 
     /// Somebody begins to see the screen.
     pub(super) fn begins(&self, by: &By) {
-        self.add(|| format!("{} watches this screen", who(by)));
+        self.add(by, true);
     }
 
     /// Somebody sees it no longer.
     pub(super) fn ends(&self, by: &By) {
-        self.add(|| format!("{} has stopped watching", who(by)));
+        self.add(by, false);
     }
 
-    fn add(&self, line: impl FnOnce() -> String) {
+    fn add(&self, by: &By, begins: bool) {
         let Some(shared) = &self.0 else { return };
+        let who = who(by);
         let mut waiting = shared.waiting();
-        if waiting.lines.len() < LINES {
-            waiting.lines.push(line());
+        if let Some(news) = waiting.news.iter_mut().find(|news| news.who == who) {
+            (news.began, news.ended) = (news.began || begins, !begins);
         } else {
-            waiting.more += 1;
+            if waiting.news.len() == LINES {
+                waiting.more += 1;
+                // That somebody begins is worth more than that another has ended.
+                let place = waiting.news.iter().position(|news| !news.began).filter(|_| begins);
+                let Some(place) = place else { return };
+                waiting.news.remove(place);
+            }
+            waiting.news.push(News { who, began: begins, ended: !begins });
         }
         shared.changed.notify_one();
     }
@@ -163,8 +194,17 @@ mod tests {
             notices.begins(&by(&format!("ben {number}")));
         }
         let rest = seen.recv().expect("shown");
-        assert!(rest.starts_with("anna (10.0.0.9) has stopped watching\nben 0 (10"), "{rest}");
+        assert!(rest.starts_with("ben 0 (10.0.0.9) watches this screen\nben 1 (10"), "{rest}");
         assert!(rest.ends_with("\n… and 995 more"), "{rest}");
+        // One who comes and goes takes one line, and nobody else's.
+        for _ in 0..1000 {
+            notices.begins(&by("anna"));
+            notices.ends(&by("anna"));
+        }
+        notices.begins(&by("ben"));
+        let rest = seen.recv().expect("shown");
+        let anna = "anna (10.0.0.9) watched this screen for a moment";
+        assert_eq!(rest, format!("ben (10.0.0.9) watches this screen\n{anna}"));
         // What was noted last is shown before the end.
         notices.ends(&By { name: None, peer: ([127, 0, 0, 1], 5).into() });
         drop(notices);

@@ -4,7 +4,7 @@ use super::door::Rebuff;
 use crate::audit::{Event, What};
 use crate::pairing::{Ear, Unheard, say};
 use crate::text::printable;
-use crate::trust::{Attempt, Closed, Ends, Gate, Half, PublicKey, Window};
+use crate::trust::{Attempt, Closed, Ends, Gate, Half, Proofs, PublicKey, Roles, Success};
 use hightower_proto::message::Pair;
 use std::io;
 use std::net::SocketAddr;
@@ -40,7 +40,6 @@ pub(super) enum PairError {
 /// Pairs with whoever is there, if a window is open and they have the code.
 pub(super) async fn receive<S>(
     stream: &mut S,
-    window: &Window,
     gate: &Arc<Gate>,
     ends: Ends,
     peer: SocketAddr,
@@ -48,22 +47,32 @@ pub(super) async fn receive<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let Some(attempt) = window.attempt() else {
+    // What can't be written down is not done.
+    let attempt = if gate.audit().forbids() { None } else { gate.window().attempt() };
+    let Some(attempt) = attempt else {
         return Err(dismiss(stream, PairError::Shut, &ends.operator).await);
     };
-    match timeout(PATIENCE, exchange(stream, &attempt, gate, ends, peer)).await {
-        Ok(Ok(())) => Ok(()),
-        failed => {
-            let left = attempt.fail();
-            let why = match failed {
-                Ok(Err(PairError::Guessed(_))) if left == 0 => PairError::Over,
-                Ok(Err(PairError::Guessed(_))) => PairError::Guessed(left),
-                Ok(Err(why)) => why,
-                _ => PairError::Late,
-            };
-            Err(dismiss(stream, why, &ends.operator).await)
+    let paired = match timeout(PATIENCE, prove(stream, &attempt, ends)).await {
+        Ok(Ok(proven)) => write_down(proven, gate, ends, peer, attempt.roles).await,
+        Ok(Err(why)) => Err(why),
+        Err(_) => Err(PairError::Late),
+    };
+    let why = match paired {
+        Ok(done) => {
+            // That they have paired is so, whether they hear it or not.
+            let said = timeout(PATIENCE, async {
+                say(stream, done).await?;
+                stream.shutdown().await
+            });
+            drop(said.await);
+            return Ok(());
         }
-    }
+        Err(PairError::Guessed(_)) if attempt.left() == 0 => PairError::Over,
+        Err(PairError::Guessed(_)) => PairError::Guessed(attempt.left()),
+        Err(why) => why,
+    };
+    drop(attempt);
+    Err(dismiss(stream, why, &ends.operator).await)
 }
 
 /// Tells them why not.
@@ -75,13 +84,15 @@ where
     Rebuff::Unpaired { fingerprint: key.fingerprint(), why }
 }
 
-async fn exchange<S>(
-    stream: &mut S,
-    attempt: &Attempt,
-    gate: &Arc<Gate>,
-    ends: Ends,
-    peer: SocketAddr,
-) -> Result<(), PairError>
+/// Somebody who has proven that they have the code.
+struct Proven {
+    name: String,
+    proofs: Proofs,
+    success: Success,
+}
+
+/// Hears the proof, and takes the window's one success for it.
+async fn prove<S>(stream: &mut S, attempt: &Attempt, ends: Ends) -> Result<Proven, PairError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -101,24 +112,36 @@ where
     if !proofs.holds(&proof) {
         return Err(PairError::Guessed(0));
     }
-    let Some(success) = attempt.succeed() else { return Err(PairError::Shut) };
-    let (name, key) = (printable(&name), ends.operator);
-    let (list, roles, called) = (Arc::clone(gate), attempt.roles, name.clone());
-    let admit = move || list.admit(&key, roles, &called).map_err(|e| e.to_string());
-    let admitted = tokio::task::spawn_blocking(admit).await.map_err(io::Error::other)?;
-    success.tell(match &admitted {
-        Ok(_) => Closed::Paired { name: name.clone(), key },
-        Err(why) => Closed::Unwritten(why.clone()),
-    });
-    let roles = admitted.map_err(PairError::List)?;
-    let said = format!("{name} ({}) may {roles}", ends.operator.fingerprint());
-    tracing::info!(%peer, "paired: {said}");
-    let by = Some(name.into());
-    let address = Some(peer.to_string());
-    gate.audit().note(Event { what: What::Pair, operator: by, address, outcome: said });
-    say(stream, Pair::Done { proof: proofs.own(), roles: roles.to_string() }).await?;
-    stream.shutdown().await?;
-    Ok(())
+    let success = attempt.succeed().ok_or(PairError::Shut)?;
+    Ok(Proven { name: printable(&name), proofs, success })
+}
+
+/// Writes the operator down; gives the last step. Once begun it is done to its end, whether the
+/// connection lasts or not, so that what is told is what is so.
+async fn write_down(
+    Proven { name, proofs, success }: Proven,
+    gate: &Arc<Gate>,
+    ends: Ends,
+    peer: SocketAddr,
+    roles: Roles,
+) -> Result<Pair, PairError> {
+    let (gate, key) = (Arc::clone(gate), ends.operator);
+    let write = move || {
+        let roles = match gate.admit(&key, peer, roles, &name) {
+            Ok(roles) => roles,
+            Err(e) => {
+                success.tell(Closed::Unwritten(e.to_string()));
+                return Err(PairError::List(e.to_string()));
+            }
+        };
+        let outcome = format!("{name} ({}) may {roles}", key.fingerprint());
+        tracing::info!(%peer, "paired: {outcome}");
+        let (operator, address) = (Some(name.as_str().into()), Some(peer.to_string()));
+        gate.audit().note(Event { what: What::Pair, operator, address, outcome });
+        success.tell(Closed::Paired { name, key });
+        Ok(Pair::Done { proof: proofs.own(), roles: roles.to_string() })
+    };
+    tokio::task::spawn_blocking(write).await.map_err(io::Error::other)?
 }
 
 impl From<Unheard> for PairError {

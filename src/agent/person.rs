@@ -2,8 +2,11 @@
 //! agent was started from.
 
 use super::consent::Asker;
+use std::cell::RefCell;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{BufRead, IsTerminal, Write};
 use std::process::Stdio;
+use std::rc::Rc;
 use std::time::Duration;
 use tokio::process::Command;
 use tokio::sync::mpsc;
@@ -17,36 +20,33 @@ pub(crate) const NO: u8 = 3;
 /// Asks in a window where there is a display, else on the terminal; the question is shown for so
 /// long.
 pub(super) fn asker(limit: Duration) -> Asker {
-    let mut terminal = Terminal::default();
-    Box::new(move |who| {
-        let lines = terminal.lines();
+    let terminal = Rc::new(RefCell::new(Terminal::default()));
+    Box::new(move |by| {
+        let terminal = Rc::clone(&terminal);
         Box::pin(async move {
-            let why = match in_window(&who, limit).await {
+            let name = by.name.as_deref().unwrap_or("somebody").to_owned();
+            let from = by.peer.ip().to_canonical().to_string();
+            let why = match in_window(&name, &from, limit).await {
                 Ok(answer) => return Ok(answer),
                 Err(why) => why,
             };
+            let lines = terminal.borrow_mut().lines();
             match lines {
-                Some(lines) => on_terminal(&who, lines).await,
-                None => Err(format!("{why}; and the agent was not started from a terminal")),
+                Some(lines) => on_terminal(&name, &from, lines).await,
+                None => Err(format!("{why}; and there is no terminal to ask on")),
             }
         })
     })
 }
 
-async fn in_window(who: &str, limit: Duration) -> Result<bool, String> {
+async fn in_window(name: &str, from: &str, limit: Duration) -> Result<bool, String> {
     if !crate::viewer::window::has_display() {
         return Err("there is no display".into());
     }
     let program = std::env::current_exe().map_err(|e| e.to_string())?;
     let mut command = Command::new(program);
-    command.args([
-        "--quiet",
-        QUESTION,
-        "--seconds",
-        &limit.as_secs().max(1).to_string(),
-        "--",
-        who,
-    ]);
+    let seconds = limit.as_secs().max(1).to_string();
+    command.args(["--quiet", QUESTION, "--seconds", &seconds, "--from", from, "--", name]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
     let status = command.status().await.map_err(|e| e.to_string())?;
     match status.code() {
@@ -64,9 +64,12 @@ type Lines = std::sync::Arc<tokio::sync::Mutex<mpsc::Receiver<String>>>;
 struct Terminal(Option<Lines>);
 
 impl Terminal {
-    /// `None` where there is no terminal.
+    /// `None` where there is no terminal that is this program's to read.
     fn lines(&mut self) -> Option<Lines> {
-        if self.0.is_none() && std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
+        if !is_ours() {
+            return None;
+        }
+        if self.0.is_none() {
             let (sender, lines) = mpsc::channel(1);
             let read = move || {
                 for line in std::io::stdin().lock().lines().map_while(Result::ok) {
@@ -81,15 +84,34 @@ impl Terminal {
     }
 }
 
-async fn on_terminal(who: &str, lines: Lines) -> Result<bool, String> {
+/// Whether there is a terminal, and who sits at it talks to this program: one that was put in the
+/// background would be stopped for reading.
+fn is_ours() -> bool {
+    let stdin = std::io::stdin();
+    let shown = stdin.is_terminal() && std::io::stderr().is_terminal();
+    #[cfg(unix)]
+    let shown = shown
+        && rustix::termios::tcgetpgrp(&stdin).is_ok_and(|it| it == rustix::process::getpgrp());
+    shown
+}
+
+async fn on_terminal(name: &str, from: &str, lines: Lines) -> Result<bool, String> {
     // One question at a time: nobody else holds it.
     let mut lines = lines.lock().await;
-    // What was typed before the question answers nothing.
-    while lines.try_recv().is_ok() {}
-    let asked = write!(std::io::stderr(), "{who} wants to watch this screen. Allow it? (yes/no) ");
+    // What was typed before this question answers another one, or none.
+    let answer = format!("yes {}", 10 + RandomState::new().build_hasher().finish() % 90);
+    let asked = writeln!(
+        std::io::stderr(),
+        "{name} ({from}) wants to watch this screen. To allow it, type: {answer}"
+    );
     asked.map_err(|e| e.to_string())?;
-    match lines.recv().await {
-        Some(line) => Ok(line.trim() == "yes"),
-        None => Err("the terminal is closed".into()),
+    loop {
+        match lines.recv().await {
+            Some(line) if line.trim() == answer => return Ok(true),
+            // Of an earlier question, or typed before this one was read.
+            Some(line) if line.trim().starts_with("yes") || line.trim().is_empty() => {}
+            Some(_) => return Ok(false),
+            None => return Err("the terminal is closed".into()),
+        }
     }
 }

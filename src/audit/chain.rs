@@ -125,14 +125,19 @@ impl Chain {
 
     fn rotate(&mut self) -> io::Result<()> {
         self.file.sync_all()?;
+        // The next file first: where there is none to be had, the others stay where they are,
+        // however often it is tried.
+        let new = self.folder.join("audit.new");
+        let file = append(&new)?;
+        file.set_len(0)?;
         for age in (0..KEPT - 1).rev() {
             match fs::rename(path(&self.folder, age), path(&self.folder, age + 1)) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
                 _ => {}
             }
         }
-        self.file = append(&path(&self.folder, 0))?;
-        self.length = 0;
+        fs::rename(&new, path(&self.folder, 0))?;
+        (self.file, self.length) = (file, 0);
         Ok(())
     }
 }
@@ -162,4 +167,31 @@ fn tail(path: &Path) -> io::Result<String> {
 fn ends_well(path: &Path) -> io::Result<bool> {
     let tail = tail(path)?;
     Ok(tail.is_empty() || tail.ends_with('\n'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::{What, verify};
+
+    #[test]
+    fn a_file_that_cant_be_begun_costs_none_of_those_that_are_there() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut chain = Chain::open(folder.path().to_owned(), 200).expect("opened");
+        let event = Event::of(What::Begin, "x".repeat(100));
+        (0..3).for_each(|_| chain.append(&event).expect("written"));
+        let before = verify(folder.path()).expect("read");
+        // Nothing new can be made of this name, as where there is no room for it.
+        let taken = folder.path().join("audit.new");
+        fs::create_dir(&taken).expect("made");
+        for _ in 0..2 * KEPT {
+            assert!(chain.append(&event).is_err());
+        }
+        let after = verify(folder.path()).expect("read");
+        assert_eq!((after.lines, after.numbers), (before.lines, before.numbers));
+        fs::remove_dir(&taken).expect("removed");
+        chain.append(&event).expect("written");
+        let after = verify(folder.path()).expect("read");
+        assert_eq!((after.lines, after.faults.len()), (before.lines + 1, 0));
+    }
 }

@@ -185,6 +185,12 @@ impl Audit {
         shared.note(event);
     }
 
+    /// Whether it may come to that nobody is to be let in.
+    #[must_use]
+    pub fn may_forbid(&self) -> bool {
+        self.0.as_ref().is_some_and(|shared| shared.policy == Policy::Refuse)
+    }
+
     /// Whether nobody is to be let in or obeyed, since it could not be written down.
     #[must_use]
     pub fn forbids(&self) -> bool {

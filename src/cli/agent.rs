@@ -27,10 +27,10 @@ use tokio::sync::Notify;
 /// each, as `hightower keygen` prints it. Changes count at once.
 #[derive(Debug, Args)]
 pub(super) struct AgentArgs {
-    /// Where to listen, TCP and UDP alike; port 0 takes any free one and prints it.
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:18516")]
-    #[arg(env = "HIGHTOWER_LISTEN")]
-    listen: SocketAddr,
+    /// Where to listen, TCP and UDP alike; port 0 takes any free one and prints it. [default:
+    /// 127.0.0.1:18516]
+    #[arg(long, value_name = "ADDR:PORT", env = "HIGHTOWER_LISTEN")]
+    listen: Option<SocketAddr>,
     /// Ask nobody who they are, and encrypt nothing, not even beyond this machine.
     #[arg(long, env = "HIGHTOWER_INSECURE", conflicts_with = "require_keys")]
     insecure: bool,
@@ -165,7 +165,6 @@ impl AgentArgs {
             _ => Plain::OwnUser,
         };
         let mut config = Config {
-            listen: self.listen,
             plain,
             groups: self.groups.clone(),
             audit: self.audit.clone(),
@@ -181,6 +180,7 @@ impl AgentArgs {
             write_deadline: self.write_deadline,
             ..Config::default()
         };
+        config.listen = self.listen.unwrap_or(config.listen);
         config.source.kind = self.source;
         config.source.monitor = self.monitor;
         config.source.cursor = self.cursor;

@@ -111,15 +111,30 @@ fn ask(socket: &std::path::Path, question: &Ask) -> Result<Answer, ConsoleError>
     console::ask(socket, question)?.answer()
 }
 
-/// The socket of the agent that listens there.
-fn socket(listen: SocketAddr) -> Result<PathBuf> {
-    Ok(console::path(&Place::find()?, listen))
+/// The socket of the agent that listens there; without an address of the only one that runs, and
+/// `None` where none does.
+fn socket(listen: Option<SocketAddr>) -> Result<Option<PathBuf>> {
+    let place = Place::find()?;
+    if let Some(listen) = listen {
+        return Ok(Some(console::path(&place, listen)));
+    }
+    let mut running = console::all(&place)
+        .with_context(|| format!("can't look for agents in {}", place.runtime().display()))?;
+    running.retain(|socket| ask(socket, &Ask::Status).is_ok());
+    match running.as_slice() {
+        [] => Ok(None),
+        [only] => Ok(Some(only.clone())),
+        _ => bail!("several agents of yours run here: say which by --listen ADDR:PORT"),
+    }
 }
 
 /// Lets nobody watch, or those again who may.
-pub(super) fn pause(listen: SocketAddr, pause: bool) -> Result<ExitCode> {
+pub(super) fn pause(listen: Option<SocketAddr>, pause: bool) -> Result<ExitCode> {
     let question = if pause { Ask::Pause } else { Ask::Resume };
-    match ask(&socket(listen)?, &question)? {
+    let Some(socket) = socket(listen)? else {
+        bail!("no agent of yours runs on this machine");
+    };
+    match ask(&socket, &question)? {
         Answer::Done => {
             let words = if pause { "nobody watches" } else { "those may watch who could before" };
             writeln!(std::io::stdout(), "{words}").context("can't write to standard output")?;
@@ -130,9 +145,14 @@ pub(super) fn pause(listen: SocketAddr, pause: bool) -> Result<ExitCode> {
 }
 
 /// Pairs by the agent that runs there; `None` when none does.
-pub(super) fn pair(listen: SocketAddr, roles: &str, json: bool) -> Result<Option<ExitCode>> {
+pub(super) fn pair(
+    listen: Option<SocketAddr>,
+    roles: &str,
+    json: bool,
+) -> Result<Option<ExitCode>> {
+    let Some(socket) = socket(listen)? else { return Ok(None) };
     let roles = roles.to_owned();
-    let mut asked = match console::ask(&socket(listen)?, &Ask::Pair { roles }) {
+    let mut asked = match console::ask(&socket, &Ask::Pair { roles }) {
         Ok(asked) => asked,
         Err(ConsoleError::Absent { .. }) => return Ok(None),
         Err(e) => return Err(e.into()),

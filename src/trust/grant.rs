@@ -8,8 +8,9 @@
 use super::key::PublicKey;
 use super::neighbour::{self, Transport};
 use super::operators::{Operators, OperatorsError, Unwelcome};
+use super::pairing::Window;
 use super::role::{Role, Roles};
-use crate::audit::{Audit, Event, What};
+use crate::audit::{Audit, Event, What, Whose};
 use crate::rates::network;
 use jiff::Timestamp;
 use std::fmt;
@@ -116,8 +117,10 @@ impl<K> Permit<K> {
 
     /// Writes down what its owner tried, and why nothing came of it.
     pub fn note_failure(&self, why: &str) {
-        let event = Event { outcome: why.into(), ..Event::by(What::Refuse, &self.by) };
-        self.audit.note(event);
+        self.audit.note_refusal(Whose::Known, self.by.peer, 1, || Event {
+            outcome: why.into(),
+            ..Event::by(What::Refuse, &self.by)
+        });
     }
 }
 
@@ -133,6 +136,9 @@ pub enum Denied {
     /// The key may do other things.
     #[error("your key does not have the role {0} on this agent")]
     Role(Role),
+    /// Nobody watches for now.
+    #[error("the machine shows a code for pairing, and nobody may watch meanwhile")]
+    Pairing,
     /// Nobody watches for now.
     #[error("the person at the machine has paused the watching")]
     Paused,
@@ -171,8 +177,14 @@ impl Grant {
         if self.gate.audit.forbids() {
             return Err(Denied::Unwritten);
         }
-        if K::ROLE == Role::View && self.gate.is_paused() {
-            return Err(Denied::Paused);
+        if K::ROLE == Role::View {
+            if self.gate.is_paused() {
+                return Err(Denied::Paused);
+            }
+            // Who may see the code may do no more than that.
+            if self.gate.window.is_open() {
+                return Err(Denied::Pairing);
+            }
         }
         let name = match &self.who {
             Who::Plain => None,
@@ -190,12 +202,15 @@ impl Grant {
     }
 
     /// Writes down that something was refused.
-    pub fn note_refusal(&self, why: &Denied) {
+    pub fn note_refusal(&self, why: impl fmt::Display) {
         let operator = match &self.who {
             Who::Plain => None,
             Who::Operator(key) => Some(key.fingerprint().into()),
         };
-        self.gate.audit.note(Event { operator, ..Event::refused(self.peer, why) });
+        self.gate.audit.note_refusal(Whose::Known, self.peer, 1, || Event {
+            operator,
+            ..Event::refused(self.peer, why)
+        });
     }
 
     /// As whose it counts; `None` on the agent's own machine, where nobody is asked.
@@ -261,6 +276,8 @@ pub struct Gate {
     plain: Plain,
     /// Whether nobody may watch for now.
     paused: AtomicBool,
+    /// When strangers may pair.
+    window: Window,
     audit: Audit,
     /// `None` for an agent that knows nobody.
     path: Option<PathBuf>,
@@ -276,8 +293,8 @@ impl Gate {
     #[must_use]
     pub fn new(plain: Plain, operators: Option<PathBuf>, audit: Audit) -> Arc<Self> {
         let (list, stamp) = (RwLock::default(), Mutex::new(None));
-        let paused = AtomicBool::new(false);
-        let gate = Self { plain, paused, audit, path: operators, list, stamp };
+        let (paused, window) = (AtomicBool::new(false), Window::default());
+        let gate = Self { plain, paused, window, audit, path: operators, list, stamp };
         gate.refresh();
         Arc::new(gate)
     }
@@ -286,6 +303,13 @@ impl Gate {
     #[must_use]
     pub fn audit(&self) -> &Audit {
         &self.audit
+    }
+
+    /// When strangers may pair. While it is open nobody may watch, since the code is on the screen;
+    /// those who watch already are to be told when it is opened.
+    #[must_use]
+    pub fn window(&self) -> &Window {
+        &self.window
     }
 
     /// Whether the person at the machine lets nobody watch for now.
@@ -303,10 +327,10 @@ impl Gate {
         }
     }
 
-    /// Whether there is a list to follow.
+    /// Whether there is something to follow: a list, or a log without which nobody is obeyed.
     #[must_use]
     pub fn follows(&self) -> bool {
-        self.path.is_some()
+        self.path.is_some() || self.audit.may_forbid()
     }
 
     /// The list as it was last read.
@@ -352,7 +376,7 @@ impl Gate {
         self.list.read().unwrap_or_else(PoisonError::into_inner).number
     }
 
-    /// Adds an operator who has paired; gives the roles that the list says they have. Writes
+    /// Adds an operator who has paired from there; gives the roles that the list says they have. Writes
     /// files: not for an async thread.
     ///
     /// # Errors
@@ -360,11 +384,12 @@ impl Gate {
     pub fn admit(
         &self,
         key: &PublicKey,
+        peer: SocketAddr,
         roles: Roles,
         name: &str,
     ) -> Result<Roles, OperatorsError> {
         let path = self.path.as_ref().ok_or(OperatorsError::None)?;
-        let roles = Operators::admit(path, key, roles, name)?;
+        let roles = Operators::admit(path, key, peer.ip(), roles, name)?;
         self.refresh();
         Ok(roles)
     }

@@ -172,6 +172,9 @@ pub enum OperatorsError {
         /// Its mode.
         mode: u32,
     },
+    /// The key is in the file, and not welcome.
+    #[error("{0}, by the line that is there already")]
+    Unwelcome(#[from] Unwelcome),
     /// The agent has none.
     #[error("this agent asks nobody for a key, and keeps no list of operators")]
     None,
@@ -223,16 +226,18 @@ impl Operators {
     /// is there. Gives the roles that its line has.
     ///
     /// # Errors
-    /// When the file can't be followed, or the system says no.
+    /// When the file can't be followed, the key's line does not let it come from there now, or the
+    /// system says no.
     pub fn admit(
         path: &Path,
         key: &PublicKey,
+        from: IpAddr,
         roles: Roles,
         name: &str,
     ) -> Result<Roles, OperatorsError> {
         let operators = Self::load(path)?;
-        if let Some(index) = operators.by_key.get(key) {
-            return Ok(operators.list[*index].roles);
+        if operators.by_key.contains_key(key) {
+            return Ok(operators.find(key, from, Timestamp::now())?.roles);
         }
         let io = |cause| OperatorsError::Io { path: path.to_owned(), cause };
         let mut options = OpenOptions::new();

@@ -218,6 +218,8 @@ struct Open {
     roles: Roles,
     until: Instant,
     attempts: u8,
+    /// Attempts that are under way.
+    running: u8,
     closed: oneshot::Sender<Closed>,
 }
 
@@ -272,7 +274,15 @@ impl Window {
         state.opened += 1;
         let number = state.opened;
         let until = Instant::now() + WINDOW;
-        let open = Open { number, code: code.clone(), roles, until, attempts: ATTEMPTS, closed };
+        let open = Open {
+            number,
+            code: code.clone(),
+            roles,
+            until,
+            attempts: ATTEMPTS,
+            running: 0,
+            closed,
+        };
         if let Some(before) = state.open.replace(open) {
             // Whoever opened it may be gone, here and below.
             drop(before.closed.send(Closed::Replaced));
@@ -296,6 +306,7 @@ impl Window {
             return None;
         }
         open.attempts -= 1;
+        open.running += 1;
         let (number, code, roles) = (open.number, open.code.clone(), open.roles);
         Some(Attempt { window: self.clone(), number, code, roles })
     }
@@ -333,18 +344,29 @@ impl Attempt {
         Some(Success(open.closed))
     }
 
-    /// The code was not proven; how many more may try. After the last one the window is closed.
-    pub fn fail(&self) -> u8 {
-        let left = {
-            let state = self.window.state();
-            state.open.as_ref().filter(|open| open.number == self.number).map_or(0, |o| o.attempts)
+    /// How many more may try, once this one was none.
+    #[must_use]
+    pub fn left(&self) -> u8 {
+        let state = self.window.state();
+        state.open.as_ref().filter(|open| open.number == self.number).map_or(0, |o| o.attempts)
+    }
+}
+
+impl Drop for Attempt {
+    /// The last one that is over, when no more may try, closes the window: not one that is over
+    /// while another, which may have the code, goes on.
+    fn drop(&mut self) {
+        let mut state = self.window.state();
+        let Some(open) = state.open.as_mut().filter(|open| open.number == self.number) else {
+            return;
         };
-        if left == 0
-            && let Some(open) = self.window.take(self.number)
+        open.running -= 1;
+        if open.attempts == 0
+            && open.running == 0
+            && let Some(open) = state.open.take()
         {
             drop(open.closed.send(Closed::Guessed));
         }
-        left
     }
 }
 
@@ -441,9 +463,16 @@ mod tests {
         assert_eq!(closed, Some(Closed::Paired { name: "anna".into(), key }));
 
         let mut opened = window.open(Roles::ALL);
-        let left: Vec<_> = (0..3).map(|_| window.attempt().expect("open").fail()).collect();
+        let left: Vec<_> = (0..3).map(|_| window.attempt().expect("open").left()).collect();
         assert_eq!(left, [2, 1, 0]);
         assert_eq!(opened.closed().await, Some(Closed::Guessed));
+        // One that fails takes nothing from one that is under way.
+        let opened = window.open(Roles::ALL);
+        let mut attempts: Vec<_> = (0..3).map(|_| window.attempt().expect("open")).collect();
+        let last = attempts.pop().expect("three");
+        drop(attempts);
+        assert!(last.succeed().is_some());
+        drop((last, opened));
         assert!(!window.is_open());
 
         // The time is over, another one is opened, whoever opened it is gone.

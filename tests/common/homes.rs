@@ -5,7 +5,7 @@ use hightower::trust::{KnownAgents, PublicKey, SecretKey, now_ms};
 use hightower_proto::message::{Order, Recipient, Reply, Signed};
 use hightower_proto::{Message, datagram};
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -79,6 +79,27 @@ impl Homes {
         let at = self.agent_key();
         let answer = answer.check(|bytes, signature| at.has_signed(bytes, signature));
         answer.expect("the agent's signature").reply.clone()
+    }
+
+    /// The agent neither obeys nor answers the order; a new one of the same sender comes after it,
+    /// and only that is answered.
+    pub fn ignored(&self, agent: &Agent, order: &[u8]) {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(agent.address).unwrap();
+        socket.set_read_timeout(Some(super::PATIENCE)).unwrap();
+        socket.send(order).unwrap();
+        let new = self.sign(Message::StartMonitor);
+        socket.send(&new).unwrap();
+        let mut answer = [0; 2000];
+        let length = socket.recv(&mut answer).expect("an answer");
+        let answered = datagram::parse(&answer[..length]).unwrap().message;
+        let (Message::SignedReply(answer), Message::Signed(new)) =
+            (answered, datagram::parse(&new).unwrap().message)
+        else {
+            panic!("not signed");
+        };
+        assert_eq!(answer.unchecked().counter, new.unchecked().counter, "the old one is answered");
+        assert!(answer.unchecked().reply.ok);
     }
 
     pub fn command(&self, args: &[&str]) -> Command {

@@ -71,8 +71,7 @@ impl Office {
         obeyed(&run(&["audit", "verify", log.to_str().unwrap()]));
         let agent = self.homes.start(&[]);
         for order in orders.iter().rev().take(5).chain([&order]) {
-            let reply = self.homes.ask(&agent, order);
-            assert!(!reply.ok && reply.error.unwrap().contains("before"));
+            self.homes.ignored(&agent, order);
         }
     }
 }
@@ -124,5 +123,5 @@ fn an_agent_that_cant_write_its_files_says_so_and_does_not_start() {
     refused(&start(), "No space left on device");
     disk.free();
     let agent = homes.start(&[]);
-    assert!(!homes.ask(&agent, &order).ok);
+    homes.ignored(&agent, &order);
 }

@@ -102,6 +102,8 @@ pub(super) struct Session {
     asked: bool,
     /// Counts the times monitoring was switched: an answer to a question from before is void.
     epoch: u64,
+    /// Whether the broadcaster has said that monitoring was switched.
+    told: bool,
     /// What was sent to a speaking viewer and not acknowledged, never more than the credit; and
     /// what that says of the way there.
     link: Link,
@@ -149,6 +151,7 @@ impl Session {
             timed: false,
             asked: false,
             epoch: 0,
+            told: false,
             link: Link::default(),
             written: Instant::now(),
             closing: false,
@@ -377,7 +380,7 @@ impl Session {
     fn joined(&mut self, id: ViewerId, monitoring: bool, after: Version, newest: Version) {
         self.admission = Admission::Joined(id);
         // The broadcaster's notices may have come first, and are newer.
-        if self.epoch == 0 {
+        if !self.told {
             self.monitoring = monitoring;
             self.have = after;
             self.stale = after;
@@ -434,6 +437,7 @@ impl Handler<Notice> for Session {
             Notice::Version(version) => self.newest = self.newest.max(version),
             Notice::Started { after } => {
                 self.epoch += 1;
+                self.told = true;
                 self.monitoring = !self.closing;
                 self.have = self.have.max(after);
                 self.stale = self.stale.max(after);
@@ -441,6 +445,7 @@ impl Handler<Notice> for Session {
             }
             Notice::Stopped => {
                 self.epoch += 1;
+                self.told = true;
                 self.monitoring = false;
                 if self.outbox.frames.take().is_some() {
                     // It was never sent, so nothing can build on it.
