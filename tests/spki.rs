@@ -7,7 +7,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "common/chance.rs"]
-#[allow(dead_code, reason = "another test's, which uses all of it")]
 mod chance;
 
 use chance::Chance;

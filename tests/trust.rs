@@ -266,6 +266,11 @@ fn two_machines_are_set_up_with_three_commands_each() {
     refused(&operator(&["view", "--headless", "--insecure", "--no-reconnect", &address]), "by TLS");
     refused(&operator(&["start", "--insecure", &address]), "signed commands only");
     assert!(!file.exists());
+    // Every attempt is in the log.
+    let log = fs::read_to_string(agent_home.path().join("audit/audit.jsonl")).unwrap();
+    for tried in ["AccessDenied", "does not know the key", "by TLS", "signed commands only"] {
+        assert!(log.contains(tried), "{tried}: {log}");
+    }
 
     let line = made["line"].as_str().unwrap();
     fs::write(agent_home.path().join("authorized_operators"), format!("{line}\n")).unwrap();

@@ -48,12 +48,31 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     // What can't be written down is not done.
-    let attempt = if gate.audit().forbids() { None } else { gate.window().attempt() };
-    let Some(attempt) = attempt else {
+    if gate.audit().forbids() || !gate.window().is_open() {
         return Err(dismiss(stream, PairError::Shut, &ends.operator).await);
+    }
+    let mut ear = Ear::new();
+    let begun = match timeout(PATIENCE, ear.step(stream)).await {
+        Ok(Ok(Pair::Open { element, name })) => Ok((element, name)),
+        Ok(Ok(_)) => Err(PairError::Odd("it does not begin with its element")),
+        Ok(Err(why)) => Err(why.into()),
+        Err(_) => Err(PairError::Late),
     };
-    let paired = match timeout(PATIENCE, prove(stream, &attempt, ends)).await {
-        Ok(Ok(proven)) => write_down(proven, gate, ends, peer, attempt.roles).await,
+    // An attempt is taken before anything is said that could be held against a guess.
+    let begun = begun.and_then(|begun| match gate.window().attempt() {
+        Some(attempt) => Ok((begun, attempt)),
+        None => Err(PairError::Shut),
+    });
+    let ((theirs, name), attempt) = match begun {
+        Ok(begun) => begun,
+        Err(why) => return Err(dismiss(stream, why, &ends.operator).await),
+    };
+    let proof = timeout(PATIENCE, prove(stream, &mut ear, &theirs, &attempt, ends));
+    let paired = match proof.await {
+        Ok(Ok((proofs, success))) => {
+            let proven = Proven { name: printable(&name), proofs, success };
+            write_down(proven, gate, ends, peer, attempt.roles).await
+        }
         Ok(Err(why)) => Err(why),
         Err(_) => Err(PairError::Late),
     };
@@ -92,17 +111,19 @@ struct Proven {
 }
 
 /// Hears the proof, and takes the window's one success for it.
-async fn prove<S>(stream: &mut S, attempt: &Attempt, ends: Ends) -> Result<Proven, PairError>
+async fn prove<S>(
+    stream: &mut S,
+    ear: &mut Ear,
+    theirs: &[u8; 32],
+    attempt: &Attempt,
+    ends: Ends,
+) -> Result<(Proofs, Success), PairError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut ear = Ear::new();
-    let Pair::Open { element: theirs, name } = ear.step(stream).await? else {
-        return Err(PairError::Odd("it does not begin with its element"));
-    };
     let (half, element) = Half::agent(&attempt.code, &ends);
     say(stream, Pair::Answer { element }).await?;
-    let Some(proofs) = half.finish(&theirs) else {
+    let Some(proofs) = half.finish(theirs) else {
         return Err(PairError::Odd("its element is none"));
     };
     // They prove it first: what this end would prove could be held against a guess.
@@ -113,7 +134,7 @@ where
         return Err(PairError::Guessed(0));
     }
     let success = attempt.succeed().ok_or(PairError::Shut)?;
-    Ok(Proven { name: printable(&name), proofs, success })
+    Ok((proofs, success))
 }
 
 /// Writes the operator down; gives the last step. Once begun it is done to its end, whether the

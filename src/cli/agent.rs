@@ -47,8 +47,9 @@ pub(super) struct AgentArgs {
     /// What to do when the audit log can't be written, as on a full disk.
     #[arg(long, value_enum, default_value_t, env = "HIGHTOWER_AUDIT_POLICY")]
     audit_policy: Policy,
-    /// Show a code by which one operator can pair, for two minutes, and get these roles. An agent
-    /// of yours that runs already shows it; else one is started.
+    /// Show a code by which one operator can pair, for two minutes, and get these roles (all, when
+    /// none are named). An agent of yours that runs already shows it; else one is started. Nobody
+    /// watches meanwhile.
     #[arg(long, value_name = "ROLES", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "all", conflicts_with = "insecure")]
     pair: Option<Roles>,

@@ -8,8 +8,8 @@
 use super::key::PublicKey;
 use super::neighbour::{self, Transport};
 use super::operators::{Operators, OperatorsError, Unwelcome};
-use super::pairing::Window;
 use super::role::{Role, Roles};
+use super::window::Window;
 use crate::audit::{Audit, Event, What, Whose};
 use crate::rates::network;
 use jiff::Timestamp;

@@ -4,7 +4,7 @@
 //! obeys the operators of its list (`operators`), each in what their roles allow (`role`); an
 //! operator remembers the agents of theirs (`known`). Both prove their keys by TLS (`tls`), and
 //! sign what goes by datagram (`desk`, `replay`). What a peer may do is a `grant`. Those who share a
-//! short code exchange their keys by `pairing`.
+//! short code exchange their keys by `pairing`, while a `window` is open.
 
 mod desk;
 mod grant;
@@ -17,6 +17,7 @@ mod place;
 mod replay;
 mod role;
 pub(crate) mod tls;
+mod window;
 
 pub use desk::{Desk, Glance, Verdict, now_ms};
 pub use grant::{By, Control, Denied, Gate, Grant, Holder, Kind, Permit, Plain, Refused, View};
@@ -24,9 +25,8 @@ pub use key::{KeyError, PublicKey, PublicKeyError, SecretKey, load_public};
 pub use known::{KnownAgent, KnownAgents, KnownError, Standing};
 pub use neighbour::Transport;
 pub use operators::{Fault, LineError, Operator, Operators, OperatorsError, Unwelcome};
-pub use pairing::{
-    Attempt, Closed, Code, CodeError, Ends, Half, Opened, Proofs, Success, WINDOW, Window,
-};
+pub use pairing::{Code, CodeError, Ends, Half, Proofs};
 pub use place::{Place, PlaceError};
 pub use role::{Role, RoleError, Roles};
 pub use tls::{Acceptor, Connector, Hello, TlsError};
+pub use window::{Attempt, Closed, Opened, Success, WINDOW, Window};
