@@ -1,6 +1,7 @@
 //! Desk: judges signed orders, and signs the answers.
 
-use super::grant::{Gate, Grant};
+use super::gate::Gate;
+use super::grant::Grant;
 use super::key::SecretKey;
 use super::replay::{Replay, ReplayError, WINDOW_MS};
 use hightower_proto::Message;
@@ -166,7 +167,8 @@ pub fn now_ms() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::grant::{Control, Plain, View};
+    use super::super::gate::Plain;
+    use super::super::grant::{Control, View};
     use super::*;
 
     struct Office {

@@ -3,10 +3,12 @@
 //! Each operator and each agent has an Ed25519 key (`key`), kept in one folder (`place`). An agent
 //! obeys the operators of its list (`operators`), each in what their roles allow (`role`); an
 //! operator remembers the agents of theirs (`known`). Both prove their keys by TLS (`tls`), and
-//! sign what goes by datagram (`desk`, `replay`). What a peer may do is a `grant`. Those who share a
-//! short code exchange their keys by `pairing`, while a `window` is open.
+//! sign what goes by datagram (`desk`, `replay`). What a peer may do is a `grant`, by the rules of the
+//! agent's `gate`. Those who share a short code exchange their keys by `pairing`, while a `window` is
+//! open.
 
 mod desk;
+mod gate;
 mod grant;
 mod key;
 mod known;
@@ -20,7 +22,8 @@ pub(crate) mod tls;
 mod window;
 
 pub use desk::{Desk, Glance, Verdict, now_ms};
-pub use grant::{By, Control, Denied, Gate, Grant, Holder, Kind, Permit, Plain, Refused, View};
+pub use gate::{Gate, Plain, Refused};
+pub use grant::{By, Control, Denied, Grant, Holder, Kind, Permit, View};
 pub use key::{KeyError, PublicKey, PublicKeyError, SecretKey, load_public};
 pub use known::{KnownAgent, KnownAgents, KnownError, Standing};
 pub use neighbour::Transport;
