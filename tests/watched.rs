@@ -301,6 +301,16 @@ fn nobody_watches_before_the_person_says_yes_in_a_window() {
     }
 }
 
+/// A terminal with a program on it, which the terminal takes along when it goes.
+struct Terminal(Child);
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
 #[test]
 fn without_a_display_the_terminal_asks_and_without_both_nobody_watches() {
     let homes = Homes::new();
@@ -325,19 +335,18 @@ fn without_a_display_the_terminal_asks_and_without_both_nobody_watches() {
         .stdout(Stdio::piped())
         .spawn();
     let mut terminal = match started {
-        Ok(terminal) => terminal,
+        Ok(terminal) => Terminal(terminal),
         Err(e) => return println!("skipped: script (util-linux) is needed: {e}"),
     };
-    let mut shown = Lines::of(terminal.stdout.take().unwrap());
+    let mut shown = Lines::of(terminal.0.stdout.take().unwrap());
     let line = shown.await_line(|line| line.contains("listening on"), "an address");
-    let address = line.split_whitespace().nth(2).unwrap().parse().unwrap();
+    let address: SocketAddr = line.split_whitespace().nth(2).unwrap().parse().unwrap();
     // What was typed before the question answers nothing.
-    let mut keys = terminal.stdin.take().unwrap();
+    let mut keys = terminal.0.stdin.take().unwrap();
     keys.write_all(b"yes\n").unwrap();
-    let trusted = homes.operator(&["trust", &line_address(address), "--accept-new"]);
-    obeyed(&trusted);
+    obeyed(&homes.operator(&["trust", &address.to_string(), "--accept-new"]));
     let mut viewer = Viewer::of(&homes, address);
-    let question = shown.await_line(|line| line.contains("wants to watch"), "the question");
+    let question = shown.await_line(|line| line.contains("watch this screen"), "the question");
     assert!(question.contains("anna (127.0.0.1)"), "{question}");
     // Nor does a yes to another question.
     let answer = question.trim().rsplit(' ').next().unwrap();
@@ -346,12 +355,4 @@ fn without_a_display_the_terminal_asks_and_without_both_nobody_watches() {
     assert_eq!(status(&homes)["viewers"], Value::Array(vec![]), "nobody watches yet");
     keys.write_all(format!("yes {answer}\n").as_bytes()).unwrap();
     viewer.await_line("\"frame\"");
-    drop(viewer);
-    drop(keys);
-    drop(terminal.kill());
-    drop(terminal.wait());
-}
-
-fn line_address(address: SocketAddr) -> String {
-    address.to_string()
 }
