@@ -27,8 +27,14 @@ fn main() -> ExitCode {
 
     let program = Path::new(env!("CARGO_BIN_EXE_hightower"));
     let folder = program.parent().unwrap();
-    // cargo builds no examples for a bench.
-    let built = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()))
+    // cargo builds no examples for a bench. What it has set for this one would have some of the
+    // dependencies built anew, and again for the next bench.
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    let own = |name: &str| name.starts_with("CARGO_") && name != "CARGO_HOME";
+    for (name, _) in std::env::vars().filter(|(name, _)| own(name)) {
+        cargo.env_remove(name);
+    }
+    let built = cargo
         .args(["build", "--release", "--example", "mark_probe", "--target-dir"])
         .arg(folder.parent().unwrap())
         .current_dir(env!("CARGO_MANIFEST_DIR"))

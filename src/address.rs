@@ -1,5 +1,7 @@
 //! A machine as a user names it: `HOST`, `HOST:PORT`, `[IPV6]:PORT` or a bare IPv6 address.
 
+use crate::directory::Directory;
+use crate::discovery;
 use crate::text::printable;
 use std::fmt;
 use std::io;
@@ -44,6 +46,17 @@ pub enum LookupError {
     /// The name system does not know it.
     #[error("no machine called '{0}' was found")]
     Unknown(String),
+    /// More than one machine says that it has the name.
+    #[error(
+        "several machines call themselves '{host}': name one by its address, {}",
+        list(addresses)
+    )]
+    Several {
+        /// The name.
+        host: String,
+        /// One address of each.
+        addresses: Vec<SocketAddr>,
+    },
     /// The name system did not answer properly.
     #[error("'{host}' could not be looked up: {source}")]
     Failed {
@@ -54,12 +67,59 @@ pub enum LookupError {
     },
 }
 
+/// Whether no machine ever has the name (RFC 6761).
+fn is_reserved(host: &str) -> bool {
+    let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+    ["invalid", "test", "example", "localhost"].iter().any(|one| last.eq_ignore_ascii_case(one))
+}
+
+fn list(addresses: &[SocketAddr]) -> String {
+    let all: Vec<String> =
+        addresses.iter().map(|address| Target::from(*address).to_string()).collect();
+    all.join(", ")
+}
+
 impl Target {
-    /// All addresses of the machine, in the order to try them; never empty.
+    /// All addresses of the machine, in the order to try them; never empty. A name that the
+    /// configuration file gives stands for what it says there; one that is known nowhere is asked
+    /// for on the networks, where the program does that.
     ///
     /// # Errors
-    /// When the name is not known, or the system could not find out.
+    /// When the name is not known, is several machines', or the system could not find out.
     pub async fn resolve(&self) -> Result<Vec<SocketAddr>, LookupError> {
+        let own = Directory::host(&self.host).map(|target| Self {
+            // A port that is typed counts for more than the file's.
+            port: if self.port == hightower_proto::PORT { target.port } else { self.port },
+            host: target.host,
+        });
+        match (own.as_ref().unwrap_or(self).look_up().await, own) {
+            (Err(LookupError::Unknown(_)), None)
+                if Directory::discovers() && !is_reserved(&self.host) =>
+            {
+                self.discover().await
+            }
+            (found, _) => found,
+        }
+    }
+
+    /// Asks the networks for a machine of this name.
+    async fn discover(&self) -> Result<Vec<SocketAddr>, LookupError> {
+        let host = || self.host.clone();
+        let found = discovery::find(&self.host, self.port).await;
+        let found = found.map_err(|source| LookupError::Failed { host: host(), source })?;
+        match &found[..] {
+            [] => Err(LookupError::Unknown(host())),
+            [one] => Ok(one.addresses.clone()),
+            several => {
+                let first = |agent: &discovery::Agent| agent.addresses.first().copied();
+                let addresses = several.iter().filter_map(first).collect();
+                Err(LookupError::Several { host: host(), addresses })
+            }
+        }
+    }
+
+    /// Asks the system.
+    async fn look_up(&self) -> Result<Vec<SocketAddr>, LookupError> {
         if let Ok(ip) = self.host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(ip, self.port)]);
         }

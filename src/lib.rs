@@ -4,12 +4,17 @@
 //! |---|---|
 //! | [`agent`] | captures a machine's screen and serves it: the actors |
 //! | [`source`] | where the picture of the screen comes from |
+//! | [`call`] | a connection to an agent by somebody who does not watch |
 //! | [`canvas`] | the agent's copy of the screen: versions, damage, moves |
 //! | [`rect`] | rectangles of whole pixels |
 //! | [`png`] | the agent's encoder of frames |
 //! | [`viewer`] | connects to an agent, decodes its frames, shows or saves them |
 //! | [`address`] | a machine as a user names it |
 //! | [`console`] | how the person at a machine asks its agent who watches, and has a say |
+//! | [`config`] | the configuration file: machines, groups, what flags are set to |
+//! | [`directory`] | names of machines that this program knows beside the name system's |
+//! | [`discovery`] | which agents are on the networks of this machine |
+//! | [`facts`] | what this machine is |
 //! | [`order`] | commands to an agent by UDP |
 //! | [`pairing`] | how an operator and an agent who share a code exchange their keys |
 //! | [`question`] | asks the person at a machine, in a window |
@@ -24,9 +29,15 @@
 pub mod address;
 pub mod agent;
 pub mod audit;
+pub mod call;
 pub mod canvas;
 pub mod cli;
+pub mod config;
 pub mod console;
+pub mod directory;
+pub mod discovery;
+pub mod facts;
+mod multicast;
 pub mod order;
 pub mod pairing;
 pub mod png;

@@ -14,6 +14,8 @@ pub struct Wire {
     pub name: String,
     /// This machine's addresses there.
     pub addresses: Vec<IpAddr>,
+    /// The address of all on that network, of its first of IPv4.
+    pub broadcast: Option<Ipv4Addr>,
 }
 
 impl Wire {
@@ -43,8 +45,12 @@ pub fn wires() -> io::Result<Vec<Wire>> {
         let Some(index) = interface.index else { continue };
         if interface.is_oper_up() && !interface.is_loopback() {
             let (ip, name) = (interface.ip(), interface.name);
-            let new = Wire { index, name, addresses: Vec::new() };
-            wires.entry(index).or_insert(new).addresses.push(ip);
+            let new = Wire { index, name, addresses: Vec::new(), broadcast: None };
+            let wire = wires.entry(index).or_insert(new);
+            wire.addresses.push(ip);
+            if let IfAddr::V4(v4) = interface.addr {
+                wire.broadcast = wire.broadcast.or(v4.broadcast);
+            }
         }
     }
     Ok(wires.into_values().collect())

@@ -89,6 +89,16 @@ fn every_command_of_the_readme_works() {
                 let help = common::run(&["view", "--help"]);
                 assert!(help.status.success() && stdout(&help).contains("--headless"));
             }
+            // The networks of the tests are asked for nothing. Discovery has a test of its own.
+            ["hightower", "discover"] => {
+                let said = stderr(&hightower().arg("discover").output().unwrap());
+                assert!(said.contains("HIGHTOWER_NO_DISCOVERY"), "{said}");
+            }
+            ["hightower", "config", ..] => {
+                let mut config = hightower();
+                let output = config.args(&arguments).env("HIGHTOWER_CONFIG", home).output();
+                assert!(output.unwrap().status.success(), "{command}");
+            }
             // Nobody can be asked for a passphrase here.
             ["hightower", "keygen"] => {
                 let mut keygen = hightower();
@@ -149,7 +159,7 @@ fn every_help_text_is_there_and_the_readme_names_no_option_that_is_not() {
     let mut all = top.clone();
     for task in [
         "demo", "agent", "view", "start", "stop", "lock", "unlock", "mouse", "keygen", "id",
-        "trust", "pair", "status",
+        "trust", "pair", "status", "discover", "info", "config",
     ] {
         assert!(top.contains(task), "{task} is not in the help");
         let output = common::run(&[task, "--help"]);

@@ -288,7 +288,7 @@ fn one_operator_has_a_share_of_the_places_and_leaves_the_rest_to_others() {
         let mut said = Vec::new();
         fifth.read_to_end(&mut said).await.unwrap();
         let said = String::from_utf8_lossy(&said).into_owned();
-        assert!(said.contains("as many viewers here already as one operator may: 4"), "{said}");
+        assert!(said.contains("as many connections here already as one operator may: 4"), "{said}");
         // It is told in words by the program as well.
         let picture = tokio::task::block_in_place(|| homes.picture(&agent));
         refused(&picture, "as one operator may: 4");

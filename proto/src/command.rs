@@ -52,11 +52,13 @@ pub enum Command {
     SignedReply = 42,
     /// A step of a pairing, either way. Binary.
     Pair = 43,
+    /// Anybody to agents, in a datagram: who is there? Zeros.
+    Query = 44,
 }
 
 impl Command {
     /// Every command, in the order of the codes.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::StartMonitor,
         Self::StopMonitor,
         Self::MouseMove,
@@ -79,6 +81,7 @@ impl Command {
         Self::Signed,
         Self::SignedReply,
         Self::Pair,
+        Self::Query,
     ];
 
     /// The code on the wire.
@@ -119,6 +122,7 @@ impl Command {
             Self::Signed => "SIGNED",
             Self::SignedReply => "SIGNED_REPLY",
             Self::Pair => "PAIR",
+            Self::Query => "QUERY",
         }
     }
 
@@ -131,6 +135,7 @@ impl Command {
             Self::MouseMove => 8,
             Self::Signed | Self::SignedReply => crate::message::signed::MAX_SIGNED,
             Self::Pair => crate::message::pair::MAX_PAIR,
+            Self::Query => crate::message::presence::MAX_QUERY,
             Self::ImageText | Self::Image | Self::File => limits.max_packet,
             _ => MAX_TEXT,
         }

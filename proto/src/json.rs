@@ -51,6 +51,35 @@ where
     deserializer.deserialize_map(Object(PhantomData))
 }
 
+/// A value that is read as a JSON object.
+struct AsObject<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for AsObject<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        object(deserializer).map(Self)
+    }
+}
+
+/// Reads a list of JSON objects.
+pub(crate) fn objects<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let list = Vec::<AsObject<T>>::deserialize(deserializer)?;
+    Ok(list.into_iter().map(|AsObject(value)| value).collect())
+}
+
+/// Reads a JSON object, or null.
+pub(crate) fn some<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let value = Option::<AsObject<T>>::deserialize(deserializer)?;
+    Ok(value.map(|AsObject(value)| value))
+}
+
 /// An error in one short line of printable text.
 pub(crate) fn reason(error: &dyn fmt::Display) -> String {
     let words = error.to_string();

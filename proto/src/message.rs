@@ -4,12 +4,16 @@
 //! defaults for what is cut off. JSON objects may hold members this revision does not know, and may
 //! leave out those the specification calls optional.
 
+mod facts;
 mod objects;
 pub(crate) mod pair;
+pub(crate) mod presence;
 pub(crate) mod signed;
 
+pub use facts::{Address, Facts, Interface, Monitor};
 pub use objects::{Acknowledge, Capture, Goodbye, Hello, Ping, Pong, Reply, State, Welcome};
 pub use pair::Pair;
+pub use presence::{About, Presence, Query};
 pub use signed::{Answer, KeyId, Order, Recipient, Signable, Signed};
 
 use crate::command::Command;
@@ -159,6 +163,8 @@ pub enum Message {
     SignedReply(Signed<Answer>),
     /// A step of a pairing.
     Pair(Pair),
+    /// Who is there?
+    Query(Query),
 }
 
 impl Message {
@@ -211,6 +217,7 @@ impl Message {
             Command::Signed => Signed::parse(p).map(Self::Signed),
             Command::SignedReply => Signed::parse(p).map(Self::SignedReply),
             Command::Pair => Pair::parse(p).map(Self::Pair),
+            Command::Query => Query::parse(&p).map(Self::Query),
         }
     }
 
@@ -250,6 +257,7 @@ impl Message {
             Self::Signed(v) => (Command::Signed, v.payload()),
             Self::SignedReply(v) => (Command::SignedReply, v.payload()),
             Self::Pair(v) => (Command::Pair, v.payload()),
+            Self::Query(v) => (Command::Query, v.payload()),
         };
         Packet { command, payload }
     }

@@ -7,8 +7,8 @@ use super::demand::Demand;
 #[cfg(unix)]
 use super::messages::AskViewers;
 use super::messages::{
-    AskState, Attach, Captured, Join, Joined, Leave, LockChanged, Notice, Recheck, Refused, Run,
-    SetMonitoring, Shutdown, ViewerId,
+    AskState, Attach, Captured, Enter, FactsChanged, Join, Joined, Leave, LockChanged, Notice,
+    Recheck, Refused, Run, SetMonitoring, Shutdown, ViewerId,
 };
 use super::notices::Notices;
 use super::throttle::Throttle;
@@ -36,6 +36,8 @@ struct Viewer {
 /// The viewer table and the monitor switch.
 pub(super) struct Broadcaster {
     viewers: HashMap<ViewerId, Viewer>,
+    /// Those who are connected and do not watch.
+    guests: HashMap<ViewerId, Recipient<Notice>>,
     next_id: ViewerId,
     max_viewers: usize,
     monitoring: bool,
@@ -79,6 +81,7 @@ impl Broadcaster {
     pub(super) fn new(config: &Config, demand: Arc<Demand>, notices: Notices) -> Self {
         Self {
             viewers: HashMap::new(),
+            guests: HashMap::new(),
             next_id: 1,
             max_viewers: config.max_viewers,
             monitoring: false,
@@ -120,8 +123,20 @@ impl Broadcaster {
     }
 
     fn tell(&self, notice: &Notice) {
-        for viewer in self.viewers.values() {
-            viewer.session.do_send(notice.clone());
+        let viewers = self.viewers.values().map(|viewer| &viewer.session);
+        for session in viewers.chain(self.guests.values()) {
+            session.do_send(notice.clone());
+        }
+    }
+
+    /// Tells the agent, once it stops, that nobody is here any more.
+    fn tell_emptied(&mut self) {
+        if self.viewers.is_empty()
+            && self.guests.is_empty()
+            && let Some(emptied) = self.emptied.take()
+        {
+            // Whoever asked may have stopped waiting.
+            let _ = emptied.send(());
         }
     }
 
@@ -224,7 +239,10 @@ impl Handler<Leave> for Broadcaster {
     type Result = ();
 
     fn handle(&mut self, Leave(id): Leave, _ctx: &mut Self::Context) {
-        let Some(viewer) = self.viewers.remove(&id) else { return };
+        let Some(viewer) = self.viewers.remove(&id) else {
+            self.guests.remove(&id);
+            return self.tell_emptied();
+        };
         viewer.permit.note(What::Leave);
         if self.monitoring {
             self.notices.ends(viewer.permit.by());
@@ -232,12 +250,29 @@ impl Handler<Leave> for Broadcaster {
         self.log(viewer.permit.by(), &format!("a viewer has left, {} now", self.viewers.len()));
         self.update_run();
         self.tell_state();
-        if self.viewers.is_empty()
-            && let Some(emptied) = self.emptied.take()
-        {
-            // Whoever asked may have stopped waiting.
-            let _ = emptied.send(());
+        self.tell_emptied();
+    }
+}
+
+impl Handler<Enter> for Broadcaster {
+    type Result = Result<ViewerId, Refused>;
+
+    fn handle(&mut self, Enter { session }: Enter, _ctx: &mut Self::Context) -> Self::Result {
+        if let Some(reason) = &self.stopping {
+            return Err(Refused::Stopping(reason.clone()));
         }
+        let id = self.next_id;
+        self.next_id += 1;
+        self.guests.insert(id, session);
+        Ok(id)
+    }
+}
+
+impl Handler<FactsChanged> for Broadcaster {
+    type Result = ();
+
+    fn handle(&mut self, FactsChanged(facts): FactsChanged, _ctx: &mut Self::Context) {
+        self.tell(&Notice::Facts(facts));
     }
 }
 
@@ -329,7 +364,7 @@ impl Handler<Shutdown> for Broadcaster {
     fn handle(&mut self, Shutdown { reason }: Shutdown, _ctx: &mut Self::Context) -> Self::Result {
         self.stopping = Some(reason.clone());
         let (emptied, wait) = oneshot::channel();
-        if self.viewers.is_empty() {
+        if self.viewers.is_empty() && self.guests.is_empty() {
             drop(emptied);
         } else {
             self.emptied = Some(emptied);

@@ -36,6 +36,9 @@ pub struct Config {
     pub audit: Option<PathBuf>,
     /// What to do when the audit log can't be written.
     pub audit_policy: Policy,
+    /// Whether it answers those who ask who is there, and announces itself, where it listens beyond
+    /// the loopback.
+    pub discovery: bool,
     /// Whether the person at the machine is told by notices on the desktop who watches.
     pub notices: bool,
     /// How long the person at the machine has to say yes before somebody watches; `None` does not
@@ -73,6 +76,7 @@ impl Default for Config {
             groups: Vec::new(),
             audit: None,
             audit_policy: Policy::default(),
+            discovery: false,
             notices: false,
             consent: None,
             allow_pause: false,

@@ -16,7 +16,7 @@ use super::throttle::Throttle;
 use crate::audit::{Event, Whose};
 use crate::rates::Rates;
 use crate::trust::{
-    Acceptor, Denied, Ends, Gate, Grant, Hello, Refused, TlsError, Transport, Unwelcome, View, tls,
+    Acceptor, Denied, Ends, Gate, Grant, Hello, Refused, TlsError, Transport, Unwelcome, tls,
 };
 use actix::prelude::*;
 use hightower_proto::Message as Packet;
@@ -114,7 +114,7 @@ impl Rebuff {
 /// Who has come in.
 enum Guest {
     /// Somebody who may stay.
-    Viewer(Stream, Grant),
+    Known(Stream, Grant),
     /// Somebody who has paired, and is gone again.
     Paired,
 }
@@ -191,7 +191,7 @@ impl Porch {
     async fn receive(self: Rc<Self>, heard: Heard, peer: SocketAddr) {
         let house = &self.house;
         let (stream, grant) = match house.introduce(heard, peer).await {
-            Ok(Guest::Viewer(stream, grant)) => (stream, grant),
+            Ok(Guest::Known(stream, grant)) => (stream, grant),
             Ok(Guest::Paired) => return,
             Err(why) => return self.refuse(peer, &why),
         };
@@ -229,7 +229,7 @@ impl House {
                 let local = stream.local_addr()?;
                 let asked = blocking(move || gate.plain(Transport::Tcp, peer, local)).await?;
                 return match asked {
-                    Ok(grant) => Ok(Guest::Viewer(Stream::plain(stream), grant)),
+                    Ok(grant) => Ok(Guest::Known(Stream::plain(stream), grant)),
                     Err(why) => {
                         dismiss(&mut stream, why.to_string()).await;
                         Err(why.into())
@@ -247,9 +247,8 @@ impl House {
         }
         let fingerprint = key.fingerprint();
         match blocking(move || gate.operator(&key, peer)).await? {
-            // Who may not watch takes no place from those who may.
-            Ok(grant) => match grant.permit::<View>() {
-                Ok(_) => Ok(Guest::Viewer(Stream::tls(stream), grant)),
+            Ok(grant) => match grant.standing() {
+                Ok(_) => Ok(Guest::Known(Stream::tls(stream), grant)),
                 Err(why) => {
                     dismiss(&mut stream, why.to_string()).await;
                     Err(Rebuff::Denied { fingerprint, why })

@@ -6,7 +6,7 @@ use crate::png::Effort;
 use crate::trust::{Control, Permit, View};
 use actix::prelude::*;
 use bytes::Bytes;
-use hightower_proto::message::{Reply, State};
+use hightower_proto::message::{Facts, Reply, State};
 use hightower_proto::{Command, Message as Packet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -49,7 +49,14 @@ pub(super) enum Refused {
     Stopping(String),
 }
 
-/// Session to broadcaster: the viewer is gone.
+/// Session to broadcaster: somebody has connected who does not watch.
+#[derive(Message)]
+#[rtype(result = "Result<ViewerId, Refused>")]
+pub(super) struct Enter {
+    pub(super) session: Recipient<Notice>,
+}
+
+/// Session to broadcaster: whoever it was is gone.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Leave(pub(super) ViewerId);
@@ -77,6 +84,11 @@ pub(super) struct AskState;
 #[derive(Message)]
 #[rtype(result = "(State, Vec<crate::console::Watcher>)")]
 pub(super) struct AskViewers;
+
+/// Registrar to broadcaster: what the machine is has changed.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct FactsChanged(pub(super) Arc<Facts>);
 
 /// Agent to broadcaster: end every session. Answered when all are gone.
 #[derive(Message)]
@@ -124,6 +136,8 @@ pub(super) enum Notice {
     Stopped,
     /// How things stand has changed; for viewers that speak.
     State(State),
+    /// What the machine is has changed; for those who speak.
+    Facts(Arc<Facts>),
     /// Who may do what has changed.
     Recheck,
     /// The agent stops.
@@ -270,10 +284,11 @@ pub(super) async fn order_mouse(
         }
     }
     let lease = result.as_ref().ok().copied().flatten();
-    Reply {
-        of: of.code(),
-        ok: result.is_ok(),
-        error: result.err().map(|e| e.to_string()),
-        lease_ms: lease.map(|l| u32::try_from(l.as_millis()).unwrap_or(u32::MAX)),
+    match result {
+        Ok(_) => Reply {
+            lease_ms: lease.map(|l| u32::try_from(l.as_millis()).unwrap_or(u32::MAX)),
+            ..Reply::obeyed(of.code())
+        },
+        Err(e) => Reply::refused(of.code(), e.to_string()),
     }
 }

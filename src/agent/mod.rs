@@ -15,6 +15,7 @@
 //! All actors but `mouse` and `control` share one arbiter. What can block has a thread of its own: the source,
 //! the encoder's workers, the pointer.
 
+mod announcement;
 mod broadcaster;
 mod capture;
 mod config;
@@ -26,6 +27,7 @@ mod crowd;
 mod demand;
 mod door;
 mod encoder;
+mod facts;
 mod guard;
 mod listener;
 mod messages;
@@ -46,20 +48,23 @@ pub use config::{Config, StartError, Trust};
 
 use crate::audit::{Audit, Event, What};
 use crate::canvas::Shared;
+use crate::facts as facts_of;
 use crate::source::{Choice, OpenError, Source};
 use crate::trust::{Gate, Opened, Roles};
 use actix::prelude::*;
+use announcement::Announcement;
 use broadcaster::Broadcaster;
 use capture::Capture;
 use consent::Consent;
 #[cfg(unix)]
 use console::Console;
-use control::{Control, Office};
+use control::{Card, Control, Office};
 use demand::Demand;
 use door::House;
 use encoder::Encoder;
+use facts::Registrar;
 use guard::Guard;
-use hightower_proto::message::Welcome;
+use hightower_proto::message::{Facts, Welcome};
 use listener::Listener;
 use messages::{Recheck, Release, Shutdown};
 use mouse::{Mouse, SystemMouse};
@@ -84,6 +89,9 @@ const FAREWELL: Duration = Duration::from_millis(1500);
 /// Connections beyond the viewers that may be open at a time, to be told that there is no place.
 const WAITING_ROOM: usize = 16;
 
+/// Those at a time who are connected and do not watch.
+const GUESTS: usize = 64;
+
 /// The name and version that this program announces.
 pub const SOFTWARE: &str = concat!("hightower ", env!("CARGO_PKG_VERSION"));
 
@@ -96,6 +104,8 @@ pub struct Agent {
     gate: Arc<Gate>,
     /// Held as long as the agent's files are its own.
     _lock: Option<File>,
+    /// Held as long as others are told that it is here.
+    announcement: Option<Announcement>,
     /// Held as long as the person at the machine can ask.
     #[cfg(unix)]
     _console: Option<Console>,
@@ -158,8 +168,12 @@ impl Agent {
         let consent = config.consent.map(|limit| {
             Consent::new(person::asker(limit), Box::new(hush), limit, gate.audit().clone())
         });
+        let told = broadcaster.downgrade().recipient();
+        let registrar = Registrar::new(config.source.clone(), told).start();
         let links = Links {
             consent,
+            registrar,
+            guests: Places::new(GUESTS, 0),
             broadcaster: broadcaster.clone(),
             encoder: encoder.recipient(),
             mouse: mouse.clone().recipient(),
@@ -170,10 +184,11 @@ impl Agent {
         let welcome = Welcome {
             protocol: hightower_proto::PROTOCOL,
             software: SOFTWARE.into(),
-            host: gethostname::gethostname().to_string_lossy().into_owned(),
+            host: facts_of::host(),
             source: described.clone(),
             credit: config.credit,
             state: broadcaster::initial_state(&config),
+            facts: Facts::default(),
         };
         #[cfg(unix)]
         let _console = config
@@ -193,7 +208,13 @@ impl Agent {
             })
             .flatten();
         let ear_arbiter = Arbiter::new();
-        let office = Office { gate: Arc::clone(&gate), desk, local: address };
+        let user = tokio::task::spawn_blocking(facts_of::user).await.unwrap_or_default();
+        let card = config.discovery.then(|| {
+            let key = trust.as_ref().map(|trust| trust.key.fingerprint());
+            Card::new(&facts_of::host(), &user, key)
+        });
+        let announcement = card.as_ref().and_then(|card| Announcement::make(address, card));
+        let office = Office { gate: Arc::clone(&gate), desk, local: address, card };
         let (switch, pointer) = (broadcaster.clone(), mouse.clone().recipient());
         let udp = sockets.udp.into_std().map_err(StartError::Udp)?;
         let begun = Control::begin(&ear_arbiter.handle(), udp, office, switch, pointer);
@@ -209,6 +230,7 @@ impl Agent {
             audit,
             gate,
             _lock: lock,
+            announcement,
             #[cfg(unix)]
             _console,
             broadcaster,
@@ -248,6 +270,9 @@ impl Agent {
     /// Says goodbye to the viewers, frees the pointer, ends every thread.
     pub async fn stop(self, reason: &str) {
         self.audit.note(Event::of(What::End, reason));
+        if let Some(announcement) = self.announcement {
+            announcement.withdraw().await;
+        }
         let farewell = self.broadcaster.send(Shutdown { reason: reason.into() });
         if !matches!(timeout(FAREWELL, farewell).await, Ok(Ok(()))) {
             tracing::debug!("some viewer did not take its goodbye in time");

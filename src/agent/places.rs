@@ -1,4 +1,4 @@
-//! Places: how many viewers there may be at all, and of those how many of one operator.
+//! Places: how many viewers, or guests, there may be at all, and of those how many of one operator.
 //!
 //! They are given at the door, so that whoever has their share takes no place from others while
 //! they are told so.
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Why there is no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NoPlace {
-    #[error("you have as many viewers here already as one operator may: {0}")]
+    #[error("you have as many connections here already as one operator may: {0}")]
     Share(usize),
     #[error("there is no room")]
     Full,
@@ -48,10 +48,10 @@ struct Share {
 }
 
 impl Places {
-    /// Places for so many viewers, and for some more who are told that there is none.
-    pub(super) fn new(viewers: usize, more: usize) -> Self {
-        let free = Arc::new(Semaphore::new(viewers + more));
-        Self { free, share: (viewers / PART).max(LEAST), taken: Arc::default() }
+    /// Places for so many, and for some more who are told that there is none.
+    pub(super) fn new(places: usize, more: usize) -> Self {
+        let free = Arc::new(Semaphore::new(places + more));
+        Self { free, share: (places / PART).max(LEAST), taken: Arc::default() }
     }
 
     /// Takes a place, which counts as the holder's, if there is one.
@@ -60,6 +60,15 @@ impl Places {
         match timeout(PATIENCE, Arc::clone(&self.free).acquire_owned()).await {
             Ok(Ok(seat)) => Ok(Place { _seat: seat, _share: share }),
             _ => Err(NoPlace::Full),
+        }
+    }
+
+    /// Takes a place if there is one now.
+    pub(super) fn try_take(&self, holder: Option<Holder>) -> Result<Place, NoPlace> {
+        let share = holder.map(|holder| self.share(holder)).transpose()?;
+        match Arc::clone(&self.free).try_acquire_owned() {
+            Ok(seat) => Ok(Place { _seat: seat, _share: share }),
+            Err(_) => Err(NoPlace::Full),
         }
     }
 

@@ -41,6 +41,10 @@ pub(super) struct AgentArgs {
     #[arg(long = "group", value_name = "NAME", env = "HIGHTOWER_GROUPS", value_delimiter = ',')]
     #[arg(value_parser = group)]
     groups: Vec<String>,
+    /// Answer nobody who asks which machines are there, and announce nothing. An agent on the
+    /// loopback alone never does.
+    #[arg(long, env = "HIGHTOWER_NO_DISCOVERY")]
+    no_discovery: bool,
     /// Where the audit log is written, if not to audit in Hightower's folder.
     #[arg(long, value_name = "DIR", env = "HIGHTOWER_AUDIT")]
     audit: Option<PathBuf>,
@@ -160,9 +164,10 @@ fn size(text: &str) -> Result<(usize, usize), String> {
 
 impl AgentArgs {
     fn config(&self) -> Config {
-        let plain = match (self.insecure, self.require_keys) {
-            (true, _) => Plain::Anyone,
-            (_, true) => Plain::Never,
+        // Where the file says one thing and a flag the other, the safer counts.
+        let plain = match (self.require_keys, self.insecure) {
+            (true, _) => Plain::Never,
+            (_, true) => Plain::Anyone,
             _ => Plain::OwnUser,
         };
         let mut config = Config {
@@ -170,6 +175,7 @@ impl AgentArgs {
             groups: self.groups.clone(),
             audit: self.audit.clone(),
             audit_policy: self.audit_policy,
+            discovery: !self.no_discovery,
             notices: cfg!(feature = "notices"),
             consent: (self.consent == Consent::Ask).then_some(self.consent_time),
             allow_pause: self.allow_pause,

@@ -4,8 +4,12 @@
 
 mod agent;
 mod audit;
+mod config;
 mod demo;
+mod discover;
+mod info;
 mod key;
+mod machines;
 mod order;
 mod pair;
 mod question;
@@ -17,7 +21,7 @@ mod trust;
 mod view;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -67,6 +71,9 @@ enum Task {
     /// Free the mouse pointer of machines.
     Unlock(order::Whom),
     Mouse(order::MouseArgs),
+    Discover(discover::DiscoverArgs),
+    Info(info::InfoArgs),
+    Config(config::ConfigArgs),
     Keygen(key::KeygenArgs),
     Id(key::IdArgs),
     Trust(trust::KnowArgs),
@@ -79,6 +86,27 @@ enum Task {
 }
 
 impl Cli {
+    /// Reads what was typed, where the environment and the configuration file say the rest. Ends
+    /// the program for --help, and for what makes no sense.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration file.
+    pub fn read() -> Result<Self> {
+        // `hightower config` can be asked about a file with which nothing else runs.
+        if let Ok(cli @ Self { command: Task::Config(_), .. }) = Self::try_parse() {
+            return Ok(cli);
+        }
+        let matches = match config::follow(Self::command()) {
+            Ok(command) => command.get_matches(),
+            Err(e) => {
+                // Help, versions and what makes no sense go first.
+                drop(Self::parse());
+                return Err(e);
+            }
+        };
+        Self::from_arg_matches(&matches).map_err(|e| e.exit())
+    }
+
     /// Runs what was asked for.
     ///
     /// # Errors
@@ -101,6 +129,9 @@ impl Cli {
             Task::Lock(args) => order::lock(args),
             Task::Unlock(whom) => order::unlock(whom),
             Task::Mouse(args) => order::mouse(args),
+            Task::Discover(args) => discover::run(args),
+            Task::Info(args) => info::run(args),
+            Task::Config(args) => config::run(args, Self::command()),
             Task::Keygen(args) => key::generate(args),
             Task::Id(args) => key::show(args),
             Task::Trust(args) => trust::know(args),

@@ -1,15 +1,12 @@
 //! `hightower start`, `stop`, `lock`, `unlock` and `mouse`: one order to one or many machines.
 
-use super::room;
 use super::trust::TrustArgs;
-use crate::address::Target;
+use super::{machines, room};
 use crate::order;
 use crate::order::room::Room;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
-use futures_util::stream::{self, StreamExt};
 use hightower_proto::Message;
-use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -19,9 +16,9 @@ const AT_ONCE: usize = 256;
 /// The machines an order is for.
 #[derive(Debug, Args)]
 pub(super) struct Hosts {
-    /// Machines: NAME, ADDRESS, NAME:PORT or [IPV6]:PORT.
+    /// Machines: NAME, ADDRESS, NAME:PORT, [IPV6]:PORT, or @GROUP of hightower.toml.
     #[arg(value_name = "HOST", required = true)]
-    hosts: Vec<Target>,
+    hosts: Vec<machines::Whom>,
     /// Print one line of JSON a machine.
     #[arg(long)]
     json: bool,
@@ -32,10 +29,11 @@ pub(super) struct Hosts {
 /// The machines an order is for, or a whole room.
 #[derive(Debug, Args)]
 pub(super) struct Whom {
-    /// Machines: NAME, ADDRESS, NAME:PORT or [IPV6]:PORT.
+    /// Machines: NAME, ADDRESS, NAME:PORT, [IPV6]:PORT, or @GROUP of hightower.toml.
     #[arg(value_name = "HOST", required_unless_present_any = ["groups", "all"])]
-    hosts: Vec<Target>,
-    /// Every agent of this group that is on a network of this machine; may be given again.
+    hosts: Vec<machines::Whom>,
+    /// Every agent that is in this group by its own settings (`hightower agent --group`) and on a
+    /// network of this machine; may be given again.
     #[arg(long = "group", value_name = "NAME", value_delimiter = ',')]
     #[arg(value_parser = super::agent::group, conflicts_with_all = ["hosts", "all"])]
     groups: Vec<String>,
@@ -118,30 +116,13 @@ pub(super) fn mouse(args: MouseArgs) -> Result<ExitCode> {
 
 /// Sends the order to all machines at once; prints a line for each as it answers.
 fn run(hosts: &Hosts, order: &Message) -> Result<ExitCode> {
-    let security = hosts.trust.security(&hosts.hosts)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("can't start the network")?;
-    let names: Vec<String> = hosts.hosts.iter().map(ToString::to_string).collect();
-    let width = names.iter().map(|n| n.chars().count()).max().unwrap_or(0);
+    let targets = machines::expand(&hosts.hosts)?;
+    let security = &hosts.trust.security(&targets)?;
     let command = order.packet().command;
-    let all_obeyed = runtime.block_on(async {
-        let orders = hosts.hosts.iter().zip(&names);
-        let mut answers = stream::iter(orders)
-            .map(async |(target, name)| (name, order::send(target, order, &security).await))
-            .buffer_unordered(AT_ONCE);
-        let mut all_obeyed = true;
-        while let Some((name, result)) = answers.next().await {
-            all_obeyed &= result.is_ok();
-            let line = if hosts.json {
-                room::json_line(name, command, &result)
-            } else {
-                format!("{name:width$}  {}", room::words(command, &result))
-            };
-            writeln!(std::io::stdout(), "{line}").context("can't write to standard output")?;
-        }
-        anyhow::Ok(all_obeyed)
-    })?;
-    Ok(if all_obeyed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    super::trust::runtime()?.block_on(machines::each(
+        &targets,
+        AT_ONCE,
+        hosts.json,
+        async |target| room::outcome(command, &order::send(&target, order, security).await),
+    ))
 }

@@ -1,5 +1,6 @@
 //! Orders to a room, and what became of them.
 
+use super::machines::Outcome;
 use super::trust::TrustArgs;
 use crate::order::room::{Room, Tally};
 use crate::order::{self, OrderError};
@@ -32,11 +33,7 @@ pub(super) fn run(
     let command = order.packet().command;
     let mut failed = None;
     let print = |name: &str, outcome: &Result<Reply, OrderError>| {
-        let line = if json {
-            json_line(name, command, outcome)
-        } else {
-            format!("{name:width$}  {}", words(command, outcome))
-        };
+        let line = self::outcome(command, outcome).line(name, width, json);
         if let Err(e) = writeln!(io::stdout(), "{line}") {
             failed.get_or_insert(e);
         }
@@ -48,26 +45,14 @@ pub(super) fn run(
     Ok(if tally.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What became of an order on one machine, as a line of JSON.
-pub(super) fn json_line(
-    name: &str,
-    command: Command,
-    outcome: &Result<Reply, OrderError>,
-) -> String {
-    let (ok, lease) = outcome.as_ref().map_or((false, None), |reply| (true, reply.lease_ms));
-    let error = outcome.as_ref().err().map(ToString::to_string);
-    serde_json::json!({
-        "host": name, "command": command.name(), "ok": ok, "lease_ms": lease, "error": error,
-    })
-    .to_string()
-}
-
-/// What became of an order on one machine, in words.
-pub(super) fn words(command: Command, outcome: &Result<Reply, OrderError>) -> String {
-    match outcome {
-        Ok(reply) => order::outcome(command, reply),
-        Err(e) => format!("failed: {e}"),
-    }
+/// What became of an order on one machine.
+pub(super) fn outcome(command: Command, result: &Result<Reply, OrderError>) -> Outcome {
+    let outcome = match result {
+        Ok(reply) => Outcome::done(order::outcome(command, reply)),
+        Err(e) => Outcome::failed(e),
+    };
+    let lease = result.as_ref().ok().and_then(|reply| reply.lease_ms);
+    outcome.with("command", command.name()).with("lease_ms", lease)
 }
 
 fn say(tally: &Tally, json: bool) -> io::Result<()> {

@@ -119,6 +119,32 @@ impl TrustArgs {
         Ok(Security { plain, credentials: Some(Arc::new(credentials)) })
     }
 
+    /// The operator's key and the agents that they know, where there is a key that needs no
+    /// passphrase, or one was given: nobody is asked for what is not needed.
+    pub(super) fn if_there_is_a_key(&self) -> Result<Option<Credentials>> {
+        let Ok(place) = Place::find() else { return Ok(None) };
+        let path = self.key.path(&place);
+        if self.insecure || self.key.key.is_none() && !path.exists() {
+            return Ok(None);
+        }
+        let passphrase = |key: &Path| match &self.key.passphrase_file {
+            Some(_) => self.key.passphrase(key),
+            None => Err(io::ErrorKind::Unsupported.into()),
+        };
+        let key = match SecretKey::load(&path, passphrase) {
+            Ok(key) => key,
+            Err(e) if self.key.key.is_some() || self.key.passphrase_file.is_some() => {
+                return Err(e.into());
+            }
+            Err(e) => {
+                tracing::warn!("asks without a key: {e}");
+                return Ok(None);
+            }
+        };
+        let known = KnownAgents::at(place.known_agents());
+        Ok(Some(Credentials::new(&key, known, self.accept_new)?))
+    }
+
     /// The operator's key and the agents that they know, for what is always signed.
     pub(super) fn credentials(&self) -> Result<Credentials> {
         ensure!(!self.insecure, "an order to a room is always signed: leave --insecure away");

@@ -98,7 +98,7 @@ mod tests {
         let mut attempt = Attempt::new(&key, agent.public(), &order);
         attempt.sign();
         let (time_ms, counter) = attempt.signer.newest;
-        let reply = Reply { of: 0, ok: true, error: None, lease_ms: None };
+        let reply = Reply::obeyed(0);
         let right = Answer {
             from: agent.public().id(),
             by: key.public().id(),

@@ -6,7 +6,6 @@
 
 mod attempt;
 mod line;
-mod multicast;
 pub mod room;
 
 use crate::address::{LookupError, Target};

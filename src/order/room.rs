@@ -7,8 +7,8 @@
 
 use super::OrderError;
 use super::attempt::{Answered, Attempt, Signer};
-use super::multicast::Multicast;
 use crate::address::Target;
+use crate::multicast::Multicast;
 use crate::text::printable;
 use crate::trust::{KnownAgent, PublicKey, now_ms};
 use crate::viewer::Credentials;
@@ -272,9 +272,8 @@ mod tests {
     }
 
     fn answer(agent: &SecretKey, order: &Order, ok: bool, stale: bool) -> Signed<Answer> {
-        let error = (!ok).then(|| "no".to_owned());
         let &Order { by, time_ms, counter, .. } = order;
-        let reply = Reply { of: 0, ok, error, lease_ms: None };
+        let reply = if ok { Reply::obeyed(0) } else { Reply::refused(0, "no") };
         let (from, clock_ms) = (agent.public().id(), now_ms() + 3_600_000);
         let answer = Answer { from, by, time_ms, counter, clock_ms, stale, reply };
         Signed::new(answer, |bytes| agent.sign(bytes))

@@ -15,6 +15,7 @@ pub use screen::Screen;
 pub use x11::X11;
 
 use crate::canvas::Patch;
+use hightower_proto::message::Monitor;
 #[cfg(unix)]
 use std::os::fd::BorrowedFd;
 
@@ -176,6 +177,27 @@ impl Choice {
                 let (width, height) = self.card_size;
                 Ok(Box::new(Card::new(width, height, self.card_fps)))
             }
+        }
+    }
+
+    /// The monitors of this machine; none where nobody knows. Asks the display: it may take as
+    /// long as that takes.
+    #[must_use]
+    pub fn monitors(&self) -> Vec<Monitor> {
+        match self.kind {
+            Kind::Card => {
+                let (width, height) = self.card_size;
+                let [width, height] = [width, height].map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+                vec![Monitor { name: "test card".into(), width, height, scale: 100, x: 0, y: 0 }]
+            }
+            Kind::Xcap => screen::monitors(),
+            Kind::Auto if variable("WAYLAND_DISPLAY").is_some() => screen::monitors(),
+            #[cfg(any(target_os = "linux", target_os = "freebsd"))]
+            _ => {
+                variable("DISPLAY").and_then(|display| x11::monitors(&display)).unwrap_or_default()
+            }
+            #[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
+            _ => screen::monitors(),
         }
     }
 

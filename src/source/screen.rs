@@ -7,6 +7,7 @@
 use super::{Grab, GrabError, OpenError, Source, variable};
 use crate::canvas::Patch;
 use crate::rect::Rect;
+use hightower_proto::message::Monitor;
 
 /// A monitor of this machine.
 pub struct Screen {
@@ -58,6 +59,23 @@ impl Source for Screen {
         let patch = Patch { rect, pixels: &self.pixels, stride: width };
         Ok(Grab { size: (width, height), patches: vec![patch] })
     }
+}
+
+/// The monitors of this machine, as far as xcap knows.
+pub(super) fn monitors() -> Vec<Monitor> {
+    let all = xcap::Monitor::all().unwrap_or_default();
+    let monitor = |one: xcap::Monitor| {
+        let scale = one.scale_factor().unwrap_or(1.0);
+        Some(Monitor {
+            name: one.name().unwrap_or_default(),
+            x: one.x().ok()?,
+            y: one.y().ok()?,
+            width: one.width().ok()?,
+            height: one.height().ok()?,
+            scale: (scale * 100.0).round() as u32,
+        })
+    };
+    all.into_iter().filter_map(monitor).collect()
 }
 
 /// The display this process would capture, for people.

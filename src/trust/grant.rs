@@ -174,6 +174,24 @@ impl Grant {
         Ok(Permit { by, audit, kind: PhantomData })
     }
 
+    /// Who it is, if they are still welcome, whatever they may do.
+    ///
+    /// # Errors
+    /// Why they are not.
+    pub fn standing(&self) -> Result<By, Denied> {
+        if self.gate.audit().forbids() {
+            return Err(Denied::Unwritten);
+        }
+        let name = match &self.who {
+            Who::Plain => None,
+            Who::Operator(key) => {
+                let list = self.gate.operators();
+                Some(called(&list.find(key, self.peer.ip(), Timestamp::now())?.name, key))
+            }
+        };
+        Ok(By { name, peer: self.peer })
+    }
+
     /// Writes down that something was refused.
     pub fn note_refusal(&self, why: impl fmt::Display) {
         let operator = match &self.who {

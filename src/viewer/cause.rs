@@ -160,7 +160,7 @@ impl Cause {
     }
 
     /// What a broken stream means, given the first bytes of it.
-    pub(super) fn stream(peer: SocketAddr, error: StreamError, first: &[u8]) -> Self {
+    pub(crate) fn stream(peer: SocketAddr, error: StreamError, first: &[u8]) -> Self {
         let at_the_beginning = match &error {
             StreamError::NoItem { offset, .. }
             | StreamError::FrameTooLong { offset, .. }
@@ -175,7 +175,7 @@ impl Cause {
     }
 
     /// A goodbye's reason, from the network.
-    pub(super) fn goodbye(reason: &str) -> Self {
+    pub(crate) fn goodbye(reason: &str) -> Self {
         let reason = printable(reason.trim());
         if reason.is_empty() { Self::Closed } else { Self::Goodbye(reason) }
     }

@@ -1,8 +1,9 @@
 //! A client of one agent: it connects, and connects again, until it is told to stop.
 
 use super::cause::Cause;
-use super::connection::{Connection, Memory, keep_alive, stopped};
+use super::connection::{Connection, Memory, stopped};
 use super::decode::{self, Watcher};
+use super::dial::dial;
 use super::options::{ClientOptions, Order};
 use super::queue::Queue;
 use super::security::Channel;
@@ -16,7 +17,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 
 /// Orders that may wait for the network.
@@ -231,39 +231,17 @@ impl Life {
             view.link = Link::LookingUp;
             view.next_try = None;
         });
-        let found = tokio::select! {
-            found = self.target.resolve() => found?,
-            () = stopped(stop) => return Err(Cause::Stopped),
-        };
-        let share = self.options.connect_limit / u32::try_from(found.len()).unwrap_or(1).max(1);
-        let limit = share.max(Duration::from_secs(1)).min(self.options.connect_limit);
-        let mut failed = Cause::Stopped;
-        let security = &self.options.security;
-        for peer in found {
+        let calling = |peer| {
             self.slot.happened(Event::Connecting(peer), |view| {
                 view.link = Link::Connecting;
                 view.peer = Some(peer);
             });
-            let called = tokio::select! {
-                called = tokio::time::timeout(limit, TcpStream::connect(peer)) => called,
-                () = stopped(stop) => return Err(Cause::Stopped),
-            };
-            match called {
-                Ok(Ok(stream)) => {
-                    if let Err(error) = keep_alive(&stream) {
-                        tracing::debug!(%peer, %error, "socket options");
-                    }
-                    let secured = tokio::select! {
-                        secured = security.secure(&self.target, stream, peer, limit) => secured,
-                        () = stopped(stop) => return Err(Cause::Stopped),
-                    };
-                    return secured.map(|channel| (channel, peer));
-                }
-                Ok(Err(source)) => failed = Cause::connecting(peer, source),
-                Err(_) => failed = Cause::TimedOut { peer, limit },
-            }
+        };
+        let ClientOptions { security, connect_limit, .. } = &self.options;
+        tokio::select! {
+            reached = dial(&self.target, security, *connect_limit, calling) => reached,
+            () = stopped(stop) => Err(Cause::Stopped),
         }
-        Err(failed)
     }
 
     fn not_connected(&self) {

@@ -13,6 +13,8 @@
 //! | `connection` | one connection: what is read from it and written to it |
 //! | `cause` | why there is no connection, in plain words |
 //! | `clock` | round trip and clock of the agent |
+//! | `dial` | finds a machine, connects, makes sure who is there |
+//! | `harmless` | what an agent says of itself, made fit to be shown |
 //! | `decode` | the decoder and its thread |
 //! | `options` | what a client is told: how to behave, what to order |
 //! | `slot` | where threads meet: the latest view, the short queue of frames |
@@ -36,6 +38,8 @@ mod client;
 mod clock;
 mod connection;
 mod decode;
+mod dial;
+pub(crate) mod harmless;
 pub mod headless;
 mod image;
 mod monitor;
@@ -57,6 +61,7 @@ pub use canvas::{Canvas, PictureError};
 pub use cause::{BadFrame, Cause};
 pub use client::{Client, OrderError};
 pub use clock::{Estimate, now_us};
+pub(crate) use dial::dial;
 pub use options::{ClientOptions, Order};
 pub use picture::Picture;
 pub use scale::{Scaler, fit};

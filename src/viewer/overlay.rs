@@ -14,12 +14,13 @@ const TEXT: u32 = 0xc8_d2dc;
 const KEY: u32 = 0xf2_c14e;
 
 /// The keys and what they do.
-pub(super) const KEYS: [(&str, &str); 11] = [
+pub(super) const KEYS: [(&str, &str); 12] = [
     ("S", "start the monitoring"),
     ("X", "stop the monitoring"),
     ("L", "lock the pointer"),
     ("U", "unlock the pointer"),
     ("P", "save a screenshot"),
+    ("I", "what the machine is, on and off"),
     ("Z", "fit the window, or show 1:1"),
     ("Arrows", "move about in 1:1, as does dragging"),
     ("F", "full screen on and off"),
@@ -60,6 +61,25 @@ pub(super) fn help(surface: &mut Surface<'_>, place: Rect) {
         surface.text(x, y, BODY, KEY, key);
         surface.text(x + keys, y, BODY, TEXT, words);
         y += line_height(BODY) + 2;
+    }
+}
+
+/// What a machine is, in the middle of a place: names and what they are. Lines that don't fit are
+/// left out.
+pub(super) fn facts(surface: &mut Surface<'_>, place: Rect, lines: &[(String, String)]) {
+    let names = lines.iter().map(|(name, _)| text_width(BODY, name)).max().unwrap_or(0) + MARGIN;
+    let widest = (place.width as i32 - names - 4 * MARGIN).max(MARGIN);
+    let step = line_height(BODY) + 2;
+    let room = (place.height as i32 - 2 * MARGIN).max(0) / step;
+    let lines = &lines[..lines.len().min(room as usize)];
+    let texts: Vec<String> = lines.iter().map(|(_, text)| shorten(BODY, text, widest)).collect();
+    let width = texts.iter().map(|text| text_width(BODY, text)).max().unwrap_or(0);
+    let height = lines.len() as i32 * step + 2 * MARGIN;
+    let (x, mut y) = panel(surface, place, names + width + 2 * MARGIN, height);
+    for ((name, _), text) in lines.iter().zip(&texts) {
+        surface.text(x, y, BODY, KEY, name);
+        surface.text(x + names, y, BODY, TEXT, text);
+        y += step;
     }
 }
 

@@ -47,11 +47,11 @@ impl fmt::Debug for Credentials {
 }
 
 /// A connection on which it is clear who is at the other end.
-pub(super) struct Channel {
-    pub(super) reader: Box<dyn AsyncRead + Unpin>,
-    pub(super) writer: Box<dyn AsyncWrite + Unpin>,
+pub(crate) struct Channel {
+    pub(crate) reader: Box<dyn AsyncRead + Send + Unpin>,
+    pub(crate) writer: Box<dyn AsyncWrite + Send + Unpin>,
     /// The agent's key; `None` without TLS.
-    pub(super) key: Option<PublicKey>,
+    pub(crate) key: Option<PublicKey>,
 }
 
 impl Security {

@@ -154,7 +154,7 @@ impl Shown {
             held: None,
             windowed: None,
             title,
-            choice: Choice { layout: Layout::Fit, help: false, status: true },
+            choice: Choice { layout: Layout::Fit, help: false, facts: false, status: true },
             drag: None,
             quit: false,
             scene: Scene::default(),
@@ -257,7 +257,9 @@ impl Shown {
             Key::F => self.full_screen(),
             Key::M => self.choice.status = !self.choice.status,
             Key::H | Key::F1 => self.choice.help = !self.choice.help,
+            Key::I => self.choice.facts = !self.choice.facts,
             Key::Escape if self.choice.help => self.choice.help = false,
+            Key::Escape if self.choice.facts => self.choice.facts = false,
             Key::Q | Key::Escape => self.quit = true,
             _ => {}
         }

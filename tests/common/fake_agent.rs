@@ -3,7 +3,7 @@
 
 use hightower::address::Target;
 use hightower_proto::htfr::{Move, Tile};
-use hightower_proto::message::{Capture, State, Welcome};
+use hightower_proto::message::{Capture, Facts, State, Welcome};
 use hightower_proto::stream::{Options, frame_header};
 use hightower_proto::{Decoder, FrameInfo, Item, Message, PROTOCOL};
 use std::io::{Read, Write};
@@ -121,6 +121,7 @@ pub(crate) fn welcome(monitoring: bool) -> Welcome {
         source: "card".into(),
         credit: 8,
         state: state(monitoring),
+        facts: Facts::default(),
     }
 }
 

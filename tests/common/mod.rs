@@ -55,6 +55,9 @@ pub fn hightower() -> Command {
     // Nobody's desktop shows notices of tests, and what they leave is left among them.
     command.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent");
     command.env("XDG_RUNTIME_DIR", env!("CARGO_TARGET_TMPDIR"));
+    command.env("XDG_CONFIG_HOME", env!("CARGO_TARGET_TMPDIR"));
+    // Nothing is asked on networks that are not a test's own.
+    command.env("HIGHTOWER_NO_DISCOVERY", "1");
     if keys() {
         command.env("HIGHTOWER_CONFIG", &RING.operator);
         command.env("HIGHTOWER_TLS", "true");

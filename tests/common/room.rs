@@ -75,6 +75,12 @@ impl Room {
         Some(room)
     }
 
+    /// Sets something of the kernel's on a machine.
+    pub fn sysctl(&self, machine: usize, setting: &str) {
+        let space = self.space(machine);
+        ip(&["netns", "exec", &space, "sysctl", "-q", "-w", setting]);
+    }
+
     fn desk_space(&self) -> String {
         format!("{}-op", self.id)
     }
@@ -90,10 +96,21 @@ impl Room {
         command
     }
 
+    /// The operator's program.
+    pub fn operates(&self, args: &[&str]) -> Command {
+        let mut command = self.at_desk(env!("CARGO_BIN_EXE_hightower"));
+        command.env("HIGHTOWER_CONFIG", self.desk.path()).args(args);
+        command
+    }
+
     /// Runs the operator's program.
     pub fn operator(&self, args: &[&str]) -> Output {
-        let mut command = self.at_desk(env!("CARGO_BIN_EXE_hightower"));
-        command.env("HIGHTOWER_CONFIG", self.desk.path()).args(args).output().unwrap()
+        self.operates(args).output().unwrap()
+    }
+
+    /// Writes a file in the operator's folder.
+    pub fn write(&self, name: &str, text: &str) {
+        fs::write(self.desk.path().join(name), text).unwrap();
     }
 
     pub fn key(&self) -> SecretKey {
@@ -134,7 +151,10 @@ impl Room {
     /// What runs an agent on a machine.
     pub fn command(&self, machine: usize, listen: &str, args: &[&str]) -> Command {
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.space(machine), env!("CARGO_BIN_EXE_hightower")]);
+        // Each has a name of its own.
+        let named = format!(r#"hostname lab-{machine} && exec "$0" "$@""#);
+        command.args(["netns", "exec", &self.space(machine), "unshare", "--uts"]);
+        command.args(["sh", "-c", &named, env!("CARGO_BIN_EXE_hightower")]);
         command.args(["agent", "--source", "card", "--card-size", "64x64", "--listen", listen]);
         command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").args(args);
         command.env("HIGHTOWER_CONFIG", self.homes[machine - 1].path());

@@ -153,7 +153,12 @@ fn orders_are_packets_and_refusals_are_told() {
         assert_eq!(viewer.expect(|m| !matches!(m, Message::Ping(_))), message);
     }
     let reply = |of: Command, ok, error: Option<&str>, lease_ms| {
-        Message::Reply(Reply { of: of.code(), ok, error: error.map(Into::into), lease_ms })
+        Message::Reply(Reply {
+            ok,
+            error: error.map(Into::into),
+            lease_ms,
+            ..Reply::obeyed(of.code())
+        })
     };
     for (answer, words) in [
         (reply(Command::LockMouse, false, Some("no display\n"), None), "lock refused: no display "),

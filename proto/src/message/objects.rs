@@ -1,5 +1,6 @@
 //! The JSON objects that packets carry.
 
+use super::{Facts, Presence};
 use crate::limits::MAX_SCALE;
 use crate::{PROTOCOL, json};
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,10 @@ pub struct Hello {
     /// How many updates a second are to be sent at most; 0 sets no limit beyond the agent's own.
     #[serde(default, skip_serializing_if = "is_default")]
     pub max_fps: u32,
+    /// Whether frames are wanted at all. Who does not want any is no viewer: it is in no list of
+    /// those who watch, and may say what needs no screen.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub watch: bool,
 }
 
 impl Hello {
@@ -30,7 +35,7 @@ impl Hello {
     #[must_use]
     pub fn new(software: impl Into<String>) -> Self {
         let software = software.into();
-        Self { protocol: PROTOCOL, software, delta: false, scale: whole(), max_fps: 0 }
+        Self { protocol: PROTOCOL, software, delta: false, scale: whole(), max_fps: 0, watch: true }
     }
 
     /// The scale that an agent takes: what was asked for, but from 1 to [`MAX_SCALE`].
@@ -45,6 +50,10 @@ fn whole() -> u32 {
     1
 }
 
+fn yes() -> bool {
+    true
+}
+
 fn is_whole(scale: &u32) -> bool {
     *scale == whole()
 }
@@ -54,7 +63,7 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 /// Agent to viewer: who I am.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Welcome {
     /// The protocol revision the agent speaks.
     pub protocol: u32,
@@ -73,13 +82,17 @@ pub struct Welcome {
     /// How things stand.
     #[serde(deserialize_with = "json::object")]
     pub state: State,
+    /// What the machine is; nothing from an agent that does not tell.
+    #[serde(default, skip_serializing_if = "is_default", deserialize_with = "json::object")]
+    pub facts: Facts,
 }
 
 /// How the capture goes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "lowercase")]
 pub enum Capture {
     /// Nothing is captured: monitoring is stopped, or nobody watches.
+    #[default]
     Idle,
     /// The screen is captured.
     Running,
@@ -91,7 +104,7 @@ pub enum Capture {
 }
 
 /// Agent to viewer: how things stand.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct State {
     /// Whether monitoring is on.
     pub monitoring: bool,
@@ -155,6 +168,23 @@ pub struct Reply {
     /// The lease that was granted, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_ms: Option<u32>,
+    /// Who is there, in answer to a query.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "json::some")]
+    pub presence: Option<Presence>,
+}
+
+impl Reply {
+    /// It was obeyed.
+    #[must_use]
+    pub fn obeyed(of: i64) -> Self {
+        Self { of, ok: true, error: None, lease_ms: None, presence: None }
+    }
+
+    /// It was refused, and why.
+    #[must_use]
+    pub fn refused(of: i64, why: impl Into<String>) -> Self {
+        Self { of, ok: false, error: Some(why.into()), lease_ms: None, presence: None }
+    }
 }
 
 #[cfg(test)]
@@ -171,6 +201,10 @@ mod tests {
         (hello.delta, hello.scale, hello.max_fps) = (true, 0, 5);
         let all = r#"{"protocol":1,"software":"x","delta":true,"scale":0,"max_fps":5}"#;
         assert_eq!(json::encode(&hello), all.as_bytes());
+        let guest = Hello { watch: false, ..Hello::new("x") };
+        let told = r#"{"protocol":1,"software":"x","watch":false}"#;
+        assert_eq!(json::encode(&guest), told.as_bytes());
+        assert_eq!(json::parse_object(told.as_bytes()), Ok(guest));
     }
 
     #[test]

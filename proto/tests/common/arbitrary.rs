@@ -6,13 +6,14 @@
 use bytes::Bytes;
 use hightower_proto::limits::{MAX_MOVES, MAX_TILES};
 use hightower_proto::message::{
-    Acknowledge, Answer, Capture, Goodbye, Hello, Message, Order, Pair, Ping, Pong, Recipient,
-    Reply, Signed, State, Welcome,
+    About, Acknowledge, Address, Answer, Capture, Facts, Goodbye, Hello, Interface, Message,
+    Monitor, Order, Pair, Ping, Pong, Presence, Query, Recipient, Reply, Signed, State, Welcome,
 };
 use hightower_proto::{Command, FrameInfo, Item, Move, Tile};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
+use std::net::IpAddr;
 
 pub fn bytes(longest: usize) -> impl Strategy<Value = Bytes> {
     vec(any::<u8>(), 0..=longest).prop_map(Bytes::from)
@@ -41,33 +42,92 @@ fn state() -> impl Strategy<Value = State> {
 
 fn hello() -> impl Strategy<Value = Hello> {
     let scale = prop_oneof![Just(1), any::<u32>()];
-    (any::<u32>(), ".{0,20}", any::<bool>(), scale, prop_oneof![Just(0), any::<u32>()]).prop_map(
-        |(protocol, software, delta, scale, max_fps)| Hello {
+    let max_fps = prop_oneof![Just(0), any::<u32>()];
+    (any::<u32>(), ".{0,20}", any::<bool>(), scale, max_fps, any::<bool>()).prop_map(
+        |(protocol, software, delta, scale, max_fps, watch)| Hello {
             protocol,
             software,
             delta,
             scale,
             max_fps,
+            watch,
         },
     )
 }
 
+fn address() -> impl Strategy<Value = Address> {
+    let v6 = (any::<u128>(), 0..=128u32).prop_map(|(ip, prefix)| {
+        let netmask = u128::MAX.checked_shl(128 - prefix).unwrap_or(0);
+        Address { ip: IpAddr::V6(ip.into()), netmask: IpAddr::V6(netmask.into()), broadcast: None }
+    });
+    let v4 = (any::<u32>(), any::<u32>(), option::of(any::<u32>())).prop_map(|(ip, mask, all)| {
+        let broadcast = all.map(Into::into);
+        Address { ip: IpAddr::V4(ip.into()), netmask: IpAddr::V4(mask.into()), broadcast }
+    });
+    prop_oneof![v4, v6]
+}
+
+fn interface() -> impl Strategy<Value = Interface> {
+    (".{0,20}", option::of(".{0,20}"), vec(address(), 0..3))
+        .prop_map(|(name, mac, addresses)| Interface { name, mac, addresses })
+}
+
+fn monitor() -> impl Strategy<Value = Monitor> {
+    (".{0,20}", any::<(i32, i32, u32, u32, u32)>()).prop_map(
+        |(name, (x, y, width, height, scale))| Monitor { name, x, y, width, height, scale },
+    )
+}
+
+fn facts() -> impl Strategy<Value = Facts> {
+    let some = (".{0,20}", ".{0,20}", ".{0,20}", any::<u64>(), any::<u64>());
+    let facts = (some, vec(interface(), 0..3), vec(monitor(), 0..3)).prop_map(
+        |((host, os, user, up_s, agent_up_s), interfaces, monitors)| Facts {
+            host,
+            os,
+            user,
+            up_s,
+            agent_up_s,
+            interfaces,
+            monitors,
+        },
+    );
+    prop_oneof![Just(Facts::default()), facts]
+}
+
 fn welcome() -> impl Strategy<Value = Welcome> {
-    (any::<u32>(), ".{0,20}", ".{0,20}", ".{0,20}", any::<u32>(), state()).prop_map(
-        |(protocol, software, host, source, credit, state)| Welcome {
+    (any::<u32>(), ".{0,20}", ".{0,20}", ".{0,20}", any::<u32>(), state(), facts()).prop_map(
+        |(protocol, software, host, source, credit, state, facts)| Welcome {
             protocol,
             software,
             host,
             source,
             credit,
             state,
+            facts,
         },
     )
 }
 
+fn query() -> impl Strategy<Value = Query> {
+    (any::<u32>(), 0..=1200u16).prop_map(|(nonce, padding)| Query { nonce, padding })
+}
+
+fn presence() -> impl Strategy<Value = Presence> {
+    let about = (".{0,20}", any::<bool>(), any::<bool>())
+        .prop_map(|(user, watched, locked)| About { user, watched, locked });
+    (any::<u32>(), ".{0,20}", option::of(".{0,20}"), option::of(about))
+        .prop_map(|(nonce, host, key, about)| Presence { nonce, host, key, about })
+}
+
 fn reply() -> impl Strategy<Value = Reply> {
-    (any::<i64>(), any::<bool>(), option::of(".{0,20}"), option::of(any::<u32>()))
-        .prop_map(|(of, ok, error, lease_ms)| Reply { of, ok, error, lease_ms })
+    let some = (any::<i64>(), any::<bool>(), option::of(".{0,20}"), option::of(any::<u32>()));
+    (some, option::of(presence())).prop_map(|((of, ok, error, lease_ms), presence)| Reply {
+        of,
+        ok,
+        error,
+        lease_ms,
+        presence,
+    })
 }
 
 fn json() -> impl Strategy<Value = serde_json::Value> {
@@ -162,6 +222,7 @@ pub fn message() -> impl Strategy<Value = Message> {
         (answer(), any::<u8>())
             .prop_map(|(a, s)| Message::SignedReply(Signed::new(a, |_| [s; 64]))),
         pair().prop_map(Message::Pair),
+        query().prop_map(Message::Query),
     ]
 }
 

@@ -1,5 +1,6 @@
 //! Case: one command as it was heard, and what becomes of it.
 
+use super::greeter::Card;
 use super::udp::Route;
 use crate::agent::messages::MouseCommand;
 use crate::trust::{Desk, Gate, Transport, Verdict};
@@ -18,6 +19,8 @@ pub(in crate::agent) struct Office {
     pub(in crate::agent) desk: Option<Arc<Desk>>,
     /// Where the socket is bound.
     pub(in crate::agent) local: SocketAddr,
+    /// What is said to whoever asks who is there; `None` for an agent that keeps silent.
+    pub(in crate::agent) card: Option<Card>,
 }
 
 /// Where a command came from, and how it is answered.

@@ -84,7 +84,7 @@ async fn switch(voice: Voice, mut queue: mpsc::Receiver<Switch>, to: Addr<Broadc
     while let Some(Switch { command, sender, permit }) = queue.recv().await {
         let on = command == Command::StartMonitor;
         let ok = to.send(SetMonitoring { on, permit }).await.is_ok();
-        let reply = Reply { of: command.code(), ok, error: None, lease_ms: None };
+        let reply = Reply { ok, ..Reply::obeyed(command.code()) };
         voice.say(&sender, reply, false);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::case::{Case, Judged, Office, Sender};
 use super::deeds::Deeds;
+use super::greeter::Greeter;
 use super::room::Room;
 use super::turns::Turns;
 use super::udp::{Received, Route, Udp};
@@ -43,6 +44,7 @@ pub(super) struct Ear {
     room: Room,
     office: Office,
     deeds: Deeds,
+    greeter: Greeter,
     voice: Voice,
     turns: Turns<Case>,
     /// What a look says will not be obeyed, but may have to be answered.
@@ -59,11 +61,12 @@ impl Ear {
         room: Room,
         office: Office,
         deeds: Deeds,
+        greeter: Greeter,
         voice: Voice,
     ) -> Self {
         let (turns, doubtful) = (Turns::new(), Turns::new());
         let (refusals, denials) = (Throttle::new(REFUSALS), Throttle::new(DENIALS));
-        Self { udp, room, office, deeds, voice, turns, doubtful, refusals, denials }
+        Self { udp, room, office, deeds, greeter, voice, turns, doubtful, refusals, denials }
     }
 
     /// Hears for ever; says when it has begun to.
@@ -71,7 +74,7 @@ impl Ear {
         let mut news = self.join_room().await;
         // Whoever waited for it may have gone.
         drop(ready.send(Ok(())));
-        let mut received = Received::new();
+        let (mut received, mut shared) = (Received::new(), Received::new());
         let mut judging: Option<JoinHandle<Vec<Judged>>> = None;
         loop {
             if judging.is_none() {
@@ -82,13 +85,7 @@ impl Ear {
                     let heard = ready.and_then(|()| self.udp.receive(&mut received));
                     self.take(heard, &received).await;
                 }
-                ready = readable(self.room.second()) => {
-                    let heard = ready.and_then(|()| match self.room.second() {
-                        Some(udp) => udp.receive(&mut received),
-                        None => Err(io::ErrorKind::WouldBlock.into()),
-                    });
-                    self.take(heard, &received).await;
-                }
+                heard = self.room.receive(&mut shared) => self.take(heard, &shared).await,
                 judged = finished(&mut judging) => {
                     judging = None;
                     match judged {
@@ -104,8 +101,9 @@ impl Ear {
     /// Joins the room on every network from now on, if orders may come that way.
     async fn join_room(&mut self) -> mpsc::Receiver<Vec<Wire>> {
         let (tell, news) = mpsc::channel(1);
-        // Only what is signed is obeyed by multicast.
-        if self.office.desk.is_some() && !self.office.local.ip().to_canonical().is_loopback() {
+        // Only what is signed is obeyed by multicast, but anybody may ask that way who is there.
+        let hears = self.office.desk.is_some() || !self.greeter.is_silent();
+        if hears && !self.office.local.ip().to_canonical().is_loopback() {
             match spawn_blocking(wires).await {
                 Ok(Ok(wires)) => self.room.follow(&self.udp, &wires),
                 Ok(Err(e)) => tracing::warn!("can't find out which networks there are: {e}"),
@@ -158,7 +156,15 @@ impl Ear {
                 return self.refuse(None, &error.to_string(), &stranger, Refusal::default());
             }
         };
+        if let Message::Query(query) = datagram.message {
+            // Who may come in as they are may know what they would see.
+            let about = !self.office.gate.asks(route.peer.ip());
+            return self.greeter.greet(query, bytes.len(), about, stranger);
+        }
         if let Message::Signed(signed) = datagram.message {
+            if self.greeter.is_silent() && is_query(&signed) {
+                return;
+            }
             return self.signed(signed, route);
         }
         let case = Case::plain(datagram, route);
@@ -190,6 +196,11 @@ impl Ear {
             Verdict::Pass => {}
             Verdict::Obey(grant) => {
                 let Some(command) = command else { return };
+                if let Message::Query(query) = command {
+                    let length = sender.signed.as_ref().map_or(0, |(_, order)| length(order));
+                    let about = grant.standing().is_ok();
+                    return self.greeter.greet(query, length, about, sender);
+                }
                 if let Err(why) = self.deeds.take(&command, &grant, &sender) {
                     self.refuse(Some(of), &why, &sender, Refusal { stale: false, proven: true });
                 }
@@ -218,7 +229,7 @@ impl Ear {
             Event { operator, ..event }
         });
         if let Some(of) = of {
-            let reply = Reply { of, ok: false, error: Some(why.into()), lease_ms: None };
+            let reply = Reply::refused(of, why);
             self.voice.say(sender, reply, refusal.stale);
         }
     }
@@ -233,11 +244,13 @@ struct Refusal {
     proven: bool,
 }
 
-async fn readable(udp: Option<&Udp>) -> io::Result<()> {
-    match udp {
-        Some(udp) => udp.readable().await,
-        None => pending().await,
-    }
+fn is_query(signed: &Signed<Order>) -> bool {
+    matches!(*signed.unchecked().order, Message::Query(_))
+}
+
+/// How long the datagram of a signed order is, in bytes.
+fn length(order: &Order) -> usize {
+    Message::Signed(Signed::new(order.clone(), |_| [0; 64])).encode().len()
 }
 
 async fn finished<T>(work: &mut Option<JoinHandle<T>>) -> Result<T, JoinError> {

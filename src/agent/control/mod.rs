@@ -7,6 +7,7 @@
 //! ```
 //!
 //! The `ear` takes datagrams as fast as they come, and drops or refuses what can be told by a look.
+//! Who asks who is there is answered by the `greeter`.
 //! The rest waits its turn (`turns`), a few datagrams of each sender, until it was judged, off this
 //! thread (`case`). What is obeyed is done in order (`deeds`) and answered (`voice`). Orders to a
 //! whole room come by multicast (`room`).
@@ -14,18 +15,21 @@
 mod case;
 mod deeds;
 mod ear;
+mod greeter;
 mod room;
 mod turns;
 mod udp;
 mod voice;
 
 pub(super) use case::Office;
+pub(super) use greeter::Card;
 
 use super::broadcaster::Broadcaster;
 use super::messages::MouseOrder;
 use actix::prelude::*;
 use deeds::Deeds;
 use ear::Ear;
+use greeter::Greeter;
 use room::Room;
 use std::io;
 use std::sync::Arc;
@@ -64,10 +68,13 @@ impl Control {
         let udp = Arc::new(Udp::new(socket)?);
         let (voice, saying) = Voice::new(Arc::clone(&udp));
         let (deeds, doing) = Deeds::new(voice.clone(), &self.broadcaster, &self.mouse);
+        let card = self.office.card.clone();
+        let (greeter, greeting) = Greeter::new(card, voice.clone(), self.broadcaster.clone());
         ctx.spawn(saying.into_actor(self));
+        ctx.spawn(greeting.into_actor(self));
         ctx.spawn(doing.into_actor(self));
         let room = Room::new(self.office.local);
-        Ok(Ear::new(udp, room, self.office.clone(), deeds, voice))
+        Ok(Ear::new(udp, room, self.office.clone(), deeds, greeter, voice))
     }
 }
 

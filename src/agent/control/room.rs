@@ -1,17 +1,20 @@
 //! Room: the groups by which an agent hears orders that are sent to a whole room.
 //!
-//! An agent that listens everywhere joins them on every wire, by its one socket. One that listens
-//! at a single address joins on the wire of that address alone, and needs a second socket for it,
-//! bound to the group: what is bound to an address of its own hears no other. That one may share
-//! its port, as an agent at another address needs it too; what it hears is for all to hear.
+//! An agent that listens everywhere joins them on every wire, by its one socket, and hears what is
+//! sent to everybody. One that listens at a single address hears the wire of that address alone,
+//! and needs other sockets for it, one bound to the group and one to the wire's broadcast address:
+//! what is bound to an address of its own hears no other. These may share their port, as an agent
+//! at another address needs it too; what they hear is for all to hear.
 
-use super::udp::Udp;
+use super::udp::{Received, Udp};
 use crate::wire::Wire;
 use hightower_proto::{ROOM_V4, ROOM_V6};
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockRef, Socket, Type};
 use std::collections::HashSet;
+use std::future::poll_fn;
 use std::io;
-use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::net::{SocketAddr, SocketAddrV6};
+use std::task::Poll;
 
 /// One of the two groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,19 +30,29 @@ pub(super) struct Room {
     joined: HashSet<(Group, u32)>,
     /// Wires on which joining has failed, so that it is said once.
     failed: HashSet<(Group, u32)>,
-    /// The second socket, and the wire that it is for.
-    second: Option<(u32, Udp)>,
+    /// The other sockets, and the wire that each is for.
+    others: Vec<(u32, Udp)>,
 }
 
 impl Room {
     /// For an agent that is bound there.
     pub(super) fn new(address: SocketAddr) -> Self {
-        Self { address, joined: HashSet::new(), failed: HashSet::new(), second: None }
+        Self { address, joined: HashSet::new(), failed: HashSet::new(), others: Vec::new() }
     }
 
-    /// The second socket, where there is one.
-    pub(super) fn second(&self) -> Option<&Udp> {
-        self.second.as_ref().map(|(_, udp)| udp)
+    /// Waits until one of the other sockets may have datagrams, and takes them.
+    pub(super) async fn receive(&self, into: &mut Received) -> io::Result<()> {
+        let ready = poll_fn(|context| {
+            for (at, (_, udp)) in self.others.iter().enumerate() {
+                if let Poll::Ready(ready) = udp.poll_readable(context) {
+                    return Poll::Ready(ready.map(|()| at));
+                }
+            }
+            // Each of them wakes this.
+            Poll::Pending
+        });
+        let (_, udp) = &self.others[ready.await?];
+        udp.receive(into)
     }
 
     /// Follows the wires as they come and go. `main` is the agent's own socket.
@@ -62,8 +75,7 @@ impl Room {
         let is_wanted = |one: &(Group, u32)| wanted.iter().any(|(g, w)| (*g, w.index) == *one);
         self.joined.retain(is_wanted);
         self.failed.retain(is_wanted);
-        self.second =
-            self.second.take().filter(|(index, _)| wires.iter().any(|w| w.index == *index));
+        self.others.retain(|(index, _)| wires.iter().any(|wire| wire.index == *index));
         for (group, wire) in wanted {
             let one = (group, wire.index);
             if self.joined.contains(&one) {
@@ -72,8 +84,7 @@ impl Room {
             let done = if own.is_unspecified() || cfg!(windows) {
                 join(&main.options(), group, wire.index)
             } else {
-                second(group, wire.index, self.address.port())
-                    .map(|udp| self.second = Some((wire.index, udp)))
+                self.open_others(group, wire)
             };
             match done {
                 Ok(()) => {
@@ -90,6 +101,36 @@ impl Room {
             }
         }
     }
+
+    /// Opens the sockets for a wire, of an agent that listens at one address.
+    fn open_others(&mut self, group: Group, wire: &Wire) -> io::Result<()> {
+        let (index, port) = (wire.index, self.address.port());
+        // Once, whatever becomes of the group: it is tried again.
+        let is_new = !self.others.iter().any(|(of, _)| *of == index);
+        if let (Group::V4, Some(all), true) = (group, wire.broadcast, is_new) {
+            match bound((all, port).into()).and_then(|socket| Udp::new(socket.into())) {
+                Ok(udp) => self.others.push((index, udp)),
+                Err(e) => tracing::debug!("can't hear what is sent to all on {}: {e}", wire.name),
+            }
+        }
+        let address: SocketAddr = match group {
+            Group::V4 => (ROOM_V4, port).into(),
+            Group::V6 => SocketAddrV6::new(ROOM_V6, port, 0, index).into(),
+        };
+        let socket = bound(address)?;
+        join(&SockRef::from(&socket), group, index)?;
+        self.others.push((index, Udp::new(socket.into())?));
+        Ok(())
+    }
+}
+
+/// A socket that is bound to what many hear.
+fn bound(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
 }
 
 /// Joins a group on a wire, and hears no other group by this socket.
@@ -112,18 +153,4 @@ fn join(socket: &SockRef<'_>, group: Group, index: u32) -> io::Result<()> {
         Err(e) if e.kind() == io::ErrorKind::AddrInUse => Ok(()),
         joined => joined,
     }
-}
-
-/// A socket that is bound to a group, on one wire.
-fn second(group: Group, index: u32, port: u16) -> io::Result<Udp> {
-    let (domain, address): (_, SocketAddr) = match group {
-        Group::V4 => (Domain::IPV4, (IpAddr::V4(ROOM_V4), port).into()),
-        Group::V6 => (Domain::IPV6, SocketAddrV6::new(ROOM_V6, port, 0, index).into()),
-    };
-    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    join(&SockRef::from(&socket), group, index)?;
-    Udp::new(socket.into())
 }

@@ -7,6 +7,7 @@ use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use socket2::SockRef;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
+use std::task::{Context, Poll};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
@@ -85,6 +86,11 @@ impl Udp {
     /// Waits until there may be datagrams.
     pub(super) async fn readable(&self) -> io::Result<()> {
         self.socket.readable().await
+    }
+
+    /// Whether there may be datagrams; wakes whoever asks when there may be.
+    pub(super) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket.poll_recv_ready(context)
     }
 
     /// Takes the datagrams that are there; [`io::ErrorKind::WouldBlock`] when none are.

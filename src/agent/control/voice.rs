@@ -53,9 +53,28 @@ impl Voice {
             Ok(bytes) => bytes,
             Err(e) => return tracing::debug!(peer = %route.peer, "an answer is too long: {e}"),
         };
-        if !sender.is_one_of_many() {
-            return send(&self.udp, route, &bytes);
+        if sender.is_one_of_many() {
+            self.later(route, bytes)
+        } else {
+            send(&self.udp, route, &bytes)
         }
+    }
+
+    /// Answers who asks who is there, as many others do too. The answer is not longer than there is
+    /// room for, or is not given.
+    pub(super) fn answer_query(&self, sender: &Sender, reply: Reply, room: usize) {
+        let route = sender.route;
+        match datagram::encode(&sender.answer(reply, false)) {
+            Ok(bytes) if bytes.len() <= room => self.later(route, bytes),
+            Ok(_) => {
+                tracing::debug!(peer = %route.peer, "a query is shorter than its answer may be")
+            }
+            Err(e) => tracing::debug!(peer = %route.peer, "an answer is too long: {e}"),
+        }
+    }
+
+    /// Sends an answer after a random while.
+    fn later(&self, route: Route, bytes: Bytes) {
         let chance = RandomState::new().build_hasher().finish();
         let due = Instant::now() + SPREAD.mul_f64((chance >> 32) as f64 / f64::from(u32::MAX));
         if let Err(e) = self.later.try_send((due, route, bytes)) {

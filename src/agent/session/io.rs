@@ -56,6 +56,7 @@ pub(super) struct Outbox {
     replies: VecDeque<Bytes>,
     pub(super) pong: Option<Bytes>,
     pub(super) state: Option<Bytes>,
+    pub(super) facts: Option<Bytes>,
     /// An update's frames, in pieces.
     pub(super) frames: Option<Arc<[Bytes]>>,
     /// The goodbye; nothing comes after it.
@@ -83,6 +84,7 @@ impl Outbox {
         let mut pieces: VecDeque<Bytes> = std::mem::take(&mut self.replies);
         pieces.extend(self.pong.take());
         pieces.extend(self.state.take());
+        pieces.extend(self.facts.take());
         if let Some(frames) = self.frames.take() {
             pieces.extend(frames.iter().cloned());
         }

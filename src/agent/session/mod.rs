@@ -1,4 +1,4 @@
-//! Session: one viewer.
+//! Session: one viewer, or a guest: somebody who is connected and does not watch.
 //!
 //! It owns the socket's write half, keeps one write in flight and no queue: what waits is one
 //! slot a kind, and the newest wins. When it has room it asks the encoder for the step from what
@@ -15,8 +15,11 @@ mod packets;
 use super::broadcaster::Broadcaster;
 use super::consent::{Consent, Stay};
 use super::demand::Demand;
-use super::messages::{Encode, Encoded, Join, Leave, MouseOrder, Notice, Rendition, ViewerId};
-use super::places::Place;
+use super::facts::{Interest, Registrar};
+use super::messages::{
+    Encode, Encoded, Enter, Join, Leave, MouseOrder, Notice, Rendition, ViewerId,
+};
+use super::places::{Place, Places};
 use super::throttle::Throttle;
 use crate::canvas::Version;
 use crate::trust::{Grant, Permit, View};
@@ -38,6 +41,10 @@ const REFUSED_HELLO: Duration = Duration::from_secs(2);
 /// a socket that is closed while the peer still talks forgets what is under way.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// Who has said nothing for so long is a plain viewer, which never speaks. Who speaks says hello
+/// at once.
+const SILENCE: Duration = Duration::from_millis(150);
+
 /// Refused commands of a viewer that are written down a second.
 const DENIALS: u32 = 5;
 
@@ -52,17 +59,25 @@ pub(super) struct Links {
     pub(super) credit: u32,
     /// Where the person at the machine is asked first.
     pub(super) consent: Option<Consent>,
+    /// What the machine is.
+    pub(super) registrar: Addr<Registrar>,
+    /// For those who do not watch.
+    pub(super) guests: Places,
 }
 
 enum Admission {
+    /// It has said nothing yet, and may be either.
+    Unknown,
     /// The broadcaster, or before it the person at the machine, has not answered yet.
     Asked,
     Joined(ViewerId),
+    /// It does not watch.
+    Guest(ViewerId),
     /// The table is full; this is what a viewer that says hello is told.
     Refused(String),
 }
 
-/// One viewer.
+/// One viewer or guest.
 pub(super) struct Session {
     peer: SocketAddr,
     /// Who it is, and so what it may do.
@@ -114,7 +129,9 @@ pub(super) struct Session {
     denials: Throttle,
     /// The reader waits here until there is room for replies again.
     room: Option<oneshot::Sender<()>>,
-    _place: Place,
+    /// Kept by those who want to know what the machine is.
+    interest: Option<Arc<Interest>>,
+    place: Place,
 }
 
 impl Session {
@@ -132,7 +149,7 @@ impl Session {
             grant,
             links,
             welcome,
-            admission: Admission::Asked,
+            admission: Admission::Unknown,
             stay: None,
             reader: Some(reader),
             writer: Some(writer),
@@ -157,7 +174,8 @@ impl Session {
             closing: false,
             denials: Throttle::new(DENIALS),
             room: None,
-            _place: place,
+            interest: None,
+            place,
         }
     }
 
@@ -317,7 +335,48 @@ impl Session {
             }
             ctx.stop();
         }));
-        self.forgo(ctx);
+    }
+
+    /// Whoever it is wants to watch.
+    fn watch(&mut self, ctx: &mut Context<Self>) {
+        self.admission = Admission::Asked;
+        let permit = match self.grant.permit::<View>() {
+            Ok(permit) => permit,
+            Err(denied) => {
+                self.grant.note_refusal(&denied);
+                self.refuse(denied.to_string());
+                return self.forgo(ctx);
+            }
+        };
+        match self.links.consent.clone() {
+            Some(consent) => self.ask_leave(consent, permit, ctx),
+            None => self.join(permit, ctx),
+        }
+    }
+
+    /// Whoever it is does not want to watch: their place among the viewers is free again.
+    fn visit(&mut self, ctx: &mut Context<Self>) {
+        self.admission = Admission::Asked;
+        match self.links.guests.try_take(self.grant.holder()) {
+            Ok(place) => self.place = place,
+            Err(why) => {
+                self.refuse(why.to_string());
+                return self.forgo(ctx);
+            }
+        }
+        let enter = Enter { session: ctx.address().recipient() };
+        let entered =
+            self.links.broadcaster.send(enter).into_actor(self).map(|answer, session, ctx| {
+                match answer {
+                    Ok(Ok(id)) => session.admission = Admission::Guest(id),
+                    Ok(Err(refused)) => {
+                        session.refuse(refused.to_string());
+                        session.forgo(ctx);
+                    }
+                    Err(_) => ctx.stop(),
+                }
+            });
+        ctx.wait(entered);
     }
 
     /// Asks for a place in the table. Nothing of the viewer is read before the answer.
@@ -327,7 +386,10 @@ impl Session {
             self.links.broadcaster.send(join).into_actor(self).map(|answer, session, ctx| {
                 match answer {
                     Ok(Ok(j)) => session.joined(j.id, j.monitoring, j.after, j.newest),
-                    Ok(Err(refused)) => session.refuse(refused.to_string()),
+                    Ok(Err(refused)) => {
+                        session.refuse(refused.to_string());
+                        session.forgo(ctx);
+                    }
                     Err(_) => ctx.stop(),
                 }
                 session.advance(ctx);
@@ -393,25 +455,18 @@ impl Actor for Session {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let permit = match self.grant.permit::<View>() {
-            Ok(permit) => permit,
-            Err(denied) => {
-                // It may have been taken away since the door was opened.
-                self.grant.note_refusal(&denied);
-                self.admission = Admission::Refused(denied.to_string());
-                return self.begin(ctx);
-            }
-        };
-        match self.links.consent.clone() {
-            Some(consent) => self.ask_leave(consent, permit, ctx),
-            None => self.join(permit, ctx),
-        }
         self.begin(ctx);
+        // Who says nothing is a plain viewer.
+        ctx.run_later(SILENCE, |session, ctx| {
+            if matches!(session.admission, Admission::Unknown) {
+                session.watch(ctx);
+            }
+        });
         self.watch_silence(ctx);
     }
 
     fn stopped(&mut self, _ctx: &mut Self::Context) {
-        if let Admission::Joined(id) = self.admission {
+        if let Admission::Joined(id) | Admission::Guest(id) = self.admission {
             self.links.broadcaster.do_send(Leave(id));
         }
     }
@@ -425,7 +480,16 @@ impl Handler<io::Incoming> for Session {
         io::Incoming(packet): io::Incoming,
         ctx: &mut Self::Context,
     ) -> Self::Result {
-        self.packet(packet, ctx)
+        if !matches!(self.admission, Admission::Unknown) {
+            return self.packet(packet, ctx);
+        }
+        match &packet {
+            Packet::Hello(hello) if !hello.watch => self.visit(ctx),
+            _ => self.watch(ctx),
+        }
+        // After the broadcaster's answer, which this actor waits for.
+        let admitted = actix::fut::ready(()).into_actor(self);
+        Box::pin(admitted.then(move |(), session, ctx| session.packet(packet, ctx)))
     }
 }
 
@@ -459,8 +523,17 @@ impl Handler<Notice> for Session {
                     self.outbox.state = Some(Packet::State(state).encode());
                 }
             }
+            Notice::Facts(facts) => {
+                if self.interest.is_some() && !self.closing {
+                    self.outbox.facts = Some(Packet::Struct(facts.to_struct()).encode());
+                }
+            }
             Notice::Recheck => {
-                if let Err(denied) = self.grant.permit::<View>() {
+                let still = match self.admission {
+                    Admission::Guest(_) => self.grant.standing().map(drop),
+                    _ => self.grant.permit::<View>().map(drop),
+                };
+                if let Err(denied) = still {
                     tracing::info!(peer = %self.peer, "the viewer is dropped: {denied}");
                     self.grant.note_refusal(&denied);
                     self.close(Some(denied.to_string()));

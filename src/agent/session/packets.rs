@@ -2,13 +2,14 @@
 
 use super::{Admission, Session};
 use crate::agent::capture::now_us;
+use crate::agent::facts::AskFacts;
 use crate::agent::messages::{AskState, MouseCommand, Rendition, SetMonitoring, order_mouse};
 use crate::text::printable;
 use crate::trust::{Control, Denied, View};
 use actix::prelude::*;
 use bytes::Bytes;
 use hightower_proto::Message as Packet;
-use hightower_proto::message::{Hello, Pong, Reply, State, Welcome};
+use hightower_proto::message::{Facts, Hello, Pong, Reply, State, Welcome};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -54,7 +55,7 @@ impl Session {
                 let answer = self.links.broadcaster.send(SetMonitoring { on, permit });
                 return Box::pin(answer.into_actor(self).then(move |result, session, ctx| {
                     let ok = result.is_ok();
-                    session.reply(Reply { of: code, ok, error: None, lease_ms: None }, ctx);
+                    session.reply(Reply { ok, ..Reply::obeyed(code) }, ctx);
                     session.settled()
                 }));
             }
@@ -63,10 +64,13 @@ impl Session {
                 if !self.speaks {
                     tracing::info!(peer = %self.peer, "the viewer is {:?}", printable(&hello.software));
                 }
-                let answer = self.links.broadcaster.send(AskState).into_actor(self);
-                return Box::pin(answer.then(|state, session, ctx| {
-                    if let Ok(state) = state {
-                        session.greet(state, ctx);
+                let (state, facts) =
+                    (self.links.broadcaster.send(AskState), self.links.registrar.send(AskFacts));
+                let answers = async { tokio::try_join!(state, facts) };
+                return Box::pin(answers.into_actor(self).then(|answers, session, ctx| {
+                    if let Ok((state, (facts, interest))) = answers {
+                        session.interest = Some(interest);
+                        session.greet(state, &facts, ctx);
                     }
                     session.settled()
                 }));
@@ -93,8 +97,7 @@ impl Session {
             other => {
                 let error = format!("{} is not for an agent", other.packet().command);
                 tracing::debug!(peer = %self.peer, "refused: {error}");
-                let error = Some(error);
-                self.reply(Reply { of: code, ok: false, error, lease_ms: None }, ctx);
+                self.reply(Reply::refused(code, error), ctx);
             }
         }
         self.settled()
@@ -140,12 +143,11 @@ impl Session {
             self.grant.note_refusal(denied);
             tracing::warn!(peer = %self.peer, held_back, "command {of} is refused: {denied}");
         }
-        let error = Some(denied.to_string());
-        self.reply(Reply { of, ok: false, error, lease_ms: None }, ctx);
+        self.reply(Reply::refused(of, denied.to_string()), ctx);
         self.settled()
     }
 
-    fn greet(&mut self, state: State, ctx: &mut Context<Self>) {
+    fn greet(&mut self, state: State, facts: &Facts, ctx: &mut Context<Self>) {
         self.speaks = true;
         if let Admission::Refused(reason) = &self.admission {
             // Since its hello was read.
@@ -155,8 +157,8 @@ impl Session {
         }
         let asking = matches!(self.admission, Admission::Asked);
         let state = State { asking, ..state };
-        let welcome = Welcome { state, ..self.welcome.clone() };
-        self.outbox.state = None;
+        let welcome = Welcome { state, facts: facts.clone(), ..self.welcome.clone() };
+        (self.outbox.state, self.outbox.facts) = (None, None);
         self.push(Packet::Welcome(welcome).encode(), ctx);
     }
 

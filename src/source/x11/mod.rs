@@ -31,6 +31,7 @@ use crate::rect::Rect;
 use cursor::Cursor;
 use damage::Damage;
 use display::{Display, without_id};
+use hightower_proto::message::Monitor as Described;
 use monitors::Monitor;
 use parts::Parts;
 use rects::Rects;
@@ -59,6 +60,23 @@ pub struct X11 {
     parts: Parts,
     /// Whether the server tells what happens on the screen: not while nobody watches.
     watching: bool,
+}
+
+/// The monitors of a display; `None` when it does not say.
+pub(super) fn monitors(name: &str) -> Option<Vec<Described>> {
+    let display = Display::open(name).ok()?;
+    let knows = monitors::follow(&display).ok()?;
+    let (all, scale) = (monitors::all(&display, knows).ok()?, monitors::scale(&display));
+    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let monitor = |Monitor { name, place, .. }| Described {
+        name,
+        x: i32::try_from(place.x).unwrap_or(i32::MAX),
+        y: i32::try_from(place.y).unwrap_or(i32::MAX),
+        width: number(place.width),
+        height: number(place.height),
+        scale,
+    };
+    Some(all.into_iter().map(monitor).collect())
 }
 
 impl X11 {

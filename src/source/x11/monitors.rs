@@ -94,6 +94,16 @@ fn place(info: &MonitorInfo, root: &Rect) -> Rect {
     Rect::between(left, top, right, bottom).intersection(root)
 }
 
+/// How much larger than usual a display's programs draw, in percent, as its settings say: 96 dots
+/// an inch are usual (`Xft.dpi`).
+pub(super) fn scale(display: &Display) -> u32 {
+    const USUAL: f64 = 96.0;
+    let settings = x11rb::resource_manager::new_from_resource_manager(&display.connection);
+    let dpi = settings.ok().flatten().and_then(|all| all.get_value::<f64>("Xft.dpi", "").ok()?);
+    let scale = dpi.filter(|dpi| (1.0..10_000.0).contains(dpi)).unwrap_or(USUAL) / USUAL;
+    (scale * 100.0).round() as u32
+}
+
 /// The monitors in words: "0 (eDP-1), 1 (HDMI-1)".
 pub(super) fn list(monitors: &[Monitor]) -> String {
     let words: Vec<String> =

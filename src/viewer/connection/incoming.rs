@@ -4,9 +4,10 @@ use super::{Connection, FIRST, Memory, PATIENCE};
 use crate::text::printable;
 use crate::viewer::cause::Cause;
 use crate::viewer::clock::now_us;
+use crate::viewer::harmless;
 use crate::viewer::queue::Frame;
 use crate::viewer::view::{Event, Notice};
-use hightower_proto::message::{Capture, Packet, Pong, Reply, State, Welcome};
+use hightower_proto::message::{Facts, Packet, Pong, Reply, Welcome};
 use hightower_proto::png::Header;
 use hightower_proto::stream::{FRAME_HEADER, Options};
 use hightower_proto::{Command, Decoder, Item, Message};
@@ -22,7 +23,7 @@ const SMALL: (usize, u64) = (64 << 10, 1 << 20);
 impl Connection<'_> {
     pub(super) async fn read(
         &self,
-        mut reader: Box<dyn AsyncRead + Unpin>,
+        mut reader: Box<dyn AsyncRead + Send + Unpin>,
         memory: &Memory,
         answers: mpsc::Sender<Message>,
     ) -> Cause {
@@ -129,7 +130,7 @@ impl Connection<'_> {
             }
             Message::State(state) => {
                 memory.monitoring.set(state.monitoring);
-                let state = Arc::new(printable_state(state));
+                let state = Arc::new(harmless::state(state));
                 self.slot.happened(Event::State(state.clone()), |view| {
                     view.state = Some(state);
                     view.state_at = Instant::now();
@@ -153,6 +154,11 @@ impl Connection<'_> {
                     self.notice(text);
                 }
             }
+            Message::Struct(value) => match Facts::from_struct(&value) {
+                Some(Ok(facts)) => self.facts(facts),
+                Some(Err(e)) => self.notice(format!("{} sent odd facts: {e}", self.peer)),
+                None => tracing::debug!(peer = %self.peer, "a STRUCT of something else"),
+            },
             other => {
                 tracing::debug!(peer = %self.peer, command = %other.packet().command, "ignored")
             }
@@ -170,17 +176,21 @@ impl Connection<'_> {
             // An agent waits when so many frames are unacknowledged: no use in waiting for more.
             self.link.patience.store(PATIENCE.min(welcome.credit), Ordering::Relaxed);
         }
-        let welcome = Arc::new(Welcome {
-            software: printable(&welcome.software),
-            host: printable(&welcome.host),
-            source: printable(&welcome.source),
-            state: printable_state(welcome.state),
-            ..welcome
-        });
+        let welcome = Arc::new(harmless::welcome(welcome));
         self.slot.happened(Event::Welcome(welcome.clone()), |view| {
             view.state = Some(Arc::new(welcome.state.clone()));
             view.state_at = Instant::now();
             view.welcome = Some(welcome);
+        });
+    }
+
+    /// What the machine is has changed.
+    fn facts(&self, facts: Facts) {
+        let facts = harmless::facts(facts);
+        self.slot.change(|view| {
+            if let Some(welcome) = &mut view.welcome {
+                Arc::make_mut(welcome).facts = facts;
+            }
         });
     }
 
@@ -197,13 +207,6 @@ fn is_small(header: &Header) -> bool {
     let area = |(width, height): (u32, u32)| u64::from(width) * u64::from(height);
     let moves = header.frame.iter().flat_map(|info| &info.moves);
     area((header.width, header.height)) + moves.map(|m| area(m.size)).sum::<u64>() <= SMALL.1
-}
-
-fn printable_state(mut state: State) -> State {
-    if let Capture::Failed { cause } = &mut state.capture {
-        *cause = printable(cause);
-    }
-    state
 }
 
 /// A reply in words, where it is worth any.

@@ -19,7 +19,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 
 /// How often an agent that speaks is pinged, at least.
@@ -123,7 +122,7 @@ impl<'a> Connection<'a> {
 
     async fn write(
         &self,
-        mut writer: Box<dyn AsyncWrite + Unpin>,
+        mut writer: Box<dyn AsyncWrite + Send + Unpin>,
         memory: &Memory,
         mut answers: mpsc::Receiver<Message>,
         orders: &mut mpsc::Receiver<Order>,
@@ -137,7 +136,7 @@ impl<'a> Connection<'a> {
 
         let software = format!("hightower {}", env!("CARGO_PKG_VERSION"));
         let &ClientOptions { delta, scale, max_fps, .. } = self.options;
-        let hello = Hello { protocol: PROTOCOL, software, delta, scale, max_fps };
+        let hello = Hello { protocol: PROTOCOL, software, delta, scale, max_fps, watch: true };
         let mut bytes = Message::Hello(hello).encode().to_vec();
         if self.options.start && (memory.monitoring.get() || !memory.connected.get()) {
             memory.monitoring.set(true);
@@ -242,20 +241,4 @@ async fn given_up(broken: &mut watch::Receiver<Option<Arc<Cause>>>) -> Arc<Cause
         // The connection holds the sender itself, so it has not gone.
         None => std::future::pending().await,
     }
-}
-
-/// Small packets at once; a peer that vanished is found out within half a minute, whether we have
-/// something to say to it or not.
-pub(super) fn keep_alive(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let socket = socket2::SockRef::from(stream);
-    let keep_alive = socket2::TcpKeepalive::new()
-        .with_time(Duration::from_secs(10))
-        .with_interval(Duration::from_secs(5));
-    #[cfg(not(target_os = "windows"))]
-    let keep_alive = keep_alive.with_retries(3);
-    socket.set_tcp_keepalive(&keep_alive)?;
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    socket.set_tcp_user_timeout(Some(Duration::from_secs(25)))?;
-    Ok(())
 }

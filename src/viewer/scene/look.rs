@@ -2,6 +2,7 @@
 
 use super::STATUS;
 use crate::address::Target;
+use crate::facts::words;
 use crate::rect::Rect;
 use crate::text::printable;
 use crate::viewer::status::{self, Mood};
@@ -36,6 +37,8 @@ pub(in crate::viewer) struct Look {
     pub(super) message: Option<(String, Vec<String>)>,
     pub(super) notice: Option<String>,
     pub(super) help: bool,
+    /// What the machine is.
+    pub(super) facts: Option<Vec<(String, String)>>,
     pub(super) status: bool,
 }
 
@@ -44,6 +47,7 @@ pub(in crate::viewer) struct Look {
 pub(in crate::viewer) struct Choice {
     pub(in crate::viewer) layout: Layout,
     pub(in crate::viewer) help: bool,
+    pub(in crate::viewer) facts: bool,
     pub(in crate::viewer) status: bool,
 }
 
@@ -76,6 +80,7 @@ impl Look {
             message: message(view, target),
             notice,
             help: choice.help,
+            facts: choice.facts.then(|| facts(view)),
             status: choice.status,
         };
         if let (Layout::Actual { x, y }, Some(picture)) = (look.layout, &view.picture) {
@@ -97,7 +102,9 @@ impl Look {
 
     /// Whether the picture lies where it lay in another look, and nothing over it.
     pub(super) fn differs_in_the_picture_alone(&self, other: &Self) -> bool {
-        let bare = |look: &Self| look.message.is_none() && look.notice.is_none() && !look.help;
+        let bare = |look: &Self| {
+            look.message.is_none() && look.notice.is_none() && !look.help && look.facts.is_none()
+        };
         bare(self)
             && bare(other)
             && (self.size, self.layout, self.status) == (other.size, other.layout, other.status)
@@ -106,6 +113,26 @@ impl Look {
     pub(super) fn has_status(&self) -> bool {
         self.status && self.size.1 >= LOWEST
     }
+}
+
+/// What the machine is, as far as it is known.
+fn facts(view: &View) -> Vec<(String, String)> {
+    let Some(welcome) = &view.welcome else {
+        return vec![("host".into(), "it says nothing of itself".into())];
+    };
+    let mut lines: Vec<_> =
+        words(&welcome.facts).into_iter().map(|(name, text)| (name.to_owned(), text)).collect();
+    if welcome.facts.host.is_empty() {
+        lines = vec![("host".into(), welcome.host.clone())];
+    }
+    lines.push(("agent".into(), format!("{}, {}", welcome.software, welcome.source)));
+    if let Some(peer) = view.peer {
+        lines.push(("seen at".into(), peer.to_string()));
+    }
+    if let Some(key) = view.key {
+        lines.push(("key".into(), key.fingerprint()));
+    }
+    lines
 }
 
 /// What to say in the middle of the window: why there is no picture, or none that is the truth.

@@ -76,6 +76,9 @@ impl Scene {
         if let Some(notice) = &look.notice {
             overlay::toast(&mut surface, place, notice);
         }
+        if let Some(facts) = &look.facts {
+            overlay::facts(&mut surface, place, facts);
+        }
         if look.help {
             overlay::help(&mut surface, place);
         }

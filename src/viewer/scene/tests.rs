@@ -69,7 +69,7 @@ fn what_is_drawn_in_part_is_as_if_drawn_whole() {
         }
         pictures.show(&mut view);
         let help = n % 25 == 24;
-        let choice = Choice { layout, help, status: n % 40 != 39 };
+        let choice = Choice { layout, help, facts: false, status: n % 40 != 39 };
         let look = Look::new(&view, &target, size, choice, format!("{n} fps"));
         scene.draw(&look, view.picture.as_ref());
         let mut whole = Scene::default();
@@ -81,7 +81,7 @@ fn what_is_drawn_in_part_is_as_if_drawn_whole() {
     other.sequence = pictures.sequence;
     other.change(Rect::new(0, 0, 200, 300));
     other.show(&mut view);
-    let choice = Choice { layout: Layout::Fit, help: false, status: true };
+    let choice = Choice { layout: Layout::Fit, help: false, facts: false, status: true };
     let look = Look::new(&view, &target, (400, 300), choice, String::new());
     scene.draw(&look, view.picture.as_ref());
     let mut whole = Scene::default();

@@ -1,0 +1,164 @@
+//! `hightower info`: what a machine is.
+
+use super::machines::{Machines, Whom};
+use super::trust::{TrustArgs, runtime};
+use crate::call::Call;
+use crate::facts::{gather, words};
+use crate::source::Choice;
+use crate::viewer::{Security, harmless};
+use anyhow::{Context, Result, anyhow};
+use clap::Args;
+use futures_util::stream::{self, StreamExt};
+use hightower_proto::Message;
+use hightower_proto::message::{Facts, Welcome};
+use serde_json::{Value, json};
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+use tokio::time::timeout;
+
+/// How many machines are asked at a time.
+const AT_ONCE: usize = 64;
+
+/// How long an agent that has just started may take to find out what its machine is.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Show what machines are: system, user, networks, monitors.
+///
+/// Without a machine, this one. Nobody watches, and nobody is told: to ask takes a key that the
+/// agent knows, whatever its roles.
+#[derive(Debug, Args)]
+pub(super) struct InfoArgs {
+    /// Machines: NAME, ADDRESS, NAME:PORT, [IPV6]:PORT, or @GROUP of hightower.toml.
+    #[arg(value_name = "HOST")]
+    hosts: Vec<Whom>,
+    /// Every machine of hightower.toml, and every agent that is found on this machine's networks.
+    #[arg(long, conflicts_with = "hosts")]
+    all: bool,
+    /// Print one line of JSON a machine.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    trust: TrustArgs,
+}
+
+/// What was told of a machine.
+struct Told {
+    name: String,
+    welcome: Result<(Welcome, String)>,
+}
+
+pub(super) fn run(args: InfoArgs) -> Result<ExitCode> {
+    if args.hosts.is_empty() && !args.all {
+        return own(args.json);
+    }
+    let targets = Machines { hosts: args.hosts, all: args.all }.targets()?;
+    let security = args.trust.security(&targets)?;
+    runtime()?.block_on(async {
+        let mut told = stream::iter(targets)
+            .map(async |target| {
+                let name = target.to_string();
+                let welcome = timeout(PATIENCE * 10, ask(&target, &security)).await;
+                let welcome = welcome.unwrap_or_else(|_| Err(anyhow!("it takes too long")));
+                Told { name, welcome }
+            })
+            .buffered(AT_ONCE);
+        let (mut failed, mut first) = (false, true);
+        while let Some(Told { name, welcome }) = told.next().await {
+            failed |= welcome.is_err();
+            let text = match &welcome {
+                Ok((welcome, seen)) if args.json => of(&name, welcome, seen).to_string(),
+                Ok((welcome, seen)) => {
+                    let gap = if std::mem::take(&mut first) { "" } else { "\n" };
+                    format!("{gap}{}", lines(welcome, seen))
+                }
+                Err(e) if args.json => {
+                    json!({ "host": name, "ok": false, "error": format!("{e:#}") }).to_string()
+                }
+                Err(e) => {
+                    // Standard error may be closed.
+                    drop(writeln!(std::io::stderr(), "{name}: {e:#}"));
+                    continue;
+                }
+            };
+            print(&text)?;
+        }
+        Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    })
+}
+
+async fn ask(target: &crate::address::Target, security: &Security) -> Result<(Welcome, String)> {
+    let mut call = Call::to(target, security).await?;
+    let (mut welcome, peer) = (call.welcome.clone(), call.peer);
+    if welcome.facts == Facts::default() {
+        let facts = timeout(PATIENCE, async {
+            loop {
+                if let Message::Struct(value) = call.hear().await?
+                    && let Some(Ok(facts)) = Facts::from_struct(&value)
+                {
+                    return anyhow::Ok(harmless::facts(facts));
+                }
+            }
+        });
+        if let Ok(facts) = facts.await {
+            welcome.facts = facts?;
+        }
+    }
+    if welcome.facts.host.is_empty() {
+        welcome.facts.host = welcome.host.clone();
+    }
+    // What was asked for is here; whether the goodbye arrives is all the same.
+    drop(call.close("that was all").await);
+    Ok((welcome, peer.to_string()))
+}
+
+/// Prints what this machine is.
+fn own(json: bool) -> Result<ExitCode> {
+    let choice =
+        Choice { kind: crate::source::Kind::Auto, ..crate::agent::Config::default().source };
+    let begun = Instant::now();
+    let mut facts = harmless::facts(gather(choice.monitors(), begun.elapsed()));
+    if json {
+        print(
+            &json!({ "ok": true, "software": crate::agent::SOFTWARE, "facts": facts }).to_string(),
+        )?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    // There may be no agent here.
+    facts.agent_up_s = 0;
+    let mut lines = words(&facts);
+    for (name, text) in &mut lines {
+        if *name == "up" {
+            *text = crate::facts::time(facts.up_s);
+        }
+    }
+    lines.push(("program", crate::agent::SOFTWARE.into()));
+    print(&aligned(lines))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn lines(welcome: &Welcome, seen: &str) -> String {
+    let mut lines = words(&welcome.facts);
+    lines.push(("agent", format!("{}, {}", welcome.software, welcome.source)));
+    lines.push(("seen at", seen.to_owned()));
+    aligned(lines)
+}
+
+fn aligned(lines: Vec<(&'static str, String)>) -> String {
+    let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let lines: Vec<String> =
+        lines.into_iter().map(|(name, text)| format!("{name:width$}  {text}")).collect();
+    lines.join("\n")
+}
+
+fn of(name: &str, welcome: &Welcome, seen: &str) -> Value {
+    let Welcome { software, source, state, facts, .. } = welcome;
+    json!({
+        "host": name, "ok": true, "address": seen, "software": software, "source": source,
+        "state": state, "facts": facts,
+    })
+}
+
+fn print(text: &str) -> Result<()> {
+    writeln!(std::io::stdout(), "{text}").context("can't write to standard output")
+}

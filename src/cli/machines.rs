@@ -1,0 +1,207 @@
+//! The machines that a command is for, and what came of it on each.
+
+use crate::address::Target;
+use crate::config::{ConfigFile, group_name};
+use crate::discovery::Search;
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use futures_util::stream::{self, StreamExt};
+use serde_json::{Map, Value, json};
+use std::collections::HashSet;
+use std::future::Future;
+use std::io::Write;
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long agents have to answer when all are asked for.
+const ANSWERS: Duration = Duration::from_millis(1500);
+
+/// When all are asked.
+const ROUNDS: [Duration; 3] =
+    [Duration::ZERO, Duration::from_millis(200), Duration::from_millis(600)];
+
+/// Machines, by their names, their groups, or all of them.
+#[derive(Debug, Args)]
+pub(super) struct Machines {
+    /// Machines: NAME, ADDRESS, NAME:PORT, [IPV6]:PORT, or @GROUP of hightower.toml.
+    #[arg(value_name = "HOST", required_unless_present = "all")]
+    pub(super) hosts: Vec<Whom>,
+    /// Every machine of hightower.toml, and every agent that is found on this machine's networks.
+    #[arg(long, conflicts_with = "hosts")]
+    pub(super) all: bool,
+}
+
+/// A machine or a group of them, as it is typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Whom {
+    Machine(Target),
+    Group(String),
+}
+
+impl FromStr for Whom {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix('@') {
+            Some(name) => group_name(name).map(|name| Self::Group(name.into())),
+            None => text.parse().map(Self::Machine).map_err(|e| format!("{e}")),
+        }
+    }
+}
+
+/// The machines that were typed, each once, in that order.
+pub(super) fn expand(whom: &[Whom]) -> Result<Vec<Target>> {
+    let mut targets = Vec::new();
+    // The file is read when it is needed.
+    let mut file = None;
+    for one in whom {
+        match one {
+            Whom::Machine(target) => targets.push(target.clone()),
+            Whom::Group(name) => {
+                let file = match &mut file {
+                    Some(file) => file,
+                    none => none.insert(super::config::load()?),
+                };
+                let members = ConfigFile::group(file, name)?;
+                ensure!(!members.is_empty(), "there is no machine in the group @{name}");
+                targets.extend(members);
+            }
+        }
+    }
+    let mut seen = HashSet::new();
+    targets.retain(|target| seen.insert(target.clone()));
+    Ok(targets)
+}
+
+impl Machines {
+    /// The machines that are meant; never none.
+    pub(super) fn targets(&self) -> Result<Vec<Target>> {
+        if !self.all {
+            return expand(&self.hosts);
+        }
+        let mut targets = super::config::load()?.machines();
+        if super::config::discovers() {
+            let found = super::trust::runtime()?.block_on(everybody());
+            targets.extend(found.context("can't find out which agents there are")?);
+        }
+        let mut seen = HashSet::new();
+        targets.retain(|target| seen.insert(target.clone()));
+        ensure!(
+            !targets.is_empty(),
+            "no machine is known: none is in hightower.toml, and no agent was found"
+        );
+        Ok(targets)
+    }
+}
+
+/// Every agent that answers, by its first address.
+async fn everybody() -> std::io::Result<Vec<Target>> {
+    let mut search = Search::begin(hightower_proto::PORT, None).await?;
+    let start = Instant::now();
+    let ends = ROUNDS[1..].iter().chain([&ANSWERS]);
+    for end in ends {
+        search.ask().await?;
+        while search.hear(start + *end).await {}
+    }
+    let first = |agent: &crate::discovery::Agent| agent.addresses.first().copied();
+    Ok(search.listing().agents().iter().filter_map(first).map(Target::from).collect())
+}
+
+/// What came of a command on a machine.
+pub(super) struct Outcome {
+    /// In words for people, or why it failed.
+    pub(super) result: Result<String, String>,
+    /// For scripts, beside `host`, `ok` and `error`.
+    pub(super) more: Map<String, Value>,
+}
+
+impl Outcome {
+    pub(super) fn done(words: impl Into<String>) -> Self {
+        Self { result: Ok(words.into()), more: Map::new() }
+    }
+
+    pub(super) fn failed(why: impl ToString) -> Self {
+        Self { result: Err(why.to_string()), more: Map::new() }
+    }
+
+    /// Says something more to scripts.
+    pub(super) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.more.insert(name.into(), value.into());
+        self
+    }
+
+    /// The line for a machine, whose name is aligned with others'.
+    pub(super) fn line(&self, name: &str, width: usize, json: bool) -> String {
+        if !json {
+            return match &self.result {
+                Ok(words) => format!("{name:width$}  {words}"),
+                Err(why) => format!("{name:width$}  failed: {why}"),
+            };
+        }
+        let (ok, error) = (self.result.is_ok(), self.result.as_ref().err());
+        let mut line = json!({ "host": name, "ok": ok, "error": error });
+        if let Value::Object(line) = &mut line {
+            line.extend(self.more.clone());
+        }
+        line.to_string()
+    }
+}
+
+/// Does something on all machines, so many at a time, and prints a line for each as it is done;
+/// of several, a summary on standard error.
+pub(super) async fn each<F: Future<Output = Outcome>>(
+    targets: &[Target],
+    at_once: usize,
+    json: bool,
+    work: impl Fn(Target) -> F,
+) -> Result<ExitCode> {
+    let names: Vec<String> = targets.iter().map(ToString::to_string).collect();
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    let mut outcomes = stream::iter(targets.iter().zip(&names))
+        .map(|(target, name)| {
+            let work = work(target.clone());
+            async move { (name, work.await) }
+        })
+        .buffer_unordered(at_once);
+    let mut done = 0;
+    while let Some((name, outcome)) = outcomes.next().await {
+        done += usize::from(outcome.result.is_ok());
+        let line = outcome.line(name, width, json);
+        writeln!(std::io::stdout(), "{line}").context("can't write to standard output")?;
+    }
+    let (all, failed) = (targets.len(), targets.len() - done);
+    if all > 1 && !json {
+        // Standard error may be closed.
+        drop(writeln!(std::io::stderr(), "{all} machines: {done} done, {failed} failed"));
+    }
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn machines_and_groups_are_typed() {
+        let machine = |text: &str| Whom::Machine(text.parse().expect("a machine"));
+        assert_eq!("lab-7:5".parse(), Ok(machine("lab-7:5")));
+        assert_eq!("@room2".parse(), Ok(Whom::Group("room2".into())));
+        for bad in ["@", "@a b", "", "lab:x", "@@room"] {
+            assert!(bad.parse::<Whom>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_outcome_is_a_line_for_people_or_for_scripts() {
+        let done = Outcome::done("3 files").with("files", 3);
+        assert_eq!(done.line("lab-7", 8, false), "lab-7     3 files");
+        let json = r#"{"error":null,"files":3,"host":"lab-7","ok":true}"#;
+        assert_eq!(done.line("lab-7", 8, true), json);
+        let failed = Outcome::failed("it is off");
+        assert_eq!(failed.line("lab-7", 8, false), "lab-7     failed: it is off");
+        let json = r#"{"error":"it is off","host":"lab-7","ok":false}"#;
+        assert_eq!(failed.line("lab-7", 8, true), json);
+    }
+}

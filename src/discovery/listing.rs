@@ -1,0 +1,230 @@
+//! Listing: the agents that were found, each once, however it was found.
+
+use crate::text::printable;
+use crate::trust::KnownAgent;
+use hightower_proto::message::{About, Presence};
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// Agents that are listed at most: whoever floods the network costs no more memory.
+const MOST: usize = 4096;
+
+/// Addresses of one that are kept.
+const ADDRESSES: usize = 16;
+
+/// An agent that says that it is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agent {
+    /// What the machine calls itself; printable.
+    pub host: String,
+    /// Where it was heard, the best address first.
+    pub addresses: Vec<SocketAddr>,
+    /// The fingerprint of its key, as it says; printable.
+    pub key: Option<String>,
+    /// What the operator knows it as, if the key is known and was proven.
+    pub known: Option<String>,
+    /// How the machine is used, where it says so; printable.
+    pub about: Option<About>,
+    /// When it was heard last.
+    heard: Instant,
+    /// As long as it is announced it is there.
+    announced: bool,
+}
+
+/// What was heard of an agent.
+#[derive(Debug)]
+pub(super) struct Word {
+    pub(super) presence: Presence,
+    pub(super) from: Vec<SocketAddr>,
+    /// The known agent whose signature it has.
+    pub(super) proven: Option<KnownAgent>,
+    /// Its name by DNS-SD, where that is how it was heard.
+    pub(super) announced: bool,
+}
+
+/// The agents that were found.
+#[derive(Debug, Default)]
+pub struct Listing {
+    agents: Vec<Agent>,
+}
+
+impl Listing {
+    /// Those that are there, by name and address.
+    #[must_use]
+    pub fn agents(&self) -> &[Agent] {
+        &self.agents
+    }
+
+    /// Takes in what was heard; whether that changed anything that is shown.
+    pub(super) fn hear(&mut self, word: Word, now: Instant) -> bool {
+        let Word { presence, from, proven, announced } = word;
+        let Presence { host, key, about, .. } = presence;
+        let about = about.map(|about| About { user: printable(&about.user), ..about });
+        let (host, key) = (printable(&host), key.as_deref().map(printable));
+        let known = proven.and_then(|agent| agent.names.first().map(|name| printable(name)));
+        let same = |agent: &Agent| match (&agent.key, &key) {
+            (Some(one), Some(other)) => one == other,
+            // The name does not tell machines apart; an address does.
+            _ => agent.addresses.iter().any(|address| from.contains(address)),
+        };
+        let Some(at) = self.agents.iter().position(same) else {
+            if self.agents.len() >= MOST || from.is_empty() {
+                return false;
+            }
+            let mut agent =
+                Agent { host, addresses: Vec::new(), key, known, about, heard: now, announced };
+            agent.add(from);
+            self.agents.push(agent);
+            self.sort();
+            return true;
+        };
+        let agent = &mut self.agents[at];
+        if agent.known.is_some() && known.is_none() {
+            // What is proven is not undone, nor kept up, by what anybody says.
+            return false;
+        }
+        let before = agent.clone();
+        agent.add(from);
+        agent.heard = now;
+        agent.announced |= announced;
+        agent.host = host;
+        agent.key = key.or(agent.key.take());
+        agent.about = about.or(agent.about.take());
+        agent.known = known;
+        let changed = Agent { heard: now, announced: agent.announced, ..before } != *agent;
+        if changed {
+            self.sort();
+        }
+        changed
+    }
+
+    /// An announcement was withdrawn, of the agent at these addresses.
+    pub(super) fn withdraw(&mut self, from: &[SocketAddr]) -> bool {
+        let before = self.agents.len();
+        self.agents.retain(|agent| {
+            !(agent.announced && agent.addresses.iter().any(|address| from.contains(address)))
+        });
+        self.agents.len() != before
+    }
+
+    /// Forgets those that were not heard for so long; whether there were any.
+    pub fn forget(&mut self, silent: Duration, now: Instant) -> bool {
+        let before = self.agents.len();
+        self.agents.retain(|agent| now.saturating_duration_since(agent.heard) < silent);
+        self.agents.len() != before
+    }
+
+    fn sort(&mut self) {
+        self.agents.sort_by(|one, other| {
+            let key = |agent: &Agent| (agent.host.to_lowercase(), agent.addresses.first().copied());
+            key(one).cmp(&key(other))
+        });
+    }
+}
+
+impl Agent {
+    fn add(&mut self, from: Vec<SocketAddr>) {
+        let all: BTreeSet<(u8, SocketAddr)> =
+            self.addresses.drain(..).chain(from).map(|address| (rank(&address), address)).collect();
+        self.addresses = all.into_iter().map(|(_, address)| address).take(ADDRESSES).collect();
+    }
+}
+
+/// What is better to call: IPv4 is shorter to read, link-local addresses need a scope.
+fn rank(address: &SocketAddr) -> u8 {
+    match address {
+        SocketAddr::V4(v4) if !v4.ip().is_link_local() => 0,
+        SocketAddr::V6(v6) if !v6.ip().is_unicast_link_local() => 1,
+        SocketAddr::V4(_) => 2,
+        SocketAddr::V6(_) => 3,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trust::SecretKey;
+
+    fn word(host: &str, from: &str, key: Option<&str>) -> Word {
+        let (host, key) = (host.to_owned(), key.map(str::to_owned));
+        let presence = Presence { nonce: 1, host, key, about: None };
+        let from = vec![from.parse().expect("an address")];
+        Word { presence, from, proven: None, announced: false }
+    }
+
+    #[test]
+    fn an_agent_is_listed_once_however_it_is_found() {
+        let (mut listing, now) = (Listing::default(), Instant::now());
+        assert!(listing.hear(word("lab-2", "[fe80::1]:18516", Some("A")), now));
+        assert!(listing.hear(word("lab-2", "[fd00::1]:18516", Some("A")), now));
+        assert!(listing.hear(word("lab-2", "10.0.0.2:18516", Some("A")), now));
+        assert!(!listing.hear(word("lab-2", "10.0.0.2:18516", Some("A")), now));
+        // The same name, and the same address with another key, are other agents.
+        assert!(listing.hear(word("lab-2", "10.0.0.3:18516", Some("B")), now));
+        assert!(listing.hear(word("Lab-1", "10.0.0.2:18516", Some("C")), now));
+        // Without a key, an address is who it is.
+        assert!(listing.hear(word("lab-3", "10.0.0.4:18516", None), now));
+        assert!(listing.hear(word("lab-3b", "10.0.0.4:18516", None), now));
+        let listed: Vec<_> = listing
+            .agents()
+            .iter()
+            .map(|agent| format!("{} {}", agent.host, agent.addresses[0]))
+            .collect();
+        assert_eq!(
+            listed,
+            [
+                "Lab-1 10.0.0.2:18516",
+                "lab-2 10.0.0.2:18516",
+                "lab-2 10.0.0.3:18516",
+                "lab-3b 10.0.0.4:18516"
+            ]
+        );
+        assert_eq!(listing.agents()[1].addresses.len(), 3);
+    }
+
+    #[test]
+    fn what_is_proven_stands_against_what_anybody_says() {
+        let (mut listing, now) = (Listing::default(), Instant::now());
+        let agent = KnownAgent { names: vec!["lab-7".into()], key: SecretKey::generate().public() };
+        let about = About { user: "anna\u{1b}[2J".into(), watched: true, locked: false };
+        let mut proven = word("desk", "10.0.0.7:18516", Some("A"));
+        proven.presence.about = Some(about);
+        proven.proven = Some(agent);
+        assert!(listing.hear(proven, now));
+        listing.hear(word("other", "10.0.0.8:18516", Some("A")), now);
+        let [agent] = listing.agents() else { panic!("{listing:?}") };
+        assert_eq!((agent.host.as_str(), agent.known.as_deref()), ("desk", Some("lab-7")));
+        assert_eq!(agent.addresses.len(), 1);
+        let about = agent.about.as_ref().expect("told");
+        assert_eq!(about.user, "anna\u{fffd}[2J", "nothing raw comes from a network");
+    }
+
+    #[test]
+    fn who_is_silent_or_withdrawn_goes() {
+        let (mut listing, now) = (Listing::default(), Instant::now());
+        let later = now + Duration::from_secs(10);
+        listing.hear(word("lab-1", "10.0.0.1:18516", None), now);
+        listing.hear(word("lab-2", "10.0.0.2:18516", None), later);
+        assert!(listing.forget(Duration::from_secs(9), later));
+        assert!(!listing.forget(Duration::from_secs(9), later));
+        assert_eq!(listing.agents()[0].host, "lab-2");
+        let from = ["10.0.0.2:18516".parse().expect("an address")];
+        assert!(!listing.withdraw(&from), "it was not announced");
+        listing.hear(Word { announced: true, ..word("lab-2", "10.0.0.2:18516", None) }, later);
+        assert!(listing.withdraw(&from));
+        assert!(listing.agents().is_empty());
+    }
+
+    #[test]
+    fn a_flood_of_names_is_bounded() {
+        let (mut listing, now) = (Listing::default(), Instant::now());
+        for i in 0..10_000u32 {
+            let from = SocketAddr::from((std::net::Ipv4Addr::from(i), 1));
+            listing.hear(word("x", &from.to_string(), Some(&i.to_string())), now);
+            listing.hear(word("x", &from.to_string(), Some("one")), now);
+        }
+        assert_eq!(listing.agents().len(), MOST);
+        assert!(listing.agents().iter().all(|agent| agent.addresses.len() <= ADDRESSES));
+    }
+}

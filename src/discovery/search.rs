@@ -1,0 +1,294 @@
+//! Search: asks the networks, and hears who answers.
+
+use super::SERVICE;
+use super::listing::{Agent, Listing, Word};
+use crate::multicast::Multicast;
+use crate::trust::{KnownAgent, now_ms};
+use crate::viewer::Credentials;
+use crate::wire::wires;
+use bytes::Bytes;
+use hightower_proto::message::{Answer, KeyId, Order, Presence, Query, Signed};
+use hightower_proto::{Command, Message};
+use mdns_sd::{IfKind, Receiver, ResolvedService, ServiceDaemon, ServiceEvent};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::net::{SocketAddr, SocketAddrV6};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// When a machine that is looked for by its name is asked for, and until when it may answer.
+const ROUNDS: [Duration; 3] =
+    [Duration::ZERO, Duration::from_millis(150), Duration::from_millis(450)];
+const END: Duration = Duration::from_millis(1200);
+
+/// Once a name was found, how long others of the same name may still answer.
+const OTHERS: Duration = Duration::from_millis(200);
+
+/// Announcements that are remembered until they are withdrawn.
+const ANNOUNCED: usize = 4096;
+
+/// A search for agents.
+pub struct Search {
+    /// `None` on a machine without networks.
+    multicast: Option<Multicast>,
+    /// The operator, and the agents that they know.
+    operator: Option<(Arc<Credentials>, HashMap<KeyId, KnownAgent>)>,
+    /// Listens for announcements; `None` where it can't.
+    browser: Option<Browser>,
+    listing: Listing,
+    /// The number of the first query, and how many there were.
+    queries: (u32, u32),
+}
+
+/// Hears announcements.
+struct Browser {
+    daemon: ServiceDaemon,
+    events: Receiver<ServiceEvent>,
+    /// Where what was announced is, by its name there.
+    announced: HashMap<String, Vec<SocketAddr>>,
+}
+
+impl Search {
+    /// A search for agents at this port, by an operator or by anybody.
+    ///
+    /// # Errors
+    /// When the system does not say which networks there are, gives no sockets, or the known
+    /// agents can't be read.
+    pub async fn begin(port: u16, operator: Option<Arc<Credentials>>) -> io::Result<Self> {
+        let known = operator.as_ref().map(|operator| operator.known().clone());
+        let look = move || {
+            let known = known.map(|known| known.list()).transpose().map_err(io::Error::other)?;
+            io::Result::Ok((wires()?, known.unwrap_or_default()))
+        };
+        let (wires, known) =
+            tokio::task::spawn_blocking(look).await.map_err(io::Error::other)??;
+        let multicast = (!wires.is_empty()).then(|| Multicast::open(port, wires)).transpose()?;
+        let known = known.into_iter().map(|agent| (agent.key.id(), agent)).collect();
+        let browser = match &multicast {
+            Some(_) => Browser::open()
+                .inspect_err(|e| tracing::debug!("can't hear announcements: {e}"))
+                .ok(),
+            None => None,
+        };
+        Ok(Self {
+            multicast,
+            operator: operator.map(|operator| (operator, known)),
+            browser,
+            listing: Listing::default(),
+            queries: (random() as u32, 0),
+        })
+    }
+
+    /// What was found.
+    #[must_use]
+    pub fn listing(&self) -> &Listing {
+        &self.listing
+    }
+
+    /// Whether this machine is on a network at all.
+    #[must_use]
+    pub fn has_network(&self) -> bool {
+        self.multicast.is_some()
+    }
+
+    /// Forgets those that were not heard for so long; whether there were any.
+    pub fn forget(&mut self, silent: Duration) -> bool {
+        self.listing.forget(silent, std::time::Instant::now())
+    }
+
+    /// Asks who is there, once by each way.
+    ///
+    /// # Errors
+    /// When nothing can be sent by multicast on any network.
+    pub async fn ask(&mut self) -> io::Result<()> {
+        let Some(multicast) = &self.multicast else { return Ok(()) };
+        let nonce = self.queries.0.wrapping_add(self.queries.1);
+        self.queries.1 = self.queries.1.saturating_add(1);
+        let query = Message::Query(Query::new(nonce));
+        let plain = query.encode();
+        let sent = multicast.send(|| plain.clone()).await;
+        multicast.broadcast(|| plain.clone());
+        if let Some((operator, _)) = &self.operator {
+            let sign = || signed(operator, &query);
+            // What can be sent plain can be sent signed.
+            drop(multicast.send(sign).await);
+            multicast.broadcast(sign);
+        }
+        sent
+    }
+
+    /// Hears until something has changed, or until then; whether something has.
+    pub async fn hear(&mut self, until: Instant) -> bool {
+        loop {
+            let heard = tokio::select! {
+                heard = answer(self.multicast.as_ref(), until) => match heard {
+                    Some((peer, message)) => self.answered(peer, message),
+                    None => return false,
+                },
+                event = event(self.browser.as_ref()) => self.announced(event),
+            };
+            if heard {
+                return true;
+            }
+        }
+    }
+
+    fn answered(&mut self, peer: SocketAddr, message: Message) -> bool {
+        let (reply, answer) = match message {
+            Message::Reply(reply) => (reply, None),
+            Message::SignedReply(answer) => (answer.unchecked().reply.clone(), Some(answer)),
+            _ => return false,
+        };
+        let Some(presence) = reply.presence else { return false };
+        let is_ours = presence.nonce.wrapping_sub(self.queries.0) < self.queries.1;
+        if !reply.ok || reply.of != Command::Query.code() || !is_ours {
+            return false;
+        }
+        let proven = match answer {
+            Some(answer) => match self.proof(&answer) {
+                Some(agent) => Some(agent.clone()),
+                // Somebody claims to be an agent that is known.
+                None => return false,
+            },
+            None => None,
+        };
+        let from = vec![SocketAddr::new(peer.ip().to_canonical(), peer.port())];
+        let key = proven.as_ref().map(|agent| agent.key.fingerprint()).or(presence.key);
+        let presence = Presence { key, ..presence };
+        let word = Word { presence, from, proven, announced: false };
+        self.listing.hear(word, std::time::Instant::now())
+    }
+
+    /// The known agent that has signed an answer to us.
+    fn proof(&self, answer: &Signed<Answer>) -> Option<&KnownAgent> {
+        let (operator, known) = self.operator.as_ref()?;
+        let claimed = answer.unchecked();
+        let agent = known.get(&claimed.from)?;
+        let ours = claimed.by == operator.key().public().id();
+        answer.check(|bytes, signature| ours && agent.key.has_signed(bytes, signature))?;
+        Some(agent)
+    }
+
+    fn announced(&mut self, event: ServiceEvent) -> bool {
+        let Some(browser) = &mut self.browser else { return false };
+        match event {
+            ServiceEvent::ServiceResolved(service) => {
+                let (host, from) = (host(&service), addresses(&service));
+                if browser.announced.len() < ANNOUNCED {
+                    browser.announced.insert(service.fullname.clone(), from.clone());
+                }
+                let key = service.get_property_val_str("key").unwrap_or_default();
+                let key = (!key.is_empty()).then(|| key.to_owned());
+                let presence = Presence { nonce: 0, host, key, about: None };
+                let word = Word { presence, from, proven: None, announced: true };
+                self.listing.hear(word, std::time::Instant::now())
+            }
+            ServiceEvent::ServiceRemoved(_, name) => match browser.announced.remove(&name) {
+                Some(from) => self.listing.withdraw(&from),
+                None => false,
+            },
+            _ => false,
+        }
+    }
+}
+
+impl Browser {
+    fn open() -> mdns_sd::Result<Self> {
+        let daemon = ServiceDaemon::new()?;
+        daemon.disable_interface(vec![IfKind::LoopbackV4, IfKind::LoopbackV6])?;
+        let events = daemon.browse(SERVICE)?;
+        Ok(Self { daemon, events, announced: HashMap::new() })
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // One that has ended already needs no end.
+        drop(self.daemon.shutdown());
+    }
+}
+
+/// The agents of this name, by their answers or announcements. Several agents that have the name
+/// are all found.
+///
+/// # Errors
+/// When nobody can be asked.
+pub async fn find(name: &str, port: u16) -> io::Result<Vec<Agent>> {
+    let mut search = Search::begin(port, None).await?;
+    if !search.has_network() {
+        return Ok(Vec::new());
+    }
+    let start = Instant::now();
+    let mut end = start + END;
+    let mut rounds = ROUNDS.into_iter().peekable();
+    while Instant::now() < end {
+        if rounds.next_if(|round| start + *round <= Instant::now()).is_some() {
+            search.ask().await?;
+        }
+        let next = rounds.peek().map_or(end, |round| start + *round);
+        search.hear(next.min(end)).await;
+        if search.listing.agents().iter().any(|agent| is_called(agent, name)) {
+            end = end.min(Instant::now() + OTHERS);
+        }
+    }
+    let agents = search.listing.agents().iter();
+    Ok(agents.filter(|agent| is_called(agent, name)).cloned().collect())
+}
+
+/// Whether a machine has this name, or it is the first part of its name.
+fn is_called(agent: &Agent, name: &str) -> bool {
+    let first = agent.host.split('.').next().unwrap_or_default();
+    agent.host.eq_ignore_ascii_case(name) || first.eq_ignore_ascii_case(name)
+}
+
+/// The query, signed for every agent and for this moment.
+fn signed(operator: &Credentials, query: &Message) -> Bytes {
+    let (key, time_ms) = (operator.key(), now_ms());
+    let (by, order) = (key.public().id(), Box::new(query.clone()));
+    let order = Order { by, time_ms, counter: random(), to: Vec::new(), order };
+    Message::Signed(Signed::new(order, |bytes| key.sign(bytes))).encode()
+}
+
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+async fn answer(multicast: Option<&Multicast>, until: Instant) -> Option<(SocketAddr, Message)> {
+    match multicast {
+        Some(multicast) => multicast.receive(until).await,
+        None => {
+            tokio::time::sleep_until(until).await;
+            None
+        }
+    }
+}
+
+async fn event(browser: Option<&Browser>) -> ServiceEvent {
+    match browser {
+        Some(browser) => match browser.events.recv_async().await {
+            Ok(event) => event,
+            Err(_) => std::future::pending().await,
+        },
+        None => std::future::pending().await,
+    }
+}
+
+/// The machine's name, which is the instance's, without the port that one at another port adds.
+fn host(service: &ResolvedService) -> String {
+    let name = service.fullname.strip_suffix(&service.ty_domain).unwrap_or(&service.fullname);
+    let name = name.strip_suffix('.').unwrap_or(name).replace('\\', "");
+    let own = format!(" ({})", service.port);
+    name.strip_suffix(&own).unwrap_or(&name).to_owned()
+}
+
+fn addresses(service: &ResolvedService) -> Vec<SocketAddr> {
+    let address = |ip: &mdns_sd::ScopedIp| match ip {
+        mdns_sd::ScopedIp::V6(v6) => {
+            SocketAddrV6::new(*v6.addr(), service.port, 0, v6.scope_id().index).into()
+        }
+        other => SocketAddr::new(other.to_ip_addr(), service.port),
+    };
+    service.addresses.iter().map(address).collect()
+}

@@ -1,0 +1,62 @@
+//! Dial: finds a machine, calls its addresses one after the other, and makes sure who is there.
+
+use super::cause::Cause;
+use super::security::{Channel, Security};
+use crate::address::Target;
+use socket2::{SockRef, TcpKeepalive};
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// How long one of a machine's addresses has at least.
+const SHARE: Duration = Duration::from_secs(1);
+
+/// Connects to an agent; `limit` is for all addresses together, and each has a second at least.
+/// `calling` is told of each before it is called.
+///
+/// # Errors
+/// Why nobody was reached, or not who should have been.
+pub(crate) async fn dial(
+    target: &Target,
+    security: &Security,
+    limit: Duration,
+    mut calling: impl FnMut(SocketAddr),
+) -> Result<(Channel, SocketAddr), Cause> {
+    let found = target.resolve().await?;
+    let share = limit / u32::try_from(found.len()).unwrap_or(1).max(1);
+    let limit = share.max(SHARE).min(limit);
+    let mut failed = Cause::Stopped;
+    for peer in found {
+        calling(peer);
+        match timeout(limit, TcpStream::connect(peer)).await {
+            Ok(Ok(stream)) => {
+                if let Err(error) = keep_alive(&stream) {
+                    tracing::debug!(%peer, %error, "socket options");
+                }
+                let secured = security.secure(target, stream, peer, limit).await;
+                return secured.map(|channel| (channel, peer));
+            }
+            Ok(Err(source)) => failed = Cause::connecting(peer, source),
+            Err(_) => failed = Cause::TimedOut { peer, limit },
+        }
+    }
+    Err(failed)
+}
+
+/// Small packets at once; a peer that vanished is found out within half a minute, whether we have
+/// something to say to it or not.
+fn keep_alive(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    let keep_alive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(10))
+        .with_interval(Duration::from_secs(5));
+    #[cfg(not(target_os = "windows"))]
+    let keep_alive = keep_alive.with_retries(3);
+    socket.set_tcp_keepalive(&keep_alive)?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_user_timeout(Some(Duration::from_secs(25)))?;
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! What a machine is, told to those who may know, and nobody is watched by it.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod common;
+#[path = "common/xvfb.rs"]
+mod xvfb;
+
+use common::homes::{Homes, obeyed, refused};
+use common::{Agent, Plain, hightower, run, stderr, stdout};
+use hightower_proto::Message;
+use hightower_proto::message::{Facts, Hello};
+use serde_json::Value;
+use std::io::Read;
+use xvfb::Xvfb;
+
+fn told(output: &std::process::Output) -> Value {
+    serde_json::from_str(&stdout(output)).unwrap_or_else(|e| panic!("{e}: {output:?}"))
+}
+
+#[test]
+fn an_agent_tells_what_its_machine_is_and_nobody_watches_meanwhile() {
+    let mut agent = Agent::card(&["--autostart", "--card-size", "640x480"]);
+    let address = agent.address.to_string();
+    let output = run(&["info", "--json", &address]);
+    obeyed(&output);
+    let told = told(&output);
+    let facts = &told["facts"];
+    assert_eq!((&told["host"], &told["ok"]), (&address.into(), &true.into()));
+    assert!(!facts["os"].as_str().unwrap().is_empty(), "{facts}");
+    assert!(!facts["user"].as_str().unwrap().is_empty(), "{facts}");
+    let monitor = &facts["monitors"][0];
+    assert_eq!((&monitor["width"], &monitor["height"]), (&640.into(), &480.into()), "{facts}");
+    // Neither counted, nor begun for, nor written down as one who watches.
+    assert_eq!(told["state"]["viewers"], 0);
+    assert_eq!(told["state"]["monitoring"], false);
+
+    let words = stdout(&run(&["info", &agent.address.to_string()]));
+    for name in ["host", "system", "user", "up", "monitor", "agent", "seen at"] {
+        assert!(words.lines().any(|line| line.starts_with(name)), "{name}: {words}");
+    }
+    // Whoever watches next is the first.
+    Plain::connect(agent.address).frame();
+    let line = agent.await_log("a viewer has connected");
+    assert!(line.contains("1 now"), "{line}");
+}
+
+#[test]
+fn the_monitors_are_those_of_the_display_and_their_scale_is_its_own() {
+    let Some(xvfb) = Xvfb::start(800, 600) else { return };
+    let set = std::process::Command::new("xrdb").args(["-display", &xvfb.display, "-merge", "-"]);
+    let mut xrdb = { set }.stdin(std::process::Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(&mut xrdb.stdin.take().unwrap(), b"Xft.dpi: 144\n").unwrap();
+    assert!(xrdb.wait().unwrap().success());
+    let mut command = hightower();
+    command.args(["agent", "--source", "x11"]).env("DISPLAY", &xvfb.display);
+    let agent = Agent::start(&mut command);
+    let output = run(&["info", "--json", &agent.address.to_string()]);
+    let monitor = &told(&output)["facts"]["monitors"][0];
+    let size = (monitor["width"].as_u64(), monitor["height"].as_u64());
+    assert_eq!(size, (Some(800), Some(600)), "{monitor}");
+    assert_eq!(monitor["scale"], 150, "{monitor}");
+}
+
+#[test]
+fn any_role_is_enough_to_ask_and_a_stranger_is_told_nothing() {
+    let homes = Homes::new();
+    let agent = homes.start(&[]);
+    homes.trust(&agent);
+    let address = agent.address.to_string();
+    let ask = || homes.command(&["info", "--tls", &address]).output().unwrap();
+    refused(&ask(), "does not know the key");
+    homes.allow("message");
+    obeyed(&ask());
+    // Who may not view still sees nothing.
+    refused(&homes.picture(&agent), "does not have the role view");
+}
+
+#[test]
+fn this_machine_is_told_without_an_agent() {
+    let output = run(&["info"]);
+    obeyed(&output);
+    assert!(stdout(&output).contains("system"), "{}", stdout(&output));
+    let told = told(&run(&["info", "--json"]));
+    assert!(told["facts"]["up_s"].as_u64().unwrap() > 0, "{told}");
+    let gone = run(&["info", "127.0.0.1:1", "--json"]);
+    assert!(!gone.status.success());
+    let told: Value = serde_json::from_str(&stdout(&gone)).unwrap();
+    assert!(told["error"].as_str().unwrap().contains("nothing listens"), "{told}");
+    assert!(stderr(&run(&["info", "127.0.0.1:1"])).contains("nothing listens"));
+}
+
+/// An agent that tells nonsense.
+#[test]
+fn nothing_that_an_agent_says_of_itself_is_printed_raw() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let answer = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let evil = "\u{1b}]0;x\u{7}\u{202e}\nroot".to_owned();
+        let facts =
+            Facts { host: evil.clone(), os: evil.clone(), user: evil.clone(), ..Facts::default() };
+        let welcome = hightower_proto::message::Welcome {
+            protocol: 1,
+            host: evil.clone(),
+            software: evil,
+            facts,
+            ..Default::default()
+        };
+        let welcome = Message::Welcome(welcome).encode();
+        std::io::Write::write_all(&mut stream, &welcome).unwrap();
+        let mut said = Vec::new();
+        stream.read_to_end(&mut said).unwrap();
+        said
+    });
+    let output = run(&["info", &address]);
+    obeyed(&output);
+    let words = stdout(&output);
+    let raw = |c: char| c.is_control() && c != '\n' || c == '\u{202e}';
+    assert!(!words.contains(raw), "{words:?}");
+    assert!(!words.lines().any(|line| line.starts_with("root")), "{words:?}");
+    // It said hello as somebody who does not watch.
+    let said = answer.join().unwrap();
+    let hello = Message::Hello(Hello { watch: false, ..Hello::new(hightower::agent::SOFTWARE) });
+    assert!(said.starts_with(&hello.encode()), "{said:?}");
+}
