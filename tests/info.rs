@@ -13,6 +13,9 @@ use hightower_proto::Message;
 use hightower_proto::message::{Facts, Hello};
 use serde_json::Value;
 use std::io::Read;
+use x11rb::connection::Connection;
+use x11rb::protocol::xproto::{AtomEnum, PropMode};
+use x11rb::wrapper::ConnectionExt;
 use xvfb::Xvfb;
 
 fn told(output: &std::process::Output) -> Value {
@@ -49,10 +52,15 @@ fn an_agent_tells_what_its_machine_is_and_nobody_watches_meanwhile() {
 #[test]
 fn the_monitors_are_those_of_the_display_and_their_scale_is_its_own() {
     let Some(xvfb) = Xvfb::start(800, 600) else { return };
-    let set = std::process::Command::new("xrdb").args(["-display", &xvfb.display, "-merge", "-"]);
-    let mut xrdb = { set }.stdin(std::process::Stdio::piped()).spawn().unwrap();
-    std::io::Write::write_all(&mut xrdb.stdin.take().unwrap(), b"Xft.dpi: 144\n").unwrap();
-    assert!(xrdb.wait().unwrap().success());
+    let (display, screen) = x11rb::connect(Some(&xvfb.display)).unwrap();
+    let root = display.setup().roots[screen].root;
+    // As a desktop sets it (xrdb).
+    let (replace, settings) = (PropMode::REPLACE, b"Xft.dpi:\t144\n");
+    display
+        .change_property8(replace, root, AtomEnum::RESOURCE_MANAGER, AtomEnum::STRING, settings)
+        .unwrap()
+        .check()
+        .unwrap();
     let mut command = hightower();
     command.args(["agent", "--source", "x11"]).env("DISPLAY", &xvfb.display);
     let agent = Agent::start(&mut command);
