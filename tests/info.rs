@@ -9,6 +9,8 @@ mod xvfb;
 
 use common::homes::{Homes, obeyed, refused};
 use common::{Agent, Plain, hightower, run, stderr, stdout};
+use hightower::call::Call;
+use hightower::viewer::Security;
 use hightower_proto::Message;
 use hightower_proto::message::{Facts, Hello};
 use serde_json::Value;
@@ -69,6 +71,41 @@ fn the_monitors_are_those_of_the_display_and_their_scale_is_its_own() {
     let size = (monitor["width"].as_u64(), monitor["height"].as_u64());
     assert_eq!(size, (Some(800), Some(600)), "{monitor}");
     assert_eq!(monitor["scale"], 150, "{monitor}");
+}
+
+#[test]
+fn who_asked_is_told_when_a_monitor_changes() {
+    let Some(xvfb) = Xvfb::start(800, 600) else { return };
+    let mut command = hightower();
+    command.args(["agent", "--source", "x11"]).env("DISPLAY", &xvfb.display);
+    let agent = Agent::start(&mut command);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut call = Call::to(&agent.address.into(), &Security::default()).await.unwrap();
+        let size = |facts: &Facts| (facts.monitors[0].width, facts.monitors[0].height);
+        // An agent that has only just started may not know yet.
+        let mut known = call.welcome.facts.clone();
+        if known == Facts::default() {
+            known = next_facts(&mut call).await;
+        }
+        assert_eq!(size(&known), (800, 600));
+        xvfb.xrandr("--newmode small 10 320 330 340 350 240 250 260 270");
+        xvfb.xrandr("--addmode screen small");
+        xvfb.xrandr("--output screen --mode small");
+        // Whoever asks anew has it found out anew.
+        let another = Call::to(&agent.address.into(), &Security::default()).await.unwrap();
+        assert_eq!(size(&next_facts(&mut call).await), (320, 240));
+        another.close("that was all").await.unwrap();
+    });
+}
+
+async fn next_facts(call: &mut Call) -> Facts {
+    loop {
+        let heard = tokio::time::timeout(common::PATIENCE, call.hear()).await.expect("in time");
+        if let Message::Struct(value) = heard.unwrap() {
+            return Facts::from_struct(&value).unwrap().unwrap();
+        }
+    }
 }
 
 #[test]
