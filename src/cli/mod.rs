@@ -170,7 +170,7 @@ fn place(text: &str) -> Result<Duration, String> {
     let bad = || format!("'{text}' is no time: give seconds, 1m30s, 1:30 or 1:02:30");
     let (hours, minutes) = before.split_once(':').unwrap_or(("0", before));
     let whole = |part: &str| part.parse::<u32>().map(f64::from).map_err(|_| bad());
-    let seconds = seconds.parse::<f64>().map_err(|_| bad())?;
+    let seconds = seconds.parse::<f64>().ok().filter(|s| *s >= 0.0).ok_or_else(bad)?;
     let total = whole(hours)? * 3600.0 + whole(minutes)? * 60.0 + seconds;
     Duration::try_from_secs_f64(total).map_err(|_| bad())
 }

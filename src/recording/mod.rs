@@ -17,7 +17,7 @@
 //! | `writer` | the file: whole items or none |
 //! | `note` | what a recorder has to say itself, as packets of the stream |
 //! | `walk` | from item to item in a file, by their headers |
-//! | `index` | what is in a file, and where: nothing is decoded for it |
+//! | `index`, `scan` | what is in a file, and where: nothing is decoded for it |
 //! | `reader` | pictures by their number |
 //! | `export` | pictures as files of other kinds |
 //!
@@ -31,6 +31,7 @@ mod note;
 mod queue;
 mod reader;
 mod recorder;
+mod scan;
 mod walk;
 mod writer;
 

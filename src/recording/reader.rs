@@ -144,6 +144,9 @@ impl Recording {
         if let Some((_, picture)) = self.kept.iter().find(|(kept, _)| *kept == number) {
             return Ok(Some(picture.clone()));
         }
+        if number >= self.index.len() {
+            return Err(self.no_picture(number, "there are not so many".to_owned()));
+        }
         let key = self.index.key_before(number);
         let mut next = self.at.map(|at| at + 1).filter(|next| (key..=number).contains(next));
         while let Some(decoding) = next.or(Some(key)).filter(|&next| next <= number) {
@@ -163,10 +166,13 @@ impl Recording {
             Some((kept, picture)) if *kept == number => Ok(Some(picture.clone())),
             _ => {
                 let reason = self.fault.clone().unwrap_or_else(|| "there is none".to_owned());
-                let (path, number) = (self.path.clone(), number + 1);
-                Err(RecordingError::Picture { path, number, reason })
+                Err(self.no_picture(number, reason))
             }
         }
+    }
+
+    fn no_picture(&self, number: usize, reason: String) -> RecordingError {
+        RecordingError::Picture { path: self.path.clone(), number: number + 1, reason }
     }
 
     /// What was decoded last, and its number.

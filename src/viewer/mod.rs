@@ -25,6 +25,7 @@
 //! | `tap` | where a recording is taken from |
 //! | `status`, `overlay`, `scene` | words and figures, boxes, and all of it drawn |
 //! | `monitor` | the operator's monitors, for full screen |
+//! | `pane` | a window of minifb's, and its keys |
 //! | `window` | the minifb window: keys, mouse, drawing when something changed |
 //! | `play` | the window that plays a recording |
 //! | `shot` | one picture, and everything as it was |
@@ -45,6 +46,7 @@ mod monitor;
 mod options;
 mod overlay;
 mod pace;
+mod pane;
 mod picture;
 pub mod play;
 mod queue;

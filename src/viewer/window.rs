@@ -1,22 +1,19 @@
 //! The viewer's window. It lives on the calling thread and draws only when something changed.
 
 use super::client::Client;
-use super::monitor::Monitor;
 use super::options::{ClientOptions, Order};
 use super::pace::Pace;
+use super::pane::{Keys, full_screen, open, size_for};
 use super::save;
-use super::scale::fit;
 use super::scene::{Choice, Layout, Look, STATUS, Scene};
 use super::status::{self, Figures};
 use super::view::{Notice, View};
 use crate::address::Target;
 use crate::recording::{Existing, Writer};
 use anyhow::{anyhow, bail};
-use minifb::{InputCallback, Key, MouseButton, MouseMode, Window};
-use std::cell::RefCell;
+use minifb::{Key, MouseButton, MouseMode, Window};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -25,11 +22,6 @@ const INPUT: Duration = Duration::from_millis(15);
 
 /// How long the window waits for the first picture, to open at its size.
 const FIRST_PICTURE: Duration = Duration::from_millis(400);
-
-/// The largest window that is opened unasked, and the smallest, in pixels: four fifths of a screen
-/// of 1280x800.
-const LARGEST: (usize, usize) = (1024, 640);
-const SMALLEST: (usize, usize) = (480, 320);
 
 /// What is asked of a window.
 #[derive(Debug, Clone)]
@@ -86,42 +78,6 @@ fn first_size(client: &Client) -> (usize, usize) {
     let view = client.wait_until(FIRST_PICTURE, |view| view.picture.is_some());
     let picture = view.ok().and_then(|view| view.picture);
     size_for(picture.map(|picture| (picture.width, picture.height)), STATUS)
-}
-
-/// The size for a picture with so much below it, or the largest.
-pub(super) fn size_for(picture: Option<(usize, usize)>, below: usize) -> (usize, usize) {
-    let (width, height) = picture.map_or(LARGEST, |size| {
-        if size.0 <= LARGEST.0 && size.1 <= LARGEST.1 {
-            return size;
-        }
-        let fitted = fit(size, LARGEST);
-        (fitted.width, fitted.height)
-    });
-    (width.max(SMALLEST.0), height.max(SMALLEST.1) + below)
-}
-
-/// The keys that went down since they were last taken. minifb's own lists lose a key that went
-/// down and up between two looks.
-#[derive(Clone, Default)]
-pub(super) struct Keys {
-    pressed: Rc<RefCell<Vec<Key>>>,
-}
-
-impl Keys {
-    /// The keys that went down since this was asked last.
-    pub(super) fn take(&self) -> Vec<Key> {
-        std::mem::take(&mut *self.pressed.borrow_mut())
-    }
-}
-
-impl InputCallback for Keys {
-    fn add_char(&mut self, _: u32) {}
-
-    fn set_key_state(&mut self, key: Key, down: bool) {
-        if down {
-            self.pressed.borrow_mut().push(key);
-        }
-    }
 }
 
 /// The window and what it shows.
@@ -357,52 +313,6 @@ impl Shown {
     }
 }
 
-/// Another window in place of this one, as minifb's can't change into full screen: full screen,
-/// or of the size that it had before. Gives the size to go back to.
-pub(super) fn full_screen(
-    window: &Window,
-    windowed: Option<(usize, usize)>,
-    title: &str,
-    keys: &Keys,
-) -> Result<(Window, Option<(usize, usize)>), String> {
-    let opened = match windowed {
-        Some(size) => open(title, size, false, keys).map(|window| (window, None)),
-        None => {
-            let Some(screen) = Monitor::around(window.get_position()) else {
-                return Err("no full screen: the screen's size can't be found out".into());
-            };
-            let back = window.get_size();
-            open(title, screen.size, true, keys).map(|mut window| {
-                window.set_position(screen.at.0, screen.at.1);
-                (window, Some(back))
-            })
-        }
-    };
-    opened.map_err(|error| format!("no full screen: {error}"))
-}
-
 fn title(host: &str) -> String {
     format!("{host} – Hightower")
-}
-
-pub(super) fn open(
-    title: &str,
-    size: (usize, usize),
-    full: bool,
-    keys: &Keys,
-) -> minifb::Result<Window> {
-    let options = minifb::WindowOptions {
-        resize: !full,
-        borderless: full,
-        title: !full,
-        // The pixels given are as many as the window has: they are not to be scaled.
-        scale_mode: minifb::ScaleMode::UpperLeft,
-        ..minifb::WindowOptions::default()
-    };
-    let mut window = Window::new(title, size.0, size.1, options)?;
-    // It is us who keep the pace; minifb would sleep after it has drawn.
-    window.set_target_fps(0);
-    window.set_input_callback(Box::new(keys.clone()));
-    window.set_background_color(0x10, 0x14, 0x18);
-    Ok(window)
 }

@@ -3,6 +3,7 @@
 use crate::common::{hightower, run, stderr, stdout};
 use crate::fake_agent::tile;
 use crate::made::{Made, lesson, picture};
+use hightower::recording::Note;
 use hightower::viewer::Picture;
 use image::codecs::png::PngDecoder;
 use image::{AnimationDecoder, ImageDecoder};
@@ -91,6 +92,8 @@ fn one_picture_is_that_of_a_time() {
     }
     let late = export(&from, &to, &["--from", "7", "--force"]);
     assert!(stderr(&late).contains("0:06.000 long"), "{}", stderr(&late));
+    let many = export(&from, &to, &["--fps", "1000", "--from", "1", "--force"]);
+    assert!(many.status.success(), "{}", stderr(&many));
     let turned = export(&from, &to, &["--from", "3", "--to", "2", "--force"]);
     assert!(stderr(&turned).contains("--from is after --to"), "{}", stderr(&turned));
 }
@@ -186,6 +189,23 @@ fn what_a_name_does_not_say_is_asked_for() {
     }
     let output = export(&folder.path().join("none.ht"), &folder.path().join("x.png"), &[]);
     assert!(stderr(&output).contains("none.ht can't be read"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_recording_of_a_thousand_years_fills_no_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut made = lesson(SIZE, 3);
+    made.note(&Note::Ended { at_us: u64::MAX });
+    let from = made.save(folder.path());
+    for (name, args) in [("x.apng", &["--fps", "60"][..]), ("x.mp4", &[])] {
+        let output = export(&from, &folder.path().join(name), args);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr(&output).contains("a smaller --fps"), "{}", stderr(&output));
+    }
+    // By itself each is shown as long as it was.
+    let to = folder.path().join("x.apng");
+    assert!(export(&from, &to, &[]).status.success());
+    assert_eq!(animation(&to).len(), 3);
 }
 
 /// Runs an export with these programs alone.

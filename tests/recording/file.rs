@@ -378,3 +378,59 @@ fn times_go_on_whatever_the_clocks_do() {
     assert!(index.missing(4, s(6)).is_none() && index.missing(4, s(8)).is_some());
     assert!(index.missing(3, s(8)).is_none() && index.missing(5, s(10)).is_none());
 }
+
+#[test]
+fn whatever_is_in_a_file_is_read_or_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = lesson((24, 16), 12);
+    let path = folder.path().join("x.ht");
+    let mut chance = Chance::new(chance::seed());
+    let (mut opened, mut whole) = (0, 0);
+    for _ in 0..2000 {
+        let mut bytes = made.bytes.clone();
+        for _ in 0..1 + chance.below(4) {
+            let at = chance.below(bytes.len());
+            match chance.below(4) {
+                0 => bytes[at] ^= 1 << chance.below(8),
+                1 => bytes[at] = [0, 0xff, 0x7f, b'H'][chance.below(4)],
+                2 => drop(bytes.drain(at..(at + 1 + chance.below(300)).min(bytes.len()))),
+                _ => {
+                    let from = chance.below(bytes.len());
+                    let to = (from + chance.below(900)).min(bytes.len());
+                    let piece = bytes[from..to].to_vec();
+                    bytes.splice(at..at, piece);
+                }
+            }
+            bytes.push(0);
+        }
+        std::fs::write(&path, &bytes).unwrap();
+        let Ok(mut recording) = Recording::open(&path) else { continue };
+        opened += 1;
+        for number in 0..recording.index().len() {
+            let size = recording.index().size_of(number);
+            assert!(size.0 > 0 && size.1 > 0);
+            assert!(recording.index().time_of(number) <= recording.index().length());
+            // Or nothing before it can be shown either.
+            whole += u32::from(recording.picture(number).is_ok());
+        }
+    }
+    println!("{opened} of 2000 opened, with {whole} pictures");
+    assert!(opened > 1000 && whole > 5000);
+}
+
+#[test]
+fn a_recorders_notes_are_those_of_the_specification() {
+    let spec = include_str!("../../proto/SPEC.md").replace("\\\"", "\"");
+    for note in [
+        Note::Begun {
+            at_us: 1_700_000_000_250_000,
+            software: "hightower 0.1.0".into(),
+            target: "lab-7".into(),
+        },
+        Note::Ended { at_us: 1_700_000_060_000_000 },
+    ] {
+        let bytes = note.encode();
+        let text = std::str::from_utf8(&bytes[16..]).unwrap();
+        assert!(spec.contains(text), "{text}");
+    }
+}

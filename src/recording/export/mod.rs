@@ -105,6 +105,9 @@ impl Output {
                 path.display()
             );
         }
+        if let Some(fps) = job.part.fps {
+            job.part.check(from.index(), fps)?;
+        }
         match self {
             Self::Png(path) => {
                 let picture = from.picture(job.part.first(from.index()))?;

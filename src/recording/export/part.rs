@@ -7,6 +7,9 @@ use std::time::Duration;
 /// How long the last picture is shown where nothing says it.
 const LAST: Duration = Duration::from_millis(100);
 
+/// The most pictures that are made at a rate: of 25 a second, four days.
+const MOST: usize = 10_000_000;
+
 /// A part of a recording, and at what rate.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Part {
@@ -31,6 +34,19 @@ impl Part {
         let first = self.first(index);
         let last = self.to.map_or(index.len().saturating_sub(1), |to| index.at(to));
         first..(last + 1).max(first + 1).min(index.len())
+    }
+
+    /// Makes sure that a rate does not make more pictures of the part than anybody wants.
+    ///
+    /// # Errors
+    /// When it does, in words.
+    pub(super) fn check(&self, index: &Index, fps: f64) -> anyhow::Result<()> {
+        let pictures = self.ticks(index, fps);
+        anyhow::ensure!(
+            pictures <= MOST,
+            "that would be {pictures} pictures: give --from and --to, or a smaller --fps"
+        );
+        Ok(())
     }
 
     /// From when to when.

@@ -23,6 +23,7 @@ pub(super) fn write(path: &Path, from: &mut Recording, job: &Job<'_>) -> anyhow:
     let pictures = job.part.pictures(from.index());
     ensure!(!pictures.is_empty(), "there is no picture in that part");
     let (size, mixed) = largest(pictures.map(|number| from.index().size_of(number)));
+    job.part.check(from.index(), fps)?;
     let count = job.part.ticks(from.index(), fps);
     whole(path, |beside| {
         let mut ffmpeg = Ffmpeg::start(path, beside, size, fps)?;
