@@ -58,10 +58,9 @@ impl Writer {
             }
             Err(e) => return Err(writing()(e)),
         };
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) => return Err(RecordingError::InUse(path.to_owned())),
-            // Not every system has locks; without one it is written all the same.
-            Ok(()) | Err(TryLockError::Error(_)) => {}
+        // Where locks keep readers out as well, there is none; nor where there are no locks.
+        if cfg!(unix) && matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+            return Err(RecordingError::InUse(path.to_owned()));
         }
         let mut length = 0;
         if !fresh && existing == Existing::Append {

@@ -9,7 +9,7 @@ use crate::export;
 use crate::fake_agent::LONG;
 use crate::window::Player;
 use crate::xvfb::Xvfb;
-use hightower::recording::{Recording, Tail};
+use hightower::recording::{Existing, Recording, Tail, Writer};
 use hightower::viewer::{Client, ClientOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -85,6 +85,35 @@ fn record() -> Option<Lesson> {
     signal(recorder.id(), "INT");
     assert!(recorder.wait().unwrap().success());
     Some(Lesson { _folder: folder, path, drawn })
+}
+
+#[test]
+fn a_monitor_that_is_changed_half_way_is_recorded_on_in_its_size() {
+    let Some(mut display) = Xvfb::start(SIZE.0, SIZE.1) else { return };
+    let desk = Desk::cover(&display.display);
+    let mut agent = hightower();
+    agent.args(["agent", "--source", "x11", "--cursor", "none", "--autostart"]);
+    let agent = Agent::start(agent.env("DISPLAY", &display.display));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.ht");
+    let client = Client::start(agent.address.into(), ClientOptions::default()).unwrap();
+    let progress = client.record(Writer::open(&path, Existing::Refuse).unwrap()).unwrap();
+    // A mode's name, and its numbers: clock, then the horizontal and the vertical timing.
+    display.xrandr("--newmode small 10 320 330 340 350 240 250 260 270");
+    display.xrandr("--addmode screen small");
+    for (mode, size) in [("640x480", SIZE), ("small", (320, 240)), ("640x480", SIZE)] {
+        display.xrandr(&format!("--output screen --mode {mode}"));
+        display.size = size;
+        desk.fill((5, 5), (50, 50), (u32::from(size.0) * 0x01_0203) & 0xff_ffff);
+        await_picture(&path, &display.pixels());
+    }
+    client.end_recording();
+    client.wait_until(LONG, |_| progress.outcome().is_some()).unwrap();
+    let recording = Recording::open(&path).unwrap();
+    let index = recording.index();
+    let sizes: Vec<_> = index.sizes.iter().map(|&(_, size)| size).collect();
+    assert_eq!(sizes, [(640, 480), (320, 240), (640, 480)]);
+    assert_eq!((index.left_out, index.marks.len()), (0, 0));
 }
 
 /// Waits until the last picture of the file is this one.
