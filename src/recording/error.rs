@@ -16,20 +16,20 @@ pub enum RecordingError {
     #[error("{} is being recorded to by another program", .0.display())]
     InUse(PathBuf),
     /// The system can't read it.
-    #[error("{} can't be read: {}", path.display(), words(source))]
+    #[error("{} can't be read: {}", path.display(), words(error))]
     Read {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        error: io::Error,
     },
     /// The system can't write it.
-    #[error("{} can't be written: {}", path.display(), words(source))]
+    #[error("{} can't be written: {}", path.display(), words(error))]
     Write {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        error: io::Error,
     },
     /// Its first bytes are no stream's.
     #[error("{} is no recording of Hightower", .0.display())]
@@ -59,11 +59,11 @@ pub enum RecordingError {
 
 impl RecordingError {
     pub(super) fn reading(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        |source| Self::Read { path: path.to_owned(), source }
+        |error| Self::Read { path: path.to_owned(), error }
     }
 
     pub(super) fn writing(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        |source| Self::Write { path: path.to_owned(), source }
+        |error| Self::Write { path: path.to_owned(), error }
     }
 }
 

@@ -208,6 +208,30 @@ fn a_recording_of_a_thousand_years_fills_no_disk() {
     assert_eq!(animation(&to).len(), 3);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_said_and_nothing_half_is_left() {
+    let Some(disk) = crate::common::disk::Disk::new() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    // Noise, which takes more room than there is.
+    let mut made = Made::default();
+    for n in 0..4u32 {
+        let look = move |x: u32, y: u32| {
+            crate::chance::mix(u64::from((x << 20) | (y << 8) | n)) as u32 & 0xff_ffff
+        };
+        made.frame(&crate::fake_agent::rgb_frame(200, 150, u64::from(n) + 1, &look));
+    }
+    let from = made.save(folder.path());
+    for name in ["x.apng", "x.png"] {
+        let output = export(&from, &disk.path().join(name), &[]);
+        assert_eq!(output.status.code(), Some(1));
+        let said = stderr(&output);
+        assert!(said.contains(name) && said.contains("the disk is full"), "{said}");
+        assert!(!said.contains("os error"), "{said}");
+        assert_eq!(std::fs::read_dir(disk.path()).unwrap().count(), 0, "{name}");
+    }
+}
+
 /// Runs an export with these programs alone.
 fn export_with(path: &Path, from: &Path, to: &Path) -> Output {
     let mut command = hightower();

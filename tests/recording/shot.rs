@@ -156,3 +156,41 @@ fn a_folder_that_cant_be_written_is_said() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("/proc/nothing"), "{}", stderr(&output));
 }
+
+#[test]
+fn all_are_visited_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let agents = [(); 5].map(|()| FakeAgent::new());
+    let targets = agents.each_ref().map(|agent| agent.target().to_string());
+    let mut args: Vec<&str> = targets.iter().map(String::as_str).collect();
+    args.extend(["-o", folder.path().to_str().unwrap()]);
+    let child = start(&args);
+    // Nobody has a picture before all are visited.
+    let mut viewers = agents.each_ref().map(FakeAgent::accept_speaking);
+    viewers.iter_mut().for_each(|viewer| viewer.frame(&rgb_frame(8, 8, 1, &|_, _| 7)));
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", stdout(&output));
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 5);
+}
+
+#[test]
+fn ctrl_c_leaves_things_as_they_were() {
+    let folder = tempfile::tempdir().unwrap();
+    let agent = FakeAgent::new();
+    let (target, out) = (agent.target().to_string(), folder.path().to_str().unwrap());
+    let child = start(&[&target, "-o", out, "--timeout", "60"]);
+    let mut viewer = agent.accept();
+    viewer.expect(|m| matches!(m, Message::Hello(_)));
+    viewer.say(&Message::Welcome(welcome(false)));
+    viewer.expect(|m| *m == Message::StartMonitor);
+    viewer.say(&Message::State(state(true)));
+    let id = child.id().to_string();
+    let sent = std::process::Command::new("kill").args(["-s", "INT", &id]).status().unwrap();
+    assert!(sent.success());
+    viewer.expect(|m| *m == Message::StopMonitor);
+    viewer.say(&Message::State(state(false)));
+    viewer.rest();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    assert!(stdout(&output).contains("failed: interrupted"), "{}", stdout(&output));
+}

@@ -1,6 +1,6 @@
 //! An animated PNG.
 
-use super::{Exported, Job, largest, picture, rgb, whole};
+use super::{Exported, Job, in_words, largest, picture, rgb, whole};
 use crate::recording::{Recording, RecordingError};
 use crate::rect::Rect;
 use crate::viewer::Picture;
@@ -18,11 +18,7 @@ pub(super) fn write(path: &Path, from: &mut Recording, job: &Job<'_>) -> anyhow:
     ensure!(count > 0, "there is no picture in that part");
     whole(path, |beside| {
         let file = File::create(beside).map_err(RecordingError::writing(path))?;
-        // What the disk does not take is told in words.
-        let words = |error: png::EncodingError| match error {
-            png::EncodingError::IoError(e) => RecordingError::writing(path)(e).into(),
-            other => anyhow::anyhow!("{}: {other}", path.display()),
-        };
+        let words = |error| in_words(error, path);
         let mut out = BufWriter::new(file);
         let mut encoder = png::Encoder::new(&mut out, size.0, size.1);
         encoder.set_color(png::ColorType::Rgb);

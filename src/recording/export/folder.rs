@@ -1,8 +1,7 @@
 //! A folder of PNGs.
 
-use super::{Exported, Job, largest, picture};
+use super::{Exported, Job, largest, picture, save_png, whole};
 use crate::recording::{Recording, RecordingError};
-use crate::viewer::save;
 use anyhow::ensure;
 use std::fs;
 use std::path::Path;
@@ -28,7 +27,8 @@ pub(super) fn write(path: &Path, from: &mut Recording, job: &Job<'_>) -> anyhow:
         let at = if job.part.fps.is_some() { time } else { from.index().time_of(number) };
         time += length;
         let picture = picture(from, number)?;
-        save::write(&path.join(name(done + 1, digits, at)), &picture)?;
+        let path = path.join(name(done + 1, digits, at));
+        whole(&path, |beside| save_png(&picture, beside, &path))?;
         job.progress.done(done + 1, shown.len());
         ensure!(
             !job.interrupted.load(std::sync::atomic::Ordering::Relaxed),

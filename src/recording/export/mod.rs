@@ -10,6 +10,7 @@ pub use part::Part;
 use super::{Recording, RecordingError};
 use crate::viewer::{Picture, save};
 use anyhow::{Context, bail, ensure};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -111,7 +112,7 @@ impl Output {
         match self {
             Self::Png(path) => {
                 let picture = from.picture(job.part.first(from.index()))?;
-                save::write(path, &picture)?;
+                whole(path, |beside| save_png(&picture, beside, path))?;
                 let size = Some((picture.width as u32, picture.height as u32));
                 Ok(Exported { pictures: 1, size, mixed: false })
             }
@@ -131,6 +132,25 @@ impl Job<'_> {
         self.progress.done(pictures, of);
         ensure!(!self.interrupted.load(Ordering::Relaxed), "interrupted: nothing is left of it");
         Ok(())
+    }
+}
+
+/// Writes a picture there; it will be found at `path`.
+fn save_png(picture: &Picture, beside: &Path, path: &Path) -> anyhow::Result<()> {
+    let written = std::fs::File::create(beside).map_err(png::EncodingError::IoError);
+    let written = written.and_then(|file| {
+        let mut out = BufWriter::new(file);
+        picture.write_png(&mut out)?;
+        Ok(out.flush()?)
+    });
+    written.map_err(|error| in_words(error, path))
+}
+
+/// Why a PNG was not written.
+fn in_words(error: png::EncodingError, path: &Path) -> anyhow::Error {
+    match error {
+        png::EncodingError::IoError(error) => RecordingError::writing(path)(error).into(),
+        other => anyhow::anyhow!("{}: {other}", path.display()),
     }
 }
 
