@@ -20,6 +20,7 @@ mod command;
 #[cfg(target_os = "linux")]
 #[path = "recording/disk.rs"]
 mod disk;
+#[cfg(unix)]
 #[path = "recording/export.rs"]
 mod export;
 #[path = "recording/file.rs"]

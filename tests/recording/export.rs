@@ -81,6 +81,29 @@ fn an_animation_has_every_picture_for_its_time() {
 }
 
 #[test]
+fn a_key_frame_that_changes_nothing_costs_next_to_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let look = |x: u32, y: u32| crate::chance::mix(u64::from((x << 12) | y)) as u32 & 0xff_ffff;
+    let mut made = Made::default();
+    for version in 1..=20 {
+        // All the same but for a pixel of the last.
+        let last = version == 20;
+        let look = |x, y| if last && (x, y) == (30, 40) { 0x12_3456 } else { look(x, y) };
+        made.frame(&crate::fake_agent::rgb_frame(SIZE.0, SIZE.1, version, &look));
+    }
+    let (from, to) = (made.save(folder.path()), folder.path().join("x.apng"));
+    assert!(export(&from, &to, &[]).status.success());
+    let frames = animation(&to);
+    assert_eq!(frames.len(), 20);
+    let changed = |pixels: &[u32]| pixels.iter().zip(&frames[0].2).filter(|(a, b)| a != b).count();
+    for (number, frame) in frames.iter().enumerate() {
+        assert_eq!(changed(&frame.2), usize::from(number == 19), "picture {number}");
+    }
+    let pixels = u64::from(SIZE.0 * SIZE.1 * 3);
+    assert!(std::fs::metadata(&to).unwrap().len() < pixels * 2, "no more than the first one");
+}
+
+#[test]
 fn one_picture_is_that_of_a_time() {
     let folder = tempfile::tempdir().unwrap();
     let made = lesson(SIZE, 60);
@@ -239,7 +262,6 @@ fn export_with(path: &Path, from: &Path, to: &Path) -> Output {
     command.output().unwrap()
 }
 
-#[cfg(unix)]
 #[test]
 fn without_ffmpeg_or_with_one_that_fails_it_is_said_and_nothing_is_left() {
     use std::os::unix::fs::PermissionsExt;

@@ -172,6 +172,33 @@ fn plain_servers_frames_have_their_times_from_the_recorder() {
 }
 
 #[test]
+fn a_historical_servers_jpegs_are_recorded_as_they_came() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.ht");
+    let agent = FakeAgent::new();
+    let client = Client::start(agent.target(), ClientOptions::default()).unwrap();
+    let progress = record(&client, &path, Existing::Refuse);
+    let mut viewer = agent.accept();
+    for grey in [40, 200] {
+        let mut jpeg = Vec::new();
+        let mut encoder = image::codecs::jpeg::JpegEncoder::new(&mut jpeg);
+        encoder.encode(&[grey; 24 * 16], 24, 16, image::ExtendedColorType::L8).unwrap();
+        viewer.frame(&jpeg);
+        client.wait_until(LONG, |view| view.sequence == 1 + u64::from(grey > 40)).unwrap();
+    }
+    // What is no picture for anybody is not recorded.
+    viewer.frame(b"neither a PNG nor a JPEG");
+    client.wait_until(LONG, |view| view.counters.bad == 1).unwrap();
+    end(&client, &progress);
+    let mut recording = Recording::open(&path).unwrap();
+    assert_eq!((recording.index().len(), recording.index().left_out), (2, 0));
+    assert_eq!(recording.index().sizes, [(0, (24, 16))]);
+    let grey = |picture: u32| picture & 0xff;
+    assert!(grey(recording.picture(0).unwrap().row(3)[3]).abs_diff(40) < 4);
+    assert!(grey(recording.picture(1).unwrap().row(3)[3]).abs_diff(200) < 4);
+}
+
+#[test]
 fn a_stream_that_was_written_by_anything_else_is_a_recording_too() {
     let folder = tempfile::tempdir().unwrap();
     let mut made = Made::default();

@@ -62,8 +62,24 @@ fn changed(before: &Picture, picture: &Picture, size: (u32, u32)) -> Rect {
         Some(damage) => damage.iter().fold(Rect::default(), |all, rect| all.union(rect)),
         None => all,
     };
+    let damage = trimmed(before, picture, damage.intersection(&all));
     // A frame has a pixel at least.
-    if damage.is_empty() { Rect::new(0, 0, 1, 1) } else { damage.intersection(&all) }
+    if damage.is_empty() { Rect::new(0, 0, 1, 1) } else { damage }
+}
+
+/// What of a part differs between two pictures of a size: a key frame that was asked for is damage
+/// everywhere, and seldom a change.
+fn trimmed(before: &Picture, picture: &Picture, part: Rect) -> Rect {
+    let columns = part.x..part.right();
+    let same = |y: usize| before.row(y)[columns.clone()] == picture.row(y)[columns.clone()];
+    let mut changed = Rect::default();
+    for y in (part.y..part.bottom()).filter(|&y| !same(y)) {
+        let differs = |x: &usize| before.row(y)[*x] != picture.row(y)[*x];
+        let first = columns.clone().find(differs).unwrap_or(part.x);
+        let last = columns.clone().rev().find(differs).unwrap_or(part.x);
+        changed = changed.union(&Rect::new(first, y, last + 1 - first, 1));
+    }
+    changed
 }
 
 /// A time as a fraction of two numbers of 16 bits, as exact as they are.
