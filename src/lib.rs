@@ -9,6 +9,7 @@
 //! | [`rect`] | rectangles of whole pixels |
 //! | [`png`] | the agent's encoder of frames |
 //! | [`viewer`] | connects to an agent, decodes its frames, shows or saves them |
+//! | [`recording`] | an agent's stream in a file, and what can be made of it |
 //! | [`address`] | a machine as a user names it |
 //! | [`console`] | how the person at a machine asks its agent who watches, and has a say |
 //! | [`config`] | the configuration file: machines, groups, what flags are set to |
@@ -43,6 +44,7 @@ pub mod pairing;
 pub mod png;
 pub mod question;
 mod rates;
+pub mod recording;
 pub mod rect;
 pub mod source;
 pub mod text;

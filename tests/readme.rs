@@ -99,6 +99,21 @@ fn every_command_of_the_readme_works() {
                 let output = config.args(&arguments).env("HIGHTOWER_CONFIG", home).output();
                 assert!(output.unwrap().status.success(), "{command}");
             }
+            // So is its.
+            ["hightower", "play", "lesson.ht"] => {
+                let mut play = hightower();
+                let said = play.args(&arguments).current_dir(&folder).output().unwrap();
+                assert!(stderr(&said).contains("no display"), "{command}: {}", stderr(&said));
+            }
+            // Two machines have two names, and here they have the same one.
+            ["hightower", "shot", ..] => {
+                arguments.dedup();
+                let mut shot = hightower();
+                let shot = shot.args(&arguments).current_dir(&folder).output().unwrap();
+                assert!(shot.status.success(), "{command}: {}", stdout(&shot));
+                let shots = std::fs::read_dir(folder.path().join("shots")).unwrap();
+                assert_eq!(shots.count(), 1, "{command}");
+            }
             // Nobody can be asked for a passphrase here.
             ["hightower", "keygen"] => {
                 let mut keygen = hightower();
@@ -159,7 +174,8 @@ fn every_help_text_is_there_and_the_readme_names_no_option_that_is_not() {
     let mut all = top.clone();
     for task in [
         "demo", "agent", "view", "start", "stop", "lock", "unlock", "mouse", "keygen", "id",
-        "trust", "pair", "status", "discover", "info", "config",
+        "trust", "pair", "status", "discover", "info", "config", "shot", "record", "play",
+        "export",
     ] {
         assert!(top.contains(task), "{task} is not in the help");
         let output = common::run(&[task, "--help"]);

@@ -54,8 +54,8 @@ pub(super) fn run(args: DemoArgs) -> Result<ExitCode> {
     eprintln!("demo: an agent on {target}, capturing {}", agent.source());
     if windowed {
         eprintln!("demo: H in the window shows the keys, Q ends");
-        let screenshots = PathBuf::from(".");
-        let options = WindowOptions { size: None, screenshots };
+        let here = || PathBuf::from(".");
+        let options = WindowOptions { size: None, screenshots: here(), recordings: here() };
         return window::run(target, ClientOptions::default(), options, &interrupted);
     }
     let client = Client::start(target, ClientOptions::default())?;

@@ -171,12 +171,19 @@ pub(super) async fn each<F: Future<Output = Outcome>>(
         let line = outcome.line(name, width, json);
         writeln!(std::io::stdout(), "{line}").context("can't write to standard output")?;
     }
-    let (all, failed) = (targets.len(), targets.len() - done);
-    if all > 1 && !json {
+    if !json {
+        summary(targets.len(), done);
+    }
+    Ok(if done == targets.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Says, where there are several machines, on how many of them it was done.
+pub(super) fn summary(all: usize, done: usize) {
+    if all > 1 {
+        let failed = all.saturating_sub(done);
         // Standard error may be closed.
         drop(writeln!(std::io::stderr(), "{all} machines: {done} done, {failed} failed"));
     }
-    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 #[cfg(test)]

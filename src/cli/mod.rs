@@ -7,13 +7,17 @@ mod audit;
 mod config;
 mod demo;
 mod discover;
+mod export;
 mod info;
 mod key;
 mod machines;
 mod order;
 mod pair;
+mod play;
 mod question;
+mod record;
 mod room;
+mod shot;
 mod signal;
 #[cfg(unix)]
 mod status;
@@ -33,6 +37,7 @@ Examples:
   hightower demo                         See it work on this machine
   hightower agent                        Serve this machine's screen on the loopback
   hightower view lab-07                  Watch it in a window
+  hightower record lab-07                Record it; play and export show what was recorded
   hightower stop lab-07                  Stop capturing there
   hightower lock --for 10s lab-07        Hold its mouse still for ten seconds
   hightower lock --group room2           Hold all mice of a room still, by one datagram
@@ -63,6 +68,10 @@ enum Task {
     Demo(demo::DemoArgs),
     Agent(agent::AgentArgs),
     View(view::ViewArgs),
+    Shot(shot::ShotArgs),
+    Record(record::RecordArgs),
+    Play(play::PlayArgs),
+    Export(export::ExportArgs),
     /// Start monitoring on machines.
     Start(order::Whom),
     /// Stop monitoring on machines: nothing is captured or sent until it is started again.
@@ -124,6 +133,10 @@ impl Cli {
             Task::Demo(args) => demo::run(args),
             Task::Agent(args) => agent::run(args),
             Task::View(args) => view::run(args),
+            Task::Shot(args) => shot::run(args),
+            Task::Record(args) => record::run(args),
+            Task::Play(args) => play::run(args),
+            Task::Export(args) => export::run(args),
             Task::Start(whom) => order::start(whom),
             Task::Stop(whom) => order::stop(whom),
             Task::Lock(args) => order::lock(args),
@@ -167,6 +180,32 @@ fn log_to_stderr(level: &str) -> WorkerGuard {
     guard
 }
 
+/// A line of progress on standard error, where somebody looks at one.
+fn progress(template: &str, length: Option<u64>) -> indicatif::ProgressBar {
+    let bar = match length {
+        Some(length) => indicatif::ProgressBar::new(length),
+        None => indicatif::ProgressBar::new_spinner(),
+    };
+    // A template of the program's own; what is wrong with it shows as the usual line.
+    if let Ok(style) = indicatif::ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// A place in a recording: seconds, 1m30s, or 1:30 as they are shown.
+fn place(text: &str) -> Result<Duration, String> {
+    let Some((before, seconds)) = text.rsplit_once(':') else {
+        return if text == "0" { Ok(Duration::ZERO) } else { duration(text) };
+    };
+    let bad = || format!("'{text}' is no time: give seconds, 1m30s, 1:30 or 1:02:30");
+    let (hours, minutes) = before.split_once(':').unwrap_or(("0", before));
+    let whole = |part: &str| part.parse::<u32>().map(f64::from).map_err(|_| bad());
+    let seconds = seconds.parse::<f64>().ok().filter(|s| *s >= 0.0).ok_or_else(bad)?;
+    let total = whole(hours)? * 3600.0 + whole(minutes)? * 60.0 + seconds;
+    Duration::try_from_secs_f64(total).map_err(|_| bad())
+}
+
 /// A length of time as a person types it: 10s, 1m30s, 500ms; a bare number is seconds. Not 0.
 fn duration(text: &str) -> Result<Duration, String> {
     let duration = match text.parse::<f64>() {
@@ -174,4 +213,22 @@ fn duration(text: &str) -> Result<Duration, String> {
         Err(_) => humantime::parse_duration(text).map_err(|e| e.to_string()),
     }?;
     if duration.is_zero() { Err("no time at all".into()) } else { Ok(duration) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_written_as_they_are_shown() {
+        for (text, ms) in
+            [("0", 0), ("0:00.000", 0), ("12.5", 12_500), ("1m30s", 90_000), ("1:30.25", 90_250)]
+        {
+            assert_eq!(place(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        assert_eq!(place("1:02:03.5"), Ok(Duration::from_millis(3_723_500)));
+        for text in ["", ":", "1:", "x:1", "1:2:3:4", "-1:00", "1:-2", "1:NaN"] {
+            assert!(place(text).is_err(), "{text}");
+        }
+    }
 }

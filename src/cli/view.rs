@@ -65,6 +65,10 @@ pub(super) struct ViewArgs {
     #[arg(long, value_name = "DIR", default_value = ".", conflicts_with = "headless")]
     screenshots: PathBuf,
 
+    /// Where the key R puts its recordings
+    #[arg(long, value_name = "DIR", default_value = ".", conflicts_with = "headless")]
+    recordings: PathBuf,
+
     /// No window: lines on standard output instead
     #[arg(long)]
     headless: bool,
@@ -95,9 +99,9 @@ pub(super) struct ViewArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Size {
     /// Width.
-    width: usize,
+    pub(super) width: usize,
     /// Height.
-    height: usize,
+    pub(super) height: usize,
 }
 
 impl FromStr for Size {
@@ -138,6 +142,7 @@ pub(super) fn run(args: ViewArgs) -> anyhow::Result<ExitCode> {
         return headless::run(&client, &args.target, &wanted, &interrupted);
     }
     let size = args.size.map(|size| (size.width, size.height));
-    let wanted = WindowOptions { size, screenshots: args.screenshots };
+    let (screenshots, recordings) = (args.screenshots, args.recordings);
+    let wanted = WindowOptions { size, screenshots, recordings };
     window::run(args.target, options, wanted, &interrupted)
 }

@@ -8,8 +8,10 @@ use super::options::{ClientOptions, Order};
 use super::queue::Queue;
 use super::security::Channel;
 use super::slot::Slot;
+use super::tap::Tap;
 use super::view::{Event, Link, Notice, View};
 use crate::address::Target;
+use crate::recording::{Progress, Writer};
 use crate::text::printable;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
@@ -39,7 +41,9 @@ pub enum OrderError {
 /// A client of one agent. Dropping it says goodbye and waits for its threads.
 #[derive(Debug)]
 pub struct Client {
+    target: Target,
     slot: Arc<Slot>,
+    tap: Arc<Tap>,
     queue: Arc<Queue>,
     orders: mpsc::Sender<Order>,
     stop: watch::Sender<bool>,
@@ -77,7 +81,9 @@ impl Client {
         let (orders, order_receiver) = mpsc::channel(ORDERS);
         let (stop, stop_receiver) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let mut client = Self { slot, queue, orders, stop, threads: Vec::new() };
+        let tap = Arc::new(Tap::new(slot.clone()));
+        let (named, threads) = (target.clone(), Vec::new());
+        let mut client = Self { target: named, slot, tap, queue, orders, stop, threads };
 
         let (shared, queue) = (decoder.clone(), client.queue.clone());
         let decode = move || shared.run(&queue);
@@ -87,9 +93,9 @@ impl Client {
         let ahead = move || decode::Shared::run_ahead(&queue);
         client.threads.push(std::thread::Builder::new().name("decode-ahead".into()).spawn(ahead)?);
 
-        let (slot, queue) = (client.slot.clone(), client.queue.clone());
+        let (slot, tap, queue) = (client.slot.clone(), client.tap.clone(), client.queue.clone());
         let network = move || {
-            let life = Life { target, options, slot, queue, decoder, stop: stop_receiver };
+            let life = Life { target, options, slot, tap, queue, decoder, stop: stop_receiver };
             runtime.block_on(life.run(order_receiver));
             // A name still being looked up is not waited for.
             runtime.shutdown_background();
@@ -151,6 +157,24 @@ impl Client {
         })
     }
 
+    /// Records what comes from now on, from the next key frame, which is asked for. A recording
+    /// that is being made ends. It goes on over lost connections, and ends with the client.
+    ///
+    /// How it goes is in [`View::recording`] and in what this gives; how it has ended is said as
+    /// [`View::notice`], too.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn record(&self, writer: Writer) -> io::Result<Arc<Progress>> {
+        self.tap.begin(writer, self.target.to_string())
+    }
+
+    /// Ends the recording, if one is being made. What has come is still written; then
+    /// [`View::recording`] is `None`.
+    pub fn end_recording(&self) {
+        self.tap.end();
+    }
+
     /// Says goodbye to the agent and ends its threads.
     pub fn stop(self) {}
 }
@@ -164,6 +188,7 @@ impl Drop for Client {
                 tracing::error!("a thread of the viewer panicked");
             }
         }
+        self.tap.close();
     }
 }
 
@@ -172,6 +197,7 @@ struct Life {
     target: Target,
     options: ClientOptions,
     slot: Arc<Slot>,
+    tap: Arc<Tap>,
     queue: Arc<Queue>,
     decoder: Arc<decode::Shared>,
     stop: watch::Receiver<bool>,
@@ -186,8 +212,10 @@ impl Life {
             let mut stop = self.stop.clone();
             let cause = match self.connect(&mut stop).await {
                 Ok((channel, peer)) => {
-                    let (slot, queue, decoder) = (&self.slot, &self.queue, &self.decoder);
-                    let connection = Connection::new(peer, &self.options, slot, queue, decoder);
+                    let (slot, tap) = (&self.slot, &self.tap);
+                    let (queue, decoder) = (&self.queue, &self.decoder);
+                    let connection =
+                        Connection::new(peer, &self.options, slot, tap, queue, decoder);
                     connection.run(channel, &memory, &mut orders, &mut stop).await
                 }
                 Err(cause) => Arc::new(cause),
@@ -197,6 +225,9 @@ impl Life {
             }
             let ends = !self.options.reconnect || matches!(*cause, Cause::Stopped);
             let retry = (!ends).then(|| jitter(wait));
+            if !matches!(*cause, Cause::Stopped) {
+                self.tap.disconnected(&printable(&cause.to_string()));
+            }
             tracing::info!(target = %self.target, %cause, ?retry, "not connected");
             self.slot.happened(
                 Event::Disconnected { cause: printable(&cause.to_string()), retry },

@@ -24,9 +24,13 @@
 //! | `bands` | the pixels that are worked on, in bands which pictures share |
 //! | `picture` | a whole picture, which never changes |
 //! | `scale` | pictures fitted into a place |
+//! | `tap` | where a recording is taken from |
 //! | `status`, `overlay`, `scene` | words and figures, boxes, and all of it drawn |
 //! | `monitor` | the operator's monitors, for full screen |
+//! | `pane` | a window of minifb's, and its keys |
 //! | `window` | the minifb window: keys, mouse, drawing when something changed |
+//! | `play` | the window that plays a recording |
+//! | `shot` | one picture, and everything as it was |
 //! | `headless` | the same without a window, for scripts |
 //!
 //! Nothing here grows with a slow consumer: the newest picture replaces the one not yet shown.
@@ -46,14 +50,18 @@ mod monitor;
 mod options;
 mod overlay;
 mod pace;
+mod pane;
 mod picture;
+pub mod play;
 mod queue;
 pub mod save;
 mod scale;
 mod scene;
 mod security;
+pub mod shot;
 mod slot;
 mod status;
+mod tap;
 mod view;
 pub mod window;
 
@@ -66,4 +74,5 @@ pub use options::{ClientOptions, Order};
 pub use picture::Picture;
 pub use scale::{Scaler, fit};
 pub use security::{Credentials, PlainWith, Security};
+pub use status::waiting_for;
 pub use view::{Counters, Event, Link, Notice, View};

@@ -12,17 +12,38 @@ const EDGE: u32 = 0x3a_4654;
 const BRIGHT: u32 = 0xff_ffff;
 const TEXT: u32 = 0xc8_d2dc;
 const KEY: u32 = 0xf2_c14e;
+const RED: u32 = 0xff_3b30;
 
-/// The keys and what they do.
-pub(super) const KEYS: [(&str, &str); 12] = [
+/// Keys and what they do.
+pub(super) type Keys = &'static [(&'static str, &'static str)];
+
+/// The keys of a window that shows a machine.
+pub(super) const KEYS: Keys = &[
     ("S", "start the monitoring"),
     ("X", "stop the monitoring"),
     ("L", "lock the pointer"),
     ("U", "unlock the pointer"),
     ("P", "save a screenshot"),
     ("I", "what the machine is, on and off"),
+    ("R", "record, and end the recording"),
     ("Z", "fit the window, or show 1:1"),
     ("Arrows", "move about in 1:1, as does dragging"),
+    ("F", "full screen on and off"),
+    ("M", "status line on and off"),
+    ("H, F1", "this help on and off"),
+    ("Q, Esc", "quit"),
+];
+
+/// The keys of a window that plays a recording.
+pub(super) const PLAY_KEYS: Keys = &[
+    ("Space", "pause, and go on"),
+    ("Left, Right", "5 seconds back, forward"),
+    (", and .", "one picture back, forward"),
+    ("[ and ]", "slower, faster; - and + too"),
+    ("Home, End", "to the beginning, to the end"),
+    ("T", "time of the day, or of the recording"),
+    ("P", "save a screenshot"),
+    ("Z", "fit the window, or show 1:1"),
     ("F", "full screen on and off"),
     ("M", "status line on and off"),
     ("H, F1", "this help on and off"),
@@ -49,15 +70,15 @@ pub(super) fn message(surface: &mut Surface<'_>, place: Rect, title: &str, parag
 }
 
 /// The keys, in the middle of a place.
-pub(super) fn help(surface: &mut Surface<'_>, place: Rect) {
-    let keys = KEYS.iter().map(|(key, _)| text_width(BODY, key)).max().unwrap_or(0) + MARGIN;
-    let words = KEYS.iter().map(|(_, words)| text_width(BODY, words)).max().unwrap_or(0);
+pub(super) fn help(surface: &mut Surface<'_>, place: Rect, all: Keys) {
+    let keys = all.iter().map(|(key, _)| text_width(BODY, key)).max().unwrap_or(0) + MARGIN;
+    let words = all.iter().map(|(_, words)| text_width(BODY, words)).max().unwrap_or(0);
     let height =
-        line_height(TITLE) + MARGIN / 2 + KEYS.len() as i32 * (line_height(BODY) + 2) + 2 * MARGIN;
+        line_height(TITLE) + MARGIN / 2 + all.len() as i32 * (line_height(BODY) + 2) + 2 * MARGIN;
     let (x, mut y) = panel(surface, place, keys + words + 2 * MARGIN, height);
     surface.text(x, y, TITLE, BRIGHT, "Keys");
     y += line_height(TITLE) + MARGIN / 2;
-    for (key, words) in KEYS {
+    for (key, words) in all {
         surface.text(x, y, BODY, KEY, key);
         surface.text(x + keys, y, BODY, TEXT, words);
         y += line_height(BODY) + 2;
@@ -81,6 +102,17 @@ pub(super) fn facts(surface: &mut Surface<'_>, place: Rect, lines: &[(String, St
         surface.text(x + names, y, BODY, TEXT, text);
         y += step;
     }
+}
+
+/// A red light in the upper right corner of a place: what is seen there is recorded.
+pub(super) fn recording(surface: &mut Surface<'_>, place: Rect) {
+    let (light, words) = (10, "recording");
+    let width = MARGIN + light + 6 + text_width(BODY, words);
+    let height = line_height(BODY) + MARGIN / 2;
+    let (x, y) = (place.right() as i32 - width - MARGIN / 2, place.y as i32 + MARGIN / 2);
+    surface.fill_rect(x, y, width, height, BOX);
+    surface.fill_rect(x + MARGIN / 2, y + (height - light) / 2, light, light, RED);
+    surface.text(x + MARGIN / 2 + light + 6, y + MARGIN / 4, BODY, BRIGHT, words);
 }
 
 /// A few lines of words at the lower edge of a place.

@@ -50,7 +50,8 @@ pub(super) fn host(view: &View, target: &Target) -> String {
 }
 
 /// What is being waited for, when there is no picture and no cause.
-pub(super) fn waiting_for(view: &View) -> String {
+#[must_use]
+pub fn waiting_for(view: &View) -> String {
     match view.link {
         Link::LookingUp => "looking the machine up".into(),
         Link::Connecting => match view.peer {
@@ -104,6 +105,10 @@ pub(super) fn badges(view: &View) -> Vec<(Mood, String)> {
         if state.insecure || far && view.key.is_none() {
             badges.push((Mood::Bad, "insecure".into()));
         }
+    }
+    if let Some(recording) = &view.recording {
+        let seconds = recording.since().elapsed().as_secs();
+        badges.push((Mood::Bad, format!("recording {}:{:02}", seconds / 60, seconds % 60)));
     }
     badges
 }

@@ -3,6 +3,7 @@
 use super::cause::Cause;
 use super::clock::{Estimate, now_us};
 use super::picture::Picture;
+use crate::recording::Progress;
 use crate::trust::PublicKey;
 use hightower_proto::message::{State, Welcome};
 use std::net::SocketAddr;
@@ -96,6 +97,8 @@ pub struct View {
     pub clock: Option<Estimate>,
     /// The last thing to tell the user.
     pub notice: Option<Notice>,
+    /// The recording that is being made.
+    pub recording: Option<Arc<Progress>>,
 }
 
 impl View {
@@ -114,6 +117,7 @@ impl View {
             counters: Counters::default(),
             clock: None,
             notice: None,
+            recording: None,
         }
     }
 

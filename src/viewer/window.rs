@@ -1,21 +1,19 @@
 //! The viewer's window. It lives on the calling thread and draws only when something changed.
 
 use super::client::Client;
-use super::monitor::Monitor;
 use super::options::{ClientOptions, Order};
 use super::pace::Pace;
+use super::pane::{Keys, full_screen, open, size_for};
 use super::save;
-use super::scale::fit;
 use super::scene::{Choice, Layout, Look, STATUS, Scene};
 use super::status::{self, Figures};
 use super::view::{Notice, View};
 use crate::address::Target;
+use crate::recording::{Existing, Writer};
 use anyhow::{anyhow, bail};
-use minifb::{InputCallback, Key, MouseButton, MouseMode, Window};
-use std::cell::RefCell;
-use std::path::{Path, PathBuf};
+use minifb::{Key, MouseButton, MouseMode, Window};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -25,11 +23,6 @@ const INPUT: Duration = Duration::from_millis(15);
 /// How long the window waits for the first picture, to open at its size.
 const FIRST_PICTURE: Duration = Duration::from_millis(400);
 
-/// The largest window that is opened unasked, and the smallest, in pixels: four fifths of a screen
-/// of 1280x800.
-const LARGEST: (usize, usize) = (1024, 640);
-const SMALLEST: (usize, usize) = (480, 320);
-
 /// What is asked of a window.
 #[derive(Debug, Clone)]
 pub struct WindowOptions {
@@ -37,6 +30,8 @@ pub struct WindowOptions {
     pub size: Option<(usize, usize)>,
     /// Where screenshots go.
     pub screenshots: PathBuf,
+    /// Where recordings go.
+    pub recordings: PathBuf,
 }
 
 /// Shows an agent's screen in a window until that is closed, or `interrupted` is set.
@@ -52,6 +47,9 @@ pub fn run(
 ) -> anyhow::Result<ExitCode> {
     if !options.screenshots.is_dir() {
         bail!("screenshots can't go to {}: it is no directory", options.screenshots.display());
+    }
+    if !options.recordings.is_dir() {
+        bail!("recordings can't go to {}: it is no directory", options.recordings.display());
     }
     if !has_display() {
         bail!(
@@ -79,32 +77,7 @@ pub fn has_display() -> bool {
 fn first_size(client: &Client) -> (usize, usize) {
     let view = client.wait_until(FIRST_PICTURE, |view| view.picture.is_some());
     let picture = view.ok().and_then(|view| view.picture);
-    let (width, height) = picture.map_or(LARGEST, |picture| {
-        let size = (picture.width, picture.height);
-        if size.0 <= LARGEST.0 && size.1 <= LARGEST.1 {
-            return size;
-        }
-        let fitted = fit(size, LARGEST);
-        (fitted.width, fitted.height)
-    });
-    (width.max(SMALLEST.0), height.max(SMALLEST.1) + STATUS)
-}
-
-/// The keys that went down since they were last taken. minifb's own lists lose a key that went
-/// down and up between two looks.
-#[derive(Clone, Default)]
-struct Keys {
-    pressed: Rc<RefCell<Vec<Key>>>,
-}
-
-impl InputCallback for Keys {
-    fn add_char(&mut self, _: u32) {}
-
-    fn set_key_state(&mut self, key: Key, down: bool) {
-        if down {
-            self.pressed.borrow_mut().push(key);
-        }
-    }
+    size_for(picture.map(|picture| (picture.width, picture.height)), STATUS)
 }
 
 /// The window and what it shows.
@@ -222,7 +195,7 @@ impl Shown {
     }
 
     fn input(&mut self, view: &View) {
-        let pressed = std::mem::take(&mut *self.keys.pressed.borrow_mut());
+        let pressed = self.keys.take();
         if self.held.is_some_and(|key| !self.window.is_key_down(key)) {
             self.held = None;
         }
@@ -248,6 +221,7 @@ impl Shown {
             Key::L => self.order(Order::Lock(None)),
             Key::U => self.order(Order::Unlock),
             Key::P => self.screenshot(view),
+            Key::R => self.record(view),
             Key::Z => {
                 self.choice.layout = match self.choice.layout {
                     Layout::Fit => Layout::Actual { x: 0, y: 0 },
@@ -305,7 +279,7 @@ impl Shown {
             return self.say("there is no picture to save yet".into());
         };
         let host = status::host(view, &self.target);
-        let path = screenshot_path(&self.options.screenshots, &host);
+        let path = save::free_path(&self.options.screenshots, &host, "png");
         let said = match save::write(&path, picture) {
             Ok(()) => format!("saved {}", path.display()),
             Err(error) => format!("{error:#}"),
@@ -313,59 +287,34 @@ impl Shown {
         self.say(crate::text::printable(&said));
     }
 
-    /// minifb's windows can't change into full screen: another one is opened.
-    fn full_screen(&mut self) {
-        let opened = match self.windowed {
-            Some(size) => open(&self.title, size, false, &self.keys).map(|window| (window, None)),
-            None => {
-                let Some(screen) = Monitor::around(self.window.get_position()) else {
-                    return self.say("no full screen: the screen's size can't be found out".into());
-                };
-                let back = self.window.get_size();
-                open(&self.title, screen.size, true, &self.keys).map(|mut window| {
-                    window.set_position(screen.at.0, screen.at.1);
-                    (window, Some(back))
-                })
-            }
+    /// Begins a recording, or ends the one that is being made.
+    fn record(&mut self, view: &View) {
+        if view.recording.is_some() {
+            return self.client.end_recording();
+        }
+        let host = status::host(view, &self.target);
+        let path = save::free_path(&self.options.recordings, &host, "ht");
+        let begun = Writer::open(&path, Existing::Refuse)
+            .map_err(anyhow::Error::from)
+            .and_then(|writer| Ok(self.client.record(writer)?));
+        let said = match begun {
+            Ok(_) => format!("recording to {}; R ends it", path.display()),
+            Err(error) => format!("nothing is recorded: {error:#}"),
         };
-        match opened {
+        self.say(crate::text::printable(&said));
+    }
+
+    fn full_screen(&mut self) {
+        match full_screen(&self.window, self.windowed, &self.title, &self.keys) {
             Ok((window, windowed)) => {
                 (self.window, self.windowed) = (window, windowed);
                 (self.look, self.held, self.drag) = (None, None, None);
             }
-            Err(error) => self.say(format!("no full screen: {error}")),
+            Err(words) => self.say(words),
         }
     }
 }
 
 fn title(host: &str) -> String {
     format!("{host} – Hightower")
-}
-
-fn open(title: &str, size: (usize, usize), full: bool, keys: &Keys) -> minifb::Result<Window> {
-    let options = minifb::WindowOptions {
-        resize: !full,
-        borderless: full,
-        title: !full,
-        // The pixels given are as many as the window has: they are not to be scaled.
-        scale_mode: minifb::ScaleMode::UpperLeft,
-        ..minifb::WindowOptions::default()
-    };
-    let mut window = Window::new(title, size.0, size.1, options)?;
-    // It is us who keep the pace; minifb would sleep after it has drawn.
-    window.set_target_fps(0);
-    window.set_input_callback(Box::new(keys.clone()));
-    window.set_background_color(0x10, 0x14, 0x18);
-    Ok(window)
-}
-
-/// A name that is free: host and local time.
-fn screenshot_path(directory: &Path, host: &str) -> PathBuf {
-    let plain = |c: char| if c.is_alphanumeric() || "-_".contains(c) { c } else { '_' };
-    let host: String = host.chars().take(64).map(plain).collect();
-    let time = jiff::Zoned::now().strftime("%Y-%m-%d-%H%M%S");
-    let stem = format!("{host}-{time}");
-    let first = directory.join(format!("{stem}.png"));
-    let numbered = (2..1000).map(|n| directory.join(format!("{stem}-{n}.png")));
-    std::iter::once(first.clone()).chain(numbered).find(|path| !path.exists()).unwrap_or(first)
 }

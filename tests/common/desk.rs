@@ -7,7 +7,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use x11rb::connection::Connection;
 use x11rb::protocol::xproto::{
-    ConnectionExt, CreateGCAux, CreateWindowAux, Gcontext, ImageFormat, Window, WindowClass,
+    ChangeGCAux, ConnectionExt, CreateGCAux, CreateWindowAux, Gcontext, ImageFormat, Rectangle,
+    Window, WindowClass,
 };
 use x11rb::rust_connection::RustConnection;
 use x11rb::wrapper::ConnectionExt as _;
@@ -62,6 +63,15 @@ impl Desk {
                 .put_image(format, self.window, self.gc, width, 1, x, y, 0, 24, &bytes)
                 .unwrap();
         }
+        self.connection.sync().unwrap();
+    }
+
+    /// Fills a rectangle with a colour, at once, and waits until that is done.
+    pub fn fill(&self, (x, y): (i16, i16), (width, height): (u16, u16), colour: u32) {
+        let foreground = ChangeGCAux::new().foreground(colour);
+        self.connection.change_gc(self.gc, &foreground).unwrap();
+        let all = [Rectangle { x, y, width, height }];
+        self.connection.poly_fill_rectangle(self.window, self.gc, &all).unwrap();
         self.connection.sync().unwrap();
     }
 

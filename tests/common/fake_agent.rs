@@ -68,7 +68,12 @@ impl Viewer {
     }
 
     pub(crate) fn raw(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).unwrap();
+        self.try_raw(bytes).unwrap();
+    }
+
+    /// The same, to a viewer that may be gone.
+    pub(crate) fn try_raw(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.stream.write_all(bytes)
     }
 
     /// The next packet; `None` once the viewer has closed.

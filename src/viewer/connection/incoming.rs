@@ -78,6 +78,7 @@ impl Connection<'_> {
         if header.is_some() {
             memory.success.set(true);
         }
+        self.tap.frame(&payload, header.as_ref());
         let small = payload.len() <= SMALL.0 && header.as_ref().is_some_and(is_small);
         let frame =
             Frame { payload, received, header, offset, link: self.link.clone(), ahead: None };
@@ -124,6 +125,7 @@ impl Connection<'_> {
         };
         match message {
             Message::Welcome(welcome) => {
+                self.tap.welcome(packet);
                 self.welcome(welcome, memory);
                 // The first ping of many; a full queue of answers only puts it off.
                 let _ = answers.try_send(self.ping());

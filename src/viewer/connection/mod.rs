@@ -9,6 +9,7 @@ use super::options::{ClientOptions, Order};
 use super::queue::{FrameLink, Queue};
 use super::security::Channel;
 use super::slot::Slot;
+use super::tap::Tap;
 use super::view::{Event, Link};
 use hightower_proto::message::{Acknowledge, Goodbye, Hello, Ping};
 use hightower_proto::{Message, PROTOCOL};
@@ -58,6 +59,7 @@ pub(super) struct Connection<'a> {
     peer: SocketAddr,
     options: &'a ClientOptions,
     slot: &'a Slot,
+    tap: &'a Tap,
     queue: &'a Queue,
     decoder: &'a decode::Shared,
     link: Arc<FrameLink>,
@@ -73,6 +75,7 @@ impl<'a> Connection<'a> {
         peer: SocketAddr,
         options: &'a ClientOptions,
         slot: &'a Slot,
+        tap: &'a Tap,
         queue: &'a Queue,
         decoder: &'a decode::Shared,
     ) -> Self {
@@ -87,6 +90,7 @@ impl<'a> Connection<'a> {
             peer,
             options,
             slot,
+            tap,
             queue,
             decoder,
             link: Arc::new(link),
@@ -113,10 +117,12 @@ impl<'a> Connection<'a> {
             view.key = key;
             view.counters.connections += 1;
         });
+        let wanted = self.tap.wanted();
+        self.tap.connected();
         let (answers, answer_receiver) = mpsc::channel(ANSWERS);
         tokio::select! {
             cause = self.read(reader, memory, answers) => Arc::new(cause),
-            cause = self.write(writer, memory, answer_receiver, orders, stop) => cause,
+            cause = self.write(writer, memory, answer_receiver, wanted, orders, stop) => cause,
         }
     }
 
@@ -125,6 +131,7 @@ impl<'a> Connection<'a> {
         mut writer: Box<dyn AsyncWrite + Send + Unpin>,
         memory: &Memory,
         mut answers: mpsc::Receiver<Message>,
+        mut wanted: watch::Receiver<u64>,
         orders: &mut mpsc::Receiver<Order>,
         stop: &mut watch::Receiver<bool>,
     ) -> Arc<Cause> {
@@ -169,6 +176,11 @@ impl<'a> Connection<'a> {
                 Ok(()) = refreshes.changed(), if self.welcomed.get() => {
                     refreshes.mark_unchanged();
                     self.slot.count(|counters| counters.refreshes += 1);
+                    Message::Refresh
+                }
+                // A recording begins, or is to have a place to begin at.
+                Ok(()) = wanted.changed(), if self.welcomed.get() => {
+                    wanted.mark_unchanged();
                     Message::Refresh
                 }
                 Some(answer) = answers.recv() => answer,

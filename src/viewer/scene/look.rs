@@ -1,12 +1,14 @@
 //! What the window is to show, in words and figures: all that a drawing depends on.
 
-use super::STATUS;
+use super::{BAR, STATUS};
 use crate::address::Target;
 use crate::facts::words;
 use crate::rect::Rect;
 use crate::text::printable;
+use crate::viewer::overlay::{KEYS, Keys, PLAY_KEYS};
+use crate::viewer::picture::Picture;
 use crate::viewer::status::{self, Mood};
-use crate::viewer::view::{Link, View};
+use crate::viewer::view::{Link, Notice, View};
 use hightower_proto::message::Capture;
 use std::time::Duration;
 
@@ -36,10 +38,33 @@ pub(in crate::viewer) struct Look {
     pub(super) figures: String,
     pub(super) message: Option<(String, Vec<String>)>,
     pub(super) notice: Option<String>,
-    pub(super) help: bool,
+    pub(super) help: Option<Keys>,
     /// What the machine is.
     pub(super) facts: Option<Vec<(String, String)>>,
     pub(super) status: bool,
+    /// What is seen is recorded.
+    pub(super) recording: bool,
+    /// Where in a recording it is.
+    pub(super) bar: Option<Bar>,
+}
+
+/// How far a recording is played, in parts of its length from 0 to 1.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::viewer) struct Bar {
+    pub(in crate::viewer) position: f32,
+    /// Where pictures are missing.
+    pub(in crate::viewer) gaps: Vec<f32>,
+}
+
+/// What is to be said of a recording.
+#[derive(Debug)]
+pub(in crate::viewer) struct Playing {
+    pub(in crate::viewer) host: String,
+    pub(in crate::viewer) badges: Vec<(Mood, String)>,
+    pub(in crate::viewer) figures: String,
+    pub(in crate::viewer) message: Option<(String, Vec<String>)>,
+    pub(in crate::viewer) notice: Option<Notice>,
+    pub(in crate::viewer) bar: Bar,
 }
 
 /// What the user has chosen to see.
@@ -70,7 +95,7 @@ impl Look {
             None if stopped => Some("monitoring is stopped: S starts it".to_owned()),
             None => None,
         };
-        let mut look = Self {
+        let look = Self {
             size,
             layout: choice.layout,
             sequence: view.sequence,
@@ -79,35 +104,74 @@ impl Look {
             figures,
             message: message(view, target),
             notice,
-            help: choice.help,
+            help: choice.help.then_some(KEYS),
             facts: choice.facts.then(|| facts(view)),
             status: choice.status,
+            recording: view.recording.is_some(),
+            bar: None,
         };
-        if let (Layout::Actual { x, y }, Some(picture)) = (look.layout, &view.picture) {
-            let place = look.place();
-            look.layout = Layout::Actual {
+        look.within(view.picture.as_deref())
+    }
+
+    /// How a recording looks at this picture.
+    pub(in crate::viewer) fn playing(
+        playing: Playing,
+        picture: Option<&Picture>,
+        size: (usize, usize),
+        choice: Choice,
+    ) -> Self {
+        let Playing { host, badges, figures, message, notice, bar } = playing;
+        let look = Self {
+            size,
+            layout: choice.layout,
+            sequence: picture.map_or(0, |picture| picture.sequence),
+            host,
+            badges,
+            figures,
+            message,
+            notice: notice.filter(|notice| notice.at.elapsed() < NOTICE).map(|n| n.text),
+            help: choice.help.then_some(PLAY_KEYS),
+            facts: None,
+            status: choice.status,
+            recording: false,
+            bar: Some(bar),
+        };
+        look.within(picture)
+    }
+
+    /// The same, with a place of the picture that there is.
+    fn within(mut self, picture: Option<&Picture>) -> Self {
+        if let (Layout::Actual { x, y }, Some(picture)) = (self.layout, picture) {
+            let place = self.place();
+            self.layout = Layout::Actual {
                 x: x.min(picture.width.saturating_sub(place.width)),
                 y: y.min(picture.height.saturating_sub(place.height)),
             };
         }
-        look
+        self
     }
 
     /// Where the picture goes.
     pub(in crate::viewer) fn place(&self) -> Rect {
         let (width, height) = self.size;
-        let status = if self.has_status() { STATUS } else { 0 };
+        let status = match (self.has_status(), &self.bar) {
+            (true, Some(_)) => STATUS + BAR,
+            (true, None) => STATUS,
+            (false, _) => 0,
+        };
         Rect { x: 0, y: 0, width, height: height - status }
     }
 
     /// Whether the picture lies where it lay in another look, and nothing over it.
     pub(super) fn differs_in_the_picture_alone(&self, other: &Self) -> bool {
         let bare = |look: &Self| {
-            look.message.is_none() && look.notice.is_none() && !look.help && look.facts.is_none()
+            look.message.is_none()
+                && look.notice.is_none()
+                && look.help.is_none()
+                && look.facts.is_none()
         };
-        bare(self)
-            && bare(other)
-            && (self.size, self.layout, self.status) == (other.size, other.layout, other.status)
+        let lies = |look: &Self| (look.size, look.layout, look.status, look.recording);
+        bare(self) && bare(other) && lies(self) == lies(other)
     }
 
     pub(super) fn has_status(&self) -> bool {

@@ -5,7 +5,7 @@ mod look;
 #[cfg(test)]
 mod tests;
 
-pub(super) use look::{Choice, Layout, Look};
+pub(super) use look::{Bar, Choice, Layout, Look, Playing};
 
 use super::overlay;
 use super::picture::Picture;
@@ -21,8 +21,14 @@ const PX: u32 = 14;
 /// The status line's height, in pixels.
 pub(super) const STATUS: usize = 26;
 
+/// The height of the bar that shows how far a recording is played, in pixels.
+pub(super) const BAR: usize = 12;
+
 const BACKGROUND: u32 = 0x10_1418;
-const BAR: u32 = 0x1b_2229;
+const LINE: u32 = 0x1b_2229;
+const TRACK: u32 = 0x3a_4654;
+const PLAYED: u32 = 0x4c_c38a;
+const GAP: u32 = 0xff_6b5e;
 const HOST: u32 = 0xff_ffff;
 const FIGURES: u32 = 0xa8_b4c0;
 
@@ -79,12 +85,10 @@ impl Scene {
         if let Some(facts) = &look.facts {
             overlay::facts(&mut surface, place, facts);
         }
-        if look.help {
-            overlay::help(&mut surface, place);
+        if let Some(keys) = look.help {
+            overlay::help(&mut surface, place, keys);
         }
-        if look.has_status() {
-            status_line(&mut surface, look);
-        }
+        around(&mut surface, look);
     }
 
     /// Draws what has changed since the picture of this number.
@@ -93,9 +97,7 @@ impl Scene {
             Some(damage) => self.picture(look, picture, Some(&damage)),
             None => self.picture(look, picture, None),
         }
-        if look.has_status() {
-            status_line(&mut Surface::new(&mut self.pixels, look.size.0, look.size.1), look);
-        }
+        around(&mut Surface::new(&mut self.pixels, look.size.0, look.size.1), look);
     }
 
     /// Draws the picture, or what was damaged of it since it was drawn last.
@@ -152,10 +154,35 @@ fn copy<'a>(
     }
 }
 
+/// What is not the picture: the status line, and what is to be seen without it.
+fn around(surface: &mut Surface<'_>, look: &Look) {
+    if look.has_status() {
+        status_line(surface, look);
+        if let Some(bar) = &look.bar {
+            progress(surface, look.place(), bar);
+        }
+    } else if look.recording {
+        overlay::recording(surface, look.place());
+    }
+}
+
+/// How far a recording is played, below the picture's place.
+fn progress(surface: &mut Surface<'_>, place: Rect, bar: &Bar) {
+    let (width, top) = (place.width as i32, place.bottom() as i32);
+    let at = |part: f32| (part * place.width as f32) as i32;
+    surface.fill_rect(0, top, width, BAR as i32, LINE);
+    surface.fill_rect(0, top + 4, width, 4, TRACK);
+    surface.fill_rect(0, top + 4, at(bar.position), 4, PLAYED);
+    for &gap in &bar.gaps {
+        surface.fill_rect(at(gap), top + 2, 2, 8, GAP);
+    }
+    surface.fill_rect(at(bar.position).min(width - 4), top, 4, BAR as i32, HOST);
+}
+
 fn status_line(surface: &mut Surface<'_>, look: &Look) {
     let (width, height) = (look.size.0 as i32, look.size.1 as i32);
     let top = height - STATUS as i32;
-    surface.fill_rect(0, top, width, STATUS as i32, BAR);
+    surface.fill_rect(0, top, width, STATUS as i32, LINE);
     let text_top = top + (STATUS as i32 - line_height(PX)) / 2;
     let (gap, light) = (12, 8);
 

@@ -1,0 +1,282 @@
+//! `hightower record`: a machine's stream into a file.
+
+use super::signal::interruption;
+use super::trust::TrustArgs;
+use crate::address::Target;
+use crate::recording::{Existing, Progress, Writer, clock, size};
+use crate::text::printable;
+use crate::viewer::save;
+use crate::viewer::{Client, ClientOptions, Event, View};
+use anyhow::{Context, bail};
+use indicatif::ProgressBar;
+use serde_json::json;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long to wait before looking whether the user has had enough.
+const LOOK_UP: Duration = Duration::from_millis(100);
+
+/// How long a recording that is to end by itself waits for its first picture.
+const FIRST_PICTURE: Duration = Duration::from_secs(30);
+
+const EXAMPLES: &str = "\
+Examples:
+  hightower record lab-7                        until Ctrl-C, into a file named by host and time
+  hightower record lab-7 -o lesson.ht --for 45m
+  hightower record lab-7 -o lesson.ht --append  go on in the same file
+  hightower play lesson.ht
+  hightower export lesson.ht lesson.mp4
+
+Exit code: 0 when something was recorded and nothing went wrong, 1 when not (standard error says
+why), 130 when Ctrl-C came before the first picture.";
+
+/// Record a machine's screen into a file
+///
+/// Connects as `view` does, and writes what comes as it comes, losslessly: what does not change
+/// costs nothing. A lost connection is made again, and the recording goes on in the same file. What
+/// is written can be played at any moment, even after a crash or on a full disk.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct RecordArgs {
+    /// The machine: a name, an IPv4 address, an IPv6 address or [IPV6]:PORT
+    #[arg(value_name = "HOST[:PORT]")]
+    target: Target,
+
+    /// The file; named by host and time when left out
+    #[arg(short, long, value_name = "FILE.ht")]
+    out: Option<PathBuf>,
+
+    /// End after this time, counted from the first picture, which has 30 s to come
+    #[arg(long = "for", value_name = "TIME", value_parser = super::duration)]
+    time: Option<Duration>,
+
+    /// Go on in a recording that is there
+    #[arg(long, conflicts_with = "force")]
+    append: bool,
+
+    /// Replace a file that is there
+    #[arg(long)]
+    force: bool,
+
+    /// Leave the monitoring as it is: never start it on connecting
+    #[arg(long)]
+    no_start: bool,
+
+    /// End when the connection is lost or can't be made
+    #[arg(long)]
+    no_reconnect: bool,
+
+    /// Ask for 1/N of the screen's width and height, N from 1 to 16
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
+    scale: u32,
+
+    /// Ask for so many pictures a second at most; the agent has a limit of its own
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_fps: Option<u32>,
+
+    /// One JSON object a line on standard output, and nothing else there
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    trust: TrustArgs,
+}
+
+/// Why it ended.
+enum End {
+    /// The time is over.
+    Done,
+    Interrupted,
+    NoPicture,
+    /// The connection is lost and not made again.
+    Lost(String),
+    /// The file can't be written.
+    Failed,
+}
+
+/// Runs `hightower record`.
+///
+/// # Errors
+/// When nothing was recorded, or not all of it.
+pub(super) fn run(args: RecordArgs) -> anyhow::Result<ExitCode> {
+    let options = ClientOptions {
+        security: args.trust.security(std::slice::from_ref(&args.target))?,
+        start: !args.no_start,
+        reconnect: !args.no_reconnect,
+        scale: args.scale,
+        max_fps: args.max_fps.unwrap_or(0),
+        ..ClientOptions::default()
+    };
+    let interrupted = interruption().context("can't listen for Ctrl-C")?;
+    let path = match &args.out {
+        Some(path) => path.clone(),
+        None => save::free_path(Path::new("."), &args.target.to_string(), "ht"),
+    };
+    let existing = match (args.append, args.force) {
+        (true, _) => Existing::Append,
+        (_, true) => Existing::Replace,
+        _ => Existing::Refuse,
+    };
+    // Before anybody is connected to.
+    let writer = Writer::open(&path, existing)?;
+    let client = Client::start(args.target.clone(), options)?;
+    let progress = client.record(writer)?;
+    let mut output = Output { json: args.json, line: super::progress("{spinner} {msg}", None) };
+    let end = follow(&client, &args, &progress, &interrupted, &mut output)?;
+    finish(&client, &progress, &mut output)?;
+    output.line.finish_and_clear();
+    // The last words may be of the disk.
+    if let Some(Err(error)) = progress.outcome() {
+        if progress.bytes() > 0 {
+            bail!("{error}. What is in it can be played");
+        }
+        bail!("{error}");
+    }
+    let nothing = progress.pictures() == 0;
+    if !nothing {
+        output.recorded(&progress)?;
+    }
+    match end {
+        End::Lost(cause) => bail!("{cause}"),
+        End::Interrupted if nothing => {
+            eprintln!("hightower: nothing was recorded: no picture came");
+            Ok(ExitCode::from(130))
+        }
+        End::NoPicture => {
+            let view = client.view();
+            let why = view.cause.as_ref().map(|cause| printable(&cause.to_string()));
+            let why = why.unwrap_or_else(|| crate::viewer::waiting_for(&view));
+            bail!("nothing was recorded: no picture within {} s: {why}", FIRST_PICTURE.as_secs())
+        }
+        End::Done | End::Interrupted | End::Failed => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Follows the client until it is over, and tells how it goes.
+fn follow(
+    client: &Client,
+    args: &RecordArgs,
+    progress: &Arc<Progress>,
+    interrupted: &AtomicBool,
+    output: &mut Output,
+) -> anyhow::Result<End> {
+    let start = Instant::now();
+    let mut first = None;
+    let (mut seen, mut next) = (0, 0);
+    loop {
+        let (view, changes) = client.wait(seen, LOOK_UP);
+        seen = changes;
+        let (events, upto) = client.events(next);
+        next = upto;
+        for event in &events {
+            output.event(event, &args.target)?;
+        }
+        if first.is_none() && progress.pictures() > 0 {
+            first = Some(Instant::now());
+        }
+        output.progress(&view, progress, first);
+        if progress.outcome().is_some() {
+            return Ok(End::Failed);
+        }
+        if interrupted.load(Ordering::Relaxed) {
+            return Ok(End::Interrupted);
+        }
+        match (args.time, first) {
+            (Some(time), Some(first)) if first.elapsed() >= time => return Ok(End::Done),
+            (Some(_), None) if start.elapsed() >= FIRST_PICTURE => return Ok(End::NoPicture),
+            _ => {}
+        }
+        if view.ended() {
+            let cause = view.cause.as_ref().map(|cause| printable(&cause.to_string()));
+            return Ok(End::Lost(cause.unwrap_or_default()));
+        }
+    }
+}
+
+/// Waits until all is written; a second Ctrl-C ends that, too.
+fn finish(client: &Client, progress: &Progress, output: &mut Output) -> anyhow::Result<()> {
+    client.end_recording();
+    let mut seen = 0;
+    while progress.outcome().is_none() {
+        (_, seen) = client.wait(seen, LOOK_UP);
+        output.line.set_message("writing what has come");
+    }
+    Ok(())
+}
+
+/// What is said: results on standard output, the rest on standard error.
+struct Output {
+    json: bool,
+    line: ProgressBar,
+}
+
+impl Output {
+    fn event(&mut self, event: &Event, target: &Target) -> anyhow::Result<()> {
+        let (json, words) = match event {
+            Event::Connected(peer) => (
+                json!({"event": "connected", "peer": peer}),
+                format!("connected to {target} ({peer})"),
+            ),
+            Event::Disconnected { cause, retry: Some(retry) } => (
+                json!({"event": "disconnected", "cause": cause, "retry_ms": retry.as_millis()}),
+                format!("disconnected: {cause}; trying again in {:.1} s", retry.as_secs_f64()),
+            ),
+            Event::Disconnected { cause, retry: None } => (
+                json!({"event": "disconnected", "cause": cause, "retry_ms": null}),
+                format!("disconnected: {cause}"),
+            ),
+            Event::Notice(text) => (json!({"event": "notice", "text": text}), text.clone()),
+            _ => return Ok(()),
+        };
+        if self.json {
+            return print(&json.to_string());
+        }
+        if self.line.is_hidden() {
+            eprintln!("{words}");
+        } else {
+            self.line.println(words);
+        }
+        Ok(())
+    }
+
+    fn progress(&self, view: &View, progress: &Progress, first: Option<Instant>) {
+        if self.line.is_hidden() {
+            return;
+        }
+        let time =
+            first.map_or(Duration::ZERO, |first| Duration::from_secs(first.elapsed().as_secs()));
+        let (pictures, bytes) = (progress.pictures(), size(progress.bytes()));
+        let link = view.link.words();
+        let at = &clock(time);
+        let at = at.split('.').next().unwrap_or_default();
+        self.line.set_message(format!("{at}  {pictures} pictures  {bytes}  {link}"));
+        self.line.tick();
+    }
+
+    fn recorded(&self, progress: &Progress) -> anyhow::Result<()> {
+        let (path, pictures, bytes) = (progress.path(), progress.pictures(), progress.bytes());
+        let gaps = progress.gaps();
+        if self.json {
+            let line = json!({
+                "event": "recorded", "path": path, "pictures": pictures, "bytes": bytes,
+                "gaps": gaps,
+            });
+            return print(&line.to_string());
+        }
+        let gaps = match gaps {
+            0 => String::new(),
+            _ => format!("; the disk was too slow {gaps} times, and pictures are missing"),
+        };
+        let count = if pictures == 1 { "1 picture".into() } else { format!("{pictures} pictures") };
+        print(&format!("{}: {count}, {}{gaps}", path.display(), size(bytes)))
+    }
+}
+
+fn print(line: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush()).context("standard output")
+}

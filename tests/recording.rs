@@ -1,0 +1,38 @@
+//! Recordings: what is written, what can be read of it whatever has happened, and what is made of
+//! it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+#[path = "common/chance.rs"]
+mod chance;
+mod common;
+#[path = "common/desk.rs"]
+mod desk;
+#[path = "common/fake_agent.rs"]
+#[allow(dead_code, reason = "another test's, which uses all of it")]
+mod fake_agent;
+#[path = "common/xvfb.rs"]
+mod xvfb;
+
+#[cfg(unix)]
+#[path = "recording/command.rs"]
+mod command;
+#[cfg(target_os = "linux")]
+#[path = "recording/disk.rs"]
+mod disk;
+#[cfg(unix)]
+#[path = "recording/export.rs"]
+mod export;
+#[path = "recording/file.rs"]
+mod file;
+#[path = "recording/made.rs"]
+mod made;
+#[cfg(target_os = "linux")]
+#[path = "recording/screen.rs"]
+mod screen;
+#[cfg(unix)]
+#[path = "recording/shot.rs"]
+mod shot;
+#[cfg(target_os = "linux")]
+#[path = "recording/window.rs"]
+mod window;
