@@ -93,10 +93,12 @@ impl Target {
             host: target.host,
         });
         match (own.as_ref().unwrap_or(self).look_up().await, own) {
-            (Err(LookupError::Unknown(_)), None)
-                if Directory::discovers() && !is_reserved(&self.host) =>
-            {
-                self.discover().await
+            // Where there is no name system at all, that is no other answer.
+            (Err(failed), None) if Directory::discovers() && !is_reserved(&self.host) => {
+                match self.discover().await {
+                    Err(LookupError::Unknown(_)) => Err(failed),
+                    found => found,
+                }
             }
             (found, _) => found,
         }

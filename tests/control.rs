@@ -56,12 +56,7 @@ fn datagrams_that_are_short_long_or_unknown_change_nothing() {
     let hello = packet(32, br#"{"protocol":1}"#, false, false);
     assert!(reply(agent.datagram(&hello, true)).error.unwrap().contains("HELLO"));
     // An answer is never answered.
-    let answer = Message::Reply(hightower_proto::message::Reply {
-        of: 0,
-        ok: true,
-        error: None,
-        lease_ms: None,
-    });
+    let answer = Message::Reply(hightower_proto::message::Reply::obeyed(0));
     assert_eq!(agent.datagram(&answer.encode(), false), None);
     assert!(reply(agent.datagram(&packet(0, b"", false, false), true)).ok);
 }

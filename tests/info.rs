@@ -9,10 +9,15 @@ mod xvfb;
 
 use common::homes::{Homes, obeyed, refused};
 use common::{Agent, Plain, hightower, run, stderr, stdout};
+use hightower::call::Call;
+use hightower::viewer::Security;
 use hightower_proto::Message;
 use hightower_proto::message::{Facts, Hello};
 use serde_json::Value;
 use std::io::Read;
+use x11rb::connection::Connection;
+use x11rb::protocol::xproto::{AtomEnum, PropMode};
+use x11rb::wrapper::ConnectionExt;
 use xvfb::Xvfb;
 
 fn told(output: &std::process::Output) -> Value {
@@ -49,10 +54,15 @@ fn an_agent_tells_what_its_machine_is_and_nobody_watches_meanwhile() {
 #[test]
 fn the_monitors_are_those_of_the_display_and_their_scale_is_its_own() {
     let Some(xvfb) = Xvfb::start(800, 600) else { return };
-    let set = std::process::Command::new("xrdb").args(["-display", &xvfb.display, "-merge", "-"]);
-    let mut xrdb = { set }.stdin(std::process::Stdio::piped()).spawn().unwrap();
-    std::io::Write::write_all(&mut xrdb.stdin.take().unwrap(), b"Xft.dpi: 144\n").unwrap();
-    assert!(xrdb.wait().unwrap().success());
+    let (display, screen) = x11rb::connect(Some(&xvfb.display)).unwrap();
+    let root = display.setup().roots[screen].root;
+    // As a desktop sets it (xrdb).
+    let (replace, settings) = (PropMode::REPLACE, b"Xft.dpi:\t144\n");
+    display
+        .change_property8(replace, root, AtomEnum::RESOURCE_MANAGER, AtomEnum::STRING, settings)
+        .unwrap()
+        .check()
+        .unwrap();
     let mut command = hightower();
     command.args(["agent", "--source", "x11"]).env("DISPLAY", &xvfb.display);
     let agent = Agent::start(&mut command);
@@ -61,6 +71,41 @@ fn the_monitors_are_those_of_the_display_and_their_scale_is_its_own() {
     let size = (monitor["width"].as_u64(), monitor["height"].as_u64());
     assert_eq!(size, (Some(800), Some(600)), "{monitor}");
     assert_eq!(monitor["scale"], 150, "{monitor}");
+}
+
+#[test]
+fn who_asked_is_told_when_a_monitor_changes() {
+    let Some(xvfb) = Xvfb::start(800, 600) else { return };
+    let mut command = hightower();
+    command.args(["agent", "--source", "x11"]).env("DISPLAY", &xvfb.display);
+    let agent = Agent::start(&mut command);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut call = Call::to(&agent.address.into(), &Security::default()).await.unwrap();
+        let size = |facts: &Facts| (facts.monitors[0].width, facts.monitors[0].height);
+        // An agent that has only just started may not know yet.
+        let mut known = call.welcome.facts.clone();
+        if known == Facts::default() {
+            known = next_facts(&mut call).await;
+        }
+        assert_eq!(size(&known), (800, 600));
+        xvfb.xrandr("--newmode small 10 320 330 340 350 240 250 260 270");
+        xvfb.xrandr("--addmode screen small");
+        xvfb.xrandr("--output screen --mode small");
+        // Whoever asks anew has it found out anew.
+        let another = Call::to(&agent.address.into(), &Security::default()).await.unwrap();
+        assert_eq!(size(&next_facts(&mut call).await), (320, 240));
+        another.close("that was all").await.unwrap();
+    });
+}
+
+async fn next_facts(call: &mut Call) -> Facts {
+    loop {
+        let heard = tokio::time::timeout(common::PATIENCE, call.hear()).await.expect("in time");
+        if let Message::Struct(value) = heard.unwrap() {
+            return Facts::from_struct(&value).unwrap().unwrap();
+        }
+    }
 }
 
 #[test]

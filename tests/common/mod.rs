@@ -57,7 +57,7 @@ pub fn hightower() -> Command {
     command.env("XDG_RUNTIME_DIR", env!("CARGO_TARGET_TMPDIR"));
     command.env("XDG_CONFIG_HOME", env!("CARGO_TARGET_TMPDIR"));
     // Nothing is asked on networks that are not a test's own.
-    command.env("HIGHTOWER_NO_DISCOVERY", "1");
+    command.env("HIGHTOWER_NO_DISCOVERY", "true");
     if keys() {
         command.env("HIGHTOWER_CONFIG", &RING.operator);
         command.env("HIGHTOWER_TLS", "true");

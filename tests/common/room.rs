@@ -65,6 +65,7 @@ impl Room {
                 "nodad",
             ]);
             ip(&["-n", &there, "link", "set", "ht0", "up"]);
+            ip(&["-n", &there, "link", "set", "lo", "up"]);
         }
         ip(&["-n", &desk, "addr", "add", "10.72.84.254/24", "brd", "+", "dev", "br0"]);
         ip(&["-n", &desk, "addr", "add", "fd72::254/64", "dev", "br0", "nodad"]);

@@ -11,7 +11,7 @@ fn view(arguments: &[&str]) -> Child {
         .args(["view", "--headless"])
         .args(arguments)
         .env_remove("DISPLAY")
-        .env("HIGHTOWER_NO_DISCOVERY", "1")
+        .env("HIGHTOWER_NO_DISCOVERY", "true")
         .env_remove("WAYLAND_DISPLAY")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

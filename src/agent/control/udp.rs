@@ -117,8 +117,8 @@ impl Udp {
         };
         // What was sent to many is answered from an address of this machine's own.
         match send(route.local.filter(|_| !route.is_to_many())) {
-            // It was sent to everybody on one network.
-            Err(e) if e.kind() == io::ErrorKind::InvalidInput => send(None),
+            // It was sent to everybody on one network, whose address nobody can send from.
+            Err(e) if e.kind() != io::ErrorKind::WouldBlock => send(None),
             sent => sent,
         }
     }
