@@ -142,6 +142,14 @@ impl Target {
     }
 }
 
+impl Target {
+    /// Whether it is a server of the historical system, by its port.
+    #[must_use]
+    pub fn is_historical(&self) -> bool {
+        self.port == hightower_proto::historical::STREAM_PORT
+    }
+}
+
 impl FromStr for Target {
     type Err = TargetError;
 

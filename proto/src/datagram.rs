@@ -5,6 +5,7 @@
 //! exactly one reading makes sense; everything else is refused.
 
 use crate::command::Command;
+use crate::historical::{LOCK, UNLOCK};
 use crate::limits::MAX_DATAGRAM;
 use crate::message::{Message, PACKET_HEADER, Packet, PayloadError};
 use bytes::Bytes;
@@ -83,11 +84,11 @@ pub fn encode(message: &Message) -> Result<Bytes, DatagramError> {
 /// When it is not exactly one packet in exactly one reading.
 pub fn parse(datagram: &[u8]) -> Result<Datagram, DatagramError> {
     match datagram {
-        b"HLYT" => {
+        datagram if *datagram == LOCK => {
             let message = Message::LockMouse { lease_ms: None };
             return Ok(Datagram { message, reading: Reading::FourBytes });
         }
-        b"HLNT" => {
+        datagram if *datagram == UNLOCK => {
             return Ok(Datagram { message: Message::UnlockMouse, reading: Reading::FourBytes });
         }
         _ => {}

@@ -18,6 +18,7 @@
 pub mod command;
 pub mod datagram;
 pub mod htfr;
+pub mod historical;
 mod json;
 pub mod limits;
 pub mod message;

@@ -6,6 +6,7 @@ use crate::source::{Choice, OpenError};
 use crate::trust::{
     Acceptor, Desk, Gate, KeyError, Place, PlaceError, Plain, PublicKey, SecretKey,
 };
+use hightower_proto::historical;
 use std::fs::{File, TryLockError};
 use std::io;
 use std::net::SocketAddr;
@@ -36,6 +37,9 @@ pub struct Config {
     pub audit: Option<PathBuf>,
     /// What to do when the audit log can't be written.
     pub audit_policy: Policy,
+    /// Whether it serves viewers of the historical system too, on their ports; for agents that ask
+    /// nobody.
+    pub historical: bool,
     /// Whether it answers those who ask who is there, and announces itself, where it listens beyond
     /// the loopback.
     pub discovery: bool,
@@ -76,6 +80,7 @@ impl Default for Config {
             groups: Vec::new(),
             audit: None,
             audit_policy: Policy::default(),
+            historical: false,
             discovery: false,
             notices: false,
             consent: None,
@@ -189,6 +194,8 @@ pub(super) struct Sockets {
     pub(super) tcp: TcpListener,
     pub(super) udp: UdpSocket,
     pub(super) address: SocketAddr,
+    /// Those of the historical system.
+    pub(super) historical: Option<(TcpListener, UdpSocket)>,
 }
 
 impl Config {
@@ -238,6 +245,22 @@ impl Config {
         audit.map_err(|cause| StartError::Audit { folder, cause })
     }
 
+    /// Binds the ports of the historical system.
+    async fn bind_historical(&self) -> Result<(TcpListener, UdpSocket), StartError> {
+        let ip = self.listen.ip();
+        let failed = |protocol, address| {
+            move |cause: io::Error| match cause.kind() {
+                io::ErrorKind::AddrInUse => StartError::InUse { protocol, address },
+                _ => StartError::Bind { protocol, address, cause },
+            }
+        };
+        let (stream, command) =
+            ((ip, historical::STREAM_PORT).into(), (ip, historical::COMMAND_PORT).into());
+        let tcp = TcpListener::bind(stream).await.map_err(failed("TCP", stream))?;
+        let udp = UdpSocket::bind(command).await.map_err(failed("UDP", command))?;
+        Ok((tcp, udp))
+    }
+
     /// Binds TCP and UDP to the same port.
     pub(super) async fn bind(&self) -> Result<Sockets, StartError> {
         let wanted = self.listen;
@@ -252,7 +275,13 @@ impl Config {
             let tcp = TcpListener::bind(wanted).await.map_err(failed("TCP", wanted))?;
             let address = tcp.local_addr().map_err(failed("TCP", wanted))?;
             match UdpSocket::bind(address).await {
-                Ok(udp) => return Ok(Sockets { tcp, udp, address }),
+                Ok(udp) => {
+                    let historical = match self.historical {
+                        true => Some(self.bind_historical().await?),
+                        false => None,
+                    };
+                    return Ok(Sockets { tcp, udp, address, historical });
+                }
                 // The port that TCP was given may be taken in UDP: try another.
                 Err(_) if wanted.port() == 0 && tries > 1 => tries -= 1,
                 Err(e) => return Err(failed("UDP", address)(e)),

@@ -64,7 +64,8 @@ pub(super) struct House {
     pub(super) places: Places,
 }
 
-/// The door of a house.
+/// The door of a house; a clone is the same door.
+#[derive(Clone)]
 pub(super) struct Door(Rc<Porch>);
 
 /// What those at the door share.

@@ -20,12 +20,14 @@ const UNSENT: u32 = 128 * 1024;
 
 /// Accepts connections.
 pub(super) struct Listener {
-    parts: Option<(TcpListener, Door)>,
+    sockets: Vec<TcpListener>,
+    door: Door,
 }
 
 impl Listener {
-    pub(super) fn new(tcp: TcpListener, house: House, accept_rate: f64) -> Self {
-        Self { parts: Some((tcp, Door::new(house, accept_rate))) }
+    /// Of these sockets, through one door.
+    pub(super) fn new(sockets: Vec<TcpListener>, house: House, accept_rate: f64) -> Self {
+        Self { sockets, door: Door::new(house, accept_rate) }
     }
 }
 
@@ -33,8 +35,9 @@ impl Actor for Listener {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let Some((tcp, door)) = self.parts.take() else { return };
-        ctx.spawn(accept(tcp, door).into_actor(self));
+        for tcp in std::mem::take(&mut self.sockets) {
+            ctx.spawn(accept(tcp, self.door.clone()).into_actor(self));
+        }
     }
 }
 

@@ -16,6 +16,7 @@
 //! the encoder's workers, the pointer.
 
 mod announcement;
+mod beacon;
 mod broadcaster;
 mod capture;
 mod config;
@@ -53,6 +54,7 @@ use crate::source::{Choice, OpenError, Source};
 use crate::trust::{Gate, Opened, Roles};
 use actix::prelude::*;
 use announcement::Announcement;
+use beacon::Beacon;
 use broadcaster::Broadcaster;
 use capture::Capture;
 use consent::Consent;
@@ -216,13 +218,20 @@ impl Agent {
         let announcement = card.as_ref().and_then(|card| Announcement::make(address, card));
         let office = Office { gate: Arc::clone(&gate), desk, local: address, card };
         let (switch, pointer) = (broadcaster.clone(), mouse.clone().recipient());
+        let (stream, commands) = sockets.historical.unzip();
+        if stream.is_some() {
+            Beacon::new(address).start();
+        }
         let udp = sockets.udp.into_std().map_err(StartError::Udp)?;
-        let begun = Control::begin(&ear_arbiter.handle(), udp, office, switch, pointer);
+        let commands = commands.map(|udp| udp.into_std().map_err(StartError::Udp)).transpose()?;
+        let begun = Control::begin(&ear_arbiter.handle(), (udp, commands), office, switch, pointer);
         begun.await.map_err(|_| StartError::Died)?.map_err(StartError::Udp)?;
         Guard::new(Arc::clone(&gate), number, broadcaster.downgrade().recipient()).start()?;
         let places = Places::new(config.max_viewers, WAITING_ROOM);
         let house = House { gate: Arc::clone(&gate), acceptor, links, welcome, places };
-        Listener::new(sockets.tcp, house, config.accept_rate).start();
+        let mut listening = vec![sockets.tcp];
+        listening.extend(stream);
+        Listener::new(listening, house, config.accept_rate).start();
         Ok(Self {
             address,
             source: described,

@@ -8,6 +8,7 @@ use crate::source::{Cursor, Kind};
 use crate::trust::{Opened, Plain, Roles, WINDOW};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
+use hightower_proto::historical;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::panic;
@@ -34,6 +35,11 @@ pub(super) struct AgentArgs {
     /// Ask nobody who they are, and encrypt nothing, not even beyond this machine.
     #[arg(long, env = "HIGHTOWER_INSECURE", conflicts_with = "require_keys")]
     insecure: bool,
+    /// Serve viewers of the historical system too: frames at TCP 44444, commands at UDP 44446, a
+    /// beacon to UDP 44448. They know no keys, so it takes --insecure; the first one starts the
+    /// monitoring.
+    #[arg(long, env = "HIGHTOWER_LEGACY", conflicts_with_all = ["require_keys", "pair"])]
+    legacy: bool,
     /// Ask for a key on this machine too. Without it, this user's own programs need none here.
     #[arg(long, env = "HIGHTOWER_REQUIRE_KEYS")]
     require_keys: bool,
@@ -181,7 +187,8 @@ impl AgentArgs {
             allow_pause: self.allow_pause,
             console: true,
             max_fps: self.max_fps,
-            autostart: self.autostart,
+            historical: self.legacy,
+            autostart: self.autostart || self.legacy,
             max_viewers: self.max_viewers.into(),
             accept_rate: self.accept_rate.into(),
             write_deadline: self.write_deadline,
@@ -216,6 +223,11 @@ pub(super) fn run(args: AgentArgs) -> Result<ExitCode> {
              let it --listen on another address"
         );
     }
+    ensure!(
+        !args.legacy || config.plain == Plain::Anyone,
+        "the historical system knows no keys, so whoever can reach this machine could watch it: \
+         --legacy takes --insecure"
+    );
     let panicked = notify_panics();
     actix::System::new().block_on(async move {
         let mut signals = Signals::hear().context("can't hear Ctrl-C")?;
@@ -252,6 +264,14 @@ fn announce(agent: &Agent, args: &AgentArgs) -> Result<()> {
     if args.insecure && !address.ip().is_loopback() {
         tracing::warn!(
             "INSECURE: anyone who can reach {address} can watch this screen and lock its mouse"
+        );
+    }
+    if args.legacy {
+        tracing::warn!(
+            "LEGACY: serves the historical system at TCP {} and UDP {}, which encrypts nothing and \
+             asks nobody",
+            historical::STREAM_PORT,
+            historical::COMMAND_PORT
         );
     }
     #[cfg(unix)]

@@ -5,6 +5,7 @@ use super::trust::{TrustArgs, runtime};
 use crate::discovery::{Agent, Listing, Search};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use hightower_proto::historical::BEACON_S;
 use serde_json::{Value, json};
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -17,6 +18,9 @@ use tokio::time::Instant;
 const ROUNDS: [Duration; 3] =
     [Duration::ZERO, Duration::from_millis(200), Duration::from_millis(600)];
 const END: Duration = Duration::from_millis(1500);
+
+/// The time from one beacon of the historical system to the next, and a little more.
+const BEACON: Duration = Duration::from_secs(BEACON_S + 1);
 
 /// How often it is asked again, by --watch.
 const AGAIN: Duration = Duration::from_secs(3);
@@ -41,6 +45,9 @@ pub(super) struct DiscoverArgs {
     #[arg(long, value_name = "PORT", default_value_t = hightower_proto::PORT)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
+    /// Wait for beacons of servers of the historical system, which come every five seconds.
+    #[arg(long)]
+    legacy: bool,
     /// Print one line of JSON an agent; with --watch, one for each that comes, changes or goes.
     #[arg(long)]
     json: bool,
@@ -61,7 +68,8 @@ pub(super) fn run(args: DiscoverArgs) -> Result<ExitCode> {
         ensure!(search.has_network(), "this machine is on no network but its own loopback");
         let start = Instant::now();
         let mut shown = Shown::new(args.json, args.watch);
-        let ends = ROUNDS[1..].iter().chain([&END]);
+        let end = if args.legacy { BEACON } else { END };
+        let ends = ROUNDS[1..].iter().chain([&end]);
         for end in ends {
             search.ask().await.context("can't ask the networks")?;
             hear(&mut search, &mut shown, start + *end).await?;
@@ -187,6 +195,7 @@ fn row(agent: &Agent) -> [String; 5] {
     };
     let known = match &agent.known {
         Some(name) => format!("known as {name}"),
+        None if agent.historical => "none: historical system".into(),
         None => "not proven".into(),
     };
     [agent.host.clone(), address.unwrap_or_default(), user, state, known]
@@ -215,9 +224,9 @@ fn table(agents: &[Agent]) -> Vec<String> {
 }
 
 fn of(agent: &Agent, event: Option<&str>) -> Value {
-    let Agent { host, addresses, key, known, about, .. } = agent;
+    let Agent { host, addresses, key, known, about, historical, .. } = agent;
     let mut line = json!({
-        "name": host, "addresses": addresses, "key": key, "known_as": known,
+        "name": host, "historical": historical, "addresses": addresses, "key": key, "known_as": known,
         "user": about.as_ref().map(|about| &about.user),
         "state": about.as_ref().map(|about| state(about.watched, about.locked)),
     });

@@ -106,7 +106,8 @@ async fn everybody() -> std::io::Result<Vec<Target>> {
         while search.hear(start + *end).await {}
     }
     let first = |agent: &crate::discovery::Agent| agent.addresses.first().copied();
-    Ok(search.listing().agents().iter().filter_map(first).map(Target::from).collect())
+    let agents = search.listing().agents().iter().filter(|agent| !agent.historical);
+    Ok(agents.filter_map(first).map(Target::from).collect())
 }
 
 /// What came of a command on a machine.

@@ -1,7 +1,9 @@
 //! `hightower start`, `stop`, `lock`, `unlock` and `mouse`: one order to one or many machines.
 
 use super::trust::TrustArgs;
-use super::{machines, room};
+use super::machines::{self, Outcome};
+use super::room;
+use crate::address::Target;
 use crate::order;
 use crate::order::room::Room;
 use anyhow::{Result, bail};
@@ -123,6 +125,19 @@ fn run(hosts: &Hosts, order: &Message) -> Result<ExitCode> {
         &targets,
         AT_ONCE,
         hosts.json,
-        async |target| room::outcome(command, &order::send(&target, order, security).await),
+        async |target| match target.is_historical() {
+            true => historical(&target, order).await.unwrap_or_else(Outcome::failed),
+            false => room::outcome(command, &order::send(&target, order, security).await),
+        },
     ))
+}
+
+/// Gives an order to a server of the historical system.
+async fn historical(target: &Target, order: &Message) -> Result<Outcome, order::OrderError> {
+    for address in target.resolve().await? {
+        order::send_historical(address.ip(), order).await?;
+    }
+    let command = order.packet().command.name();
+    let words = "sent; a server of the historical system does not answer";
+    Ok(Outcome::done(words).with("command", command).with("lease_ms", serde_json::Value::Null))
 }

@@ -2,6 +2,7 @@
 
 use crate::text::printable;
 use crate::trust::KnownAgent;
+use hightower_proto::historical::FORGOTTEN_S;
 use hightower_proto::message::{About, Presence};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -9,6 +10,9 @@ use std::time::{Duration, Instant};
 
 /// Agents that are listed at most: whoever floods the network costs no more memory.
 const MOST: usize = 4096;
+
+/// After so long without a beacon a server of the historical system is forgotten.
+const FORGOTTEN: Duration = Duration::from_secs(FORGOTTEN_S);
 
 /// Addresses of one that are kept.
 const ADDRESSES: usize = 16;
@@ -30,6 +34,8 @@ pub struct Agent {
     heard: Instant,
     /// As long as it is announced it is there.
     announced: bool,
+    /// Whether it is a server of the historical system, heard by its beacon.
+    pub historical: bool,
 }
 
 /// What was heard of an agent.
@@ -39,8 +45,10 @@ pub(super) struct Word {
     pub(super) from: Vec<SocketAddr>,
     /// The known agent whose signature it has.
     pub(super) proven: Option<KnownAgent>,
-    /// Its name by DNS-SD, where that is how it was heard.
+    /// Whether it was heard by DNS-SD.
     pub(super) announced: bool,
+    /// Whether it was a beacon of the historical system.
+    pub(super) historical: bool,
 }
 
 /// The agents that were found.
@@ -58,7 +66,10 @@ impl Listing {
 
     /// Takes in what was heard; whether that changed anything that is shown.
     pub(super) fn hear(&mut self, word: Word, now: Instant) -> bool {
-        let Word { presence, from, proven, announced } = word;
+        let Word { presence, from, proven, announced, historical } = word;
+        if historical && self.has_agent_at(&from) {
+            return false;
+        }
         let Presence { host, key, about, .. } = presence;
         let about = about.map(|about| About { user: printable(&about.user), ..about });
         let (host, key) = (printable(&host), key.as_deref().map(printable));
@@ -72,8 +83,12 @@ impl Listing {
             if self.agents.len() >= MOST || from.is_empty() {
                 return false;
             }
+            if !historical {
+                self.agents.retain(|agent| !(agent.historical && is_of(agent, &from)));
+            }
+            let addresses = Vec::new();
             let mut agent =
-                Agent { host, addresses: Vec::new(), key, known, about, heard: now, announced };
+                Agent { host, addresses, key, known, about, heard: now, announced, historical };
             agent.add(from);
             self.agents.push(agent);
             self.sort();
@@ -108,10 +123,19 @@ impl Listing {
         self.agents.len() != before
     }
 
-    /// Forgets those that were not heard for so long; whether there were any.
+    /// Whether an agent is on a machine that has sent a beacon: it is shown as that alone.
+    fn has_agent_at(&self, from: &[SocketAddr]) -> bool {
+        self.agents.iter().any(|agent| !agent.historical && is_of(agent, from))
+    }
+
+    /// Forgets those that were not heard for so long, and servers of the historical system after
+    /// their own time; whether there were any.
     pub fn forget(&mut self, silent: Duration, now: Instant) -> bool {
         let before = self.agents.len();
-        self.agents.retain(|agent| now.saturating_duration_since(agent.heard) < silent);
+        self.agents.retain(|agent| {
+            let silent = if agent.historical { FORGOTTEN } else { silent };
+            now.saturating_duration_since(agent.heard) < silent
+        });
         self.agents.len() != before
     }
 
@@ -129,6 +153,12 @@ impl Agent {
             self.addresses.drain(..).chain(from).map(|address| (rank(&address), address)).collect();
         self.addresses = all.into_iter().map(|(_, address)| address).take(ADDRESSES).collect();
     }
+}
+
+/// Whether an agent is on the machine with one of these addresses.
+fn is_of(agent: &Agent, from: &[SocketAddr]) -> bool {
+    let ips = || from.iter().map(SocketAddr::ip);
+    agent.addresses.iter().any(|address| ips().any(|ip| ip == address.ip()))
 }
 
 /// What is better to call: IPv4 is shorter to read, link-local addresses need a scope.
@@ -150,7 +180,7 @@ mod tests {
         let (host, key) = (host.to_owned(), key.map(str::to_owned));
         let presence = Presence { nonce: 1, host, key, about: None };
         let from = vec![from.parse().expect("an address")];
-        Word { presence, from, proven: None, announced: false }
+        Word { presence, from, proven: None, announced: false, historical: false }
     }
 
     #[test]
@@ -214,6 +244,21 @@ mod tests {
         listing.hear(Word { announced: true, ..word("lab-2", "10.0.0.2:18516", None) }, later);
         assert!(listing.withdraw(&from));
         assert!(listing.agents().is_empty());
+    }
+
+    #[test]
+    fn a_server_of_the_historical_system_is_shown_where_no_agent_is() {
+        let (mut listing, now) = (Listing::default(), Instant::now());
+        let beacon = |from| Word { historical: true, ..word("", from, None) };
+        assert!(listing.hear(beacon("10.0.0.1:44444"), now));
+        assert!(listing.hear(word("lab-2", "10.0.0.2:18516", Some("B")), now));
+        assert!(!listing.hear(beacon("10.0.0.2:44444"), now));
+        assert!(!listing.forget(Duration::from_secs(11), now + Duration::from_secs(10)));
+        assert!(listing.forget(Duration::from_secs(11), now + Duration::from_secs(12)));
+        assert!(listing.agents()[0].historical, "{listing:?}");
+        listing.hear(word("lab-1", "10.0.0.1:18516", Some("A")), now);
+        let [agent] = listing.agents() else { panic!("{listing:?}") };
+        assert_eq!((agent.host.as_str(), agent.historical), ("lab-1", false));
     }
 
     #[test]

@@ -8,14 +8,16 @@ use crate::viewer::Credentials;
 use crate::wire::wires;
 use bytes::Bytes;
 use hightower_proto::message::{Answer, KeyId, Order, Presence, Query, Signed};
-use hightower_proto::{Command, Message};
+use hightower_proto::{Command, Message, historical};
 use mdns_sd::{IfKind, Receiver, ResolvedService, ServiceDaemon, ServiceEvent};
+use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
-use std::net::{SocketAddr, SocketAddrV6};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::UdpSocket;
 use tokio::time::Instant;
 
 /// When a machine that is looked for by its name is asked for, and until when it may answer.
@@ -37,6 +39,8 @@ pub struct Search {
     operator: Option<(Arc<Credentials>, HashMap<KeyId, KnownAgent>)>,
     /// Listens for announcements; `None` where it can't.
     browser: Option<Browser>,
+    /// Hears beacons of the historical system; `None` where it can't.
+    beacons: Option<UdpSocket>,
     listing: Listing,
     /// The number of the first query, and how many there were.
     queries: (u32, u32),
@@ -76,6 +80,9 @@ impl Search {
             multicast,
             operator: operator.map(|operator| (operator, known)),
             browser,
+            beacons: hear_beacons()
+                .inspect_err(|e| tracing::debug!("can't hear beacons: {e}"))
+                .ok(),
             listing: Listing::default(),
             queries: (random() as u32, 0),
         })
@@ -128,6 +135,7 @@ impl Search {
                     None => return false,
                 },
                 event = event(self.browser.as_ref()) => self.announced(event),
+                peer = beacon(self.beacons.as_ref()) => self.beacon(peer),
             };
             if heard {
                 return true;
@@ -157,7 +165,16 @@ impl Search {
         let from = vec![SocketAddr::new(peer.ip().to_canonical(), peer.port())];
         let key = proven.as_ref().map(|agent| agent.key.fingerprint()).or(presence.key);
         let presence = Presence { key, ..presence };
-        let word = Word { presence, from, proven, announced: false };
+        let word = Word { presence, from, proven, announced: false, historical: false };
+        self.listing.hear(word, std::time::Instant::now())
+    }
+
+    /// A server of the historical system has said that it is there.
+    fn beacon(&mut self, peer: SocketAddr) -> bool {
+        let ip = peer.ip().to_canonical();
+        let presence = Presence { nonce: 0, host: ip.to_string(), key: None, about: None };
+        let from = vec![(ip, historical::STREAM_PORT).into()];
+        let word = Word { presence, from, proven: None, announced: false, historical: true };
         self.listing.hear(word, std::time::Instant::now())
     }
 
@@ -182,7 +199,8 @@ impl Search {
                 let key = service.get_property_val_str("key").unwrap_or_default();
                 let key = (!key.is_empty()).then(|| key.to_owned());
                 let presence = Presence { nonce: 0, host, key, about: None };
-                let word = Word { presence, from, proven: None, announced: true };
+                let (proven, historical) = (None, false);
+                let word = Word { presence, from, proven, announced: true, historical };
                 self.listing.hear(word, std::time::Instant::now())
             }
             ServiceEvent::ServiceRemoved(_, name) => match browser.announced.remove(&name) {
@@ -240,7 +258,8 @@ pub async fn find(name: &str, port: u16) -> io::Result<Vec<Agent>> {
 /// Whether a machine has this name, or it is the first part of its name.
 fn is_called(agent: &Agent, name: &str) -> bool {
     let first = agent.host.split('.').next().unwrap_or_default();
-    agent.host.eq_ignore_ascii_case(name) || first.eq_ignore_ascii_case(name)
+    let is = |one: &str| one.eq_ignore_ascii_case(name);
+    !agent.historical && (is(&agent.host) || is(first))
 }
 
 /// The query, signed for every agent and for this moment.
@@ -261,6 +280,29 @@ async fn answer(multicast: Option<&Multicast>, until: Instant) -> Option<(Socket
         None => {
             tokio::time::sleep_until(until).await;
             None
+        }
+    }
+}
+
+/// Hears beacons beside whoever else does.
+fn hear_beacons() -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, historical::BEACON_PORT)).into())?;
+    UdpSocket::from_std(socket.into())
+}
+
+/// Whoever sends the next beacon.
+async fn beacon(socket: Option<&UdpSocket>) -> SocketAddr {
+    let Some(socket) = socket else { return std::future::pending().await };
+    // A byte more, by which a longer datagram is told from a beacon.
+    let mut buffer = [0; historical::BEACON.len() + 1];
+    loop {
+        match socket.recv_from(&mut buffer).await {
+            Ok((length, peer)) if buffer[..length] == historical::BEACON => return peer,
+            Ok(_) => {}
+            Err(e) => tracing::debug!("a beacon could not be received: {e}"),
         }
     }
 }

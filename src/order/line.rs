@@ -52,6 +52,11 @@ impl Line {
     }
 }
 
+/// Sends bytes that nobody answers.
+pub(super) async fn send_once(address: SocketAddr, bytes: &[u8]) -> Result<(), OrderError> {
+    Line::open(address).await?.send(bytes).await
+}
+
 /// Sends an order as it is.
 pub(super) async fn send_plain(address: SocketAddr, order: &Message) -> Result<Reply, OrderError> {
     let mut line = Line::open(address).await?;

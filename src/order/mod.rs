@@ -12,9 +12,9 @@ use crate::address::{LookupError, Target};
 use crate::trust::KnownError;
 use crate::viewer::Security;
 use hightower_proto::message::Reply;
-use hightower_proto::{Command, Message};
+use hightower_proto::{Command, Message, historical};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// How long to wait for an answer before the order is sent again; after the last it is given up.
@@ -68,6 +68,9 @@ pub enum OrderError {
     /// The order can't be sent to a room at all.
     #[error("an order can't be sent to a room: {0}")]
     Room(io::Error),
+    /// A server of the historical system has no such order.
+    #[error("servers of the historical system know lock and unlock alone")]
+    Unknown,
     /// The network failed.
     #[error("can't reach {address}: {cause}")]
     Network {
@@ -76,6 +79,21 @@ pub enum OrderError {
         /// The system's words.
         cause: io::Error,
     },
+}
+
+/// Sends an order to a server of the historical system at this address, once: it does not answer, so
+/// whether it arrived nobody knows.
+///
+/// # Errors
+/// When it is no order that such a server knows, or can't be sent.
+pub async fn send_historical(ip: IpAddr, order: &Message) -> Result<(), OrderError> {
+    let address = SocketAddr::new(ip, historical::COMMAND_PORT);
+    let bytes = match order {
+        Message::LockMouse { .. } => historical::LOCK,
+        Message::UnlockMouse => historical::UNLOCK,
+        _ => return Err(OrderError::Unknown),
+    };
+    line::send_once(address, &bytes).await
 }
 
 /// Sends an order and waits until it is obeyed.

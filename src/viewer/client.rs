@@ -75,6 +75,10 @@ impl Client {
     }
 
     fn begin(target: Target, options: ClientOptions, watcher: Option<Watcher>) -> io::Result<Self> {
+        let mut options = options;
+        if target.is_historical() {
+            (options.silent, options.tolerant) = (true, true);
+        }
         let slot = Arc::new(Slot::new(View::new()));
         let queue = Arc::new(Queue::default());
         let decoder = Arc::new(decode::Shared::new(slot.clone(), options.limits, watcher));

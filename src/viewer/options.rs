@@ -14,6 +14,9 @@ pub struct ClientOptions {
     pub start: bool,
     /// Whether to connect again after a connection was lost or not made.
     pub reconnect: bool,
+    /// Whether to say nothing, for servers of the historical system, which would not understand it:
+    /// orders to lock and unlock go to them as datagrams.
+    pub silent: bool,
     /// Whether to skip what is neither a frame nor a packet, for plain servers that send such.
     pub tolerant: bool,
     /// Whether to take delta frames, which carry only what has changed.
@@ -37,6 +40,7 @@ impl Default for ClientOptions {
             security: Security::default(),
             start: true,
             reconnect: true,
+            silent: false,
             tolerant: false,
             delta: true,
             scale: 1,

@@ -97,6 +97,13 @@ impl Room {
         command
     }
 
+    /// Something that runs on a machine.
+    pub fn on(&self, machine: usize, program: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.space(machine), program]).stdin(Stdio::null());
+        command
+    }
+
     /// The operator's program.
     pub fn operates(&self, args: &[&str]) -> Command {
         let mut command = self.at_desk(env!("CARGO_BIN_EXE_hightower"));

@@ -37,19 +37,22 @@ use tokio::sync::oneshot;
 use udp::Udp;
 use voice::Voice;
 
+/// The agent's own socket, and the one at the historical system's port.
+type Sockets = (std::net::UdpSocket, Option<std::net::UdpSocket>);
+
 /// Hears UDP commands.
 pub(super) struct Control {
     office: Office,
     broadcaster: Addr<Broadcaster>,
     mouse: Recipient<MouseOrder>,
-    begin: Option<(std::net::UdpSocket, oneshot::Sender<io::Result<()>>)>,
+    begin: Option<(Sockets, oneshot::Sender<io::Result<()>>)>,
 }
 
 impl Control {
-    /// Starts it on its arbiter; answered when it hears. The socket does not block.
+    /// Starts it on its arbiter; answered when it hears. The sockets do not block.
     pub(super) fn begin(
         arbiter: &ArbiterHandle,
-        socket: std::net::UdpSocket,
+        sockets: Sockets,
         office: Office,
         broadcaster: Addr<Broadcaster>,
         mouse: Recipient<MouseOrder>,
@@ -59,12 +62,12 @@ impl Control {
             office,
             broadcaster,
             mouse,
-            begin: Some((socket, ready)),
+            begin: Some((sockets, ready)),
         });
         begun
     }
 
-    fn hear(&self, socket: std::net::UdpSocket, ctx: &mut Context<Self>) -> io::Result<Ear> {
+    fn hear(&self, (socket, historical): Sockets, ctx: &mut Context<Self>) -> io::Result<Ear> {
         let udp = Arc::new(Udp::new(socket)?);
         let (voice, saying) = Voice::new(Arc::clone(&udp));
         let (deeds, doing) = Deeds::new(voice.clone(), &self.broadcaster, &self.mouse);
@@ -73,7 +76,8 @@ impl Control {
         ctx.spawn(saying.into_actor(self));
         ctx.spawn(greeting.into_actor(self));
         ctx.spawn(doing.into_actor(self));
-        let room = Room::new(self.office.local);
+        let historical = historical.map(Udp::new).transpose()?;
+        let room = Room::new(self.office.local, historical);
         Ok(Ear::new(udp, room, self.office.clone(), deeds, greeter, voice))
     }
 }
@@ -82,8 +86,8 @@ impl Actor for Control {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let Some((socket, ready)) = self.begin.take() else { return };
-        match self.hear(socket, ctx) {
+        let Some((sockets, ready)) = self.begin.take() else { return };
+        match self.hear(sockets, ctx) {
             Ok(ear) => drop(ctx.spawn(ear.hear(ready).into_actor(self))),
             // Whoever started the agent says so, or has gone.
             Err(e) => drop(ready.send(Err(e))),

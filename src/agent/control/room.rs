@@ -30,14 +30,15 @@ pub(super) struct Room {
     joined: HashSet<(Group, u32)>,
     /// Wires on which joining has failed, so that it is said once.
     failed: HashSet<(Group, u32)>,
-    /// The other sockets, and the wire that each is for.
-    others: Vec<(u32, Udp)>,
+    /// The other sockets, and the wire that each is for; the historical system's is for all.
+    others: Vec<(Option<u32>, Udp)>,
 }
 
 impl Room {
-    /// For an agent that is bound there.
-    pub(super) fn new(address: SocketAddr) -> Self {
-        Self { address, joined: HashSet::new(), failed: HashSet::new(), others: Vec::new() }
+    /// For an agent that is bound there, and perhaps at the historical system's port.
+    pub(super) fn new(address: SocketAddr, historical: Option<Udp>) -> Self {
+        let others = historical.into_iter().map(|udp| (None, udp)).collect();
+        Self { address, joined: HashSet::new(), failed: HashSet::new(), others }
     }
 
     /// Waits until one of the other sockets may have datagrams, and takes them.
@@ -75,7 +76,9 @@ impl Room {
         let is_wanted = |one: &(Group, u32)| wanted.iter().any(|(g, w)| (*g, w.index) == *one);
         self.joined.retain(is_wanted);
         self.failed.retain(is_wanted);
-        self.others.retain(|(index, _)| wires.iter().any(|wire| wire.index == *index));
+        self.others.retain(|(index, _)| {
+            index.is_none_or(|index| wires.iter().any(|wire| wire.index == index))
+        });
         for (group, wire) in wanted {
             let one = (group, wire.index);
             if self.joined.contains(&one) {
@@ -104,7 +107,7 @@ impl Room {
 
     /// Opens the sockets for a wire, of an agent that listens at one address.
     fn open_others(&mut self, group: Group, wire: &Wire) -> io::Result<()> {
-        let (index, port) = (wire.index, self.address.port());
+        let (index, port) = (Some(wire.index), self.address.port());
         // Once, whatever becomes of the group: it is tried again.
         let is_new = !self.others.iter().any(|(of, _)| *of == index);
         if let (Group::V4, Some(all), true) = (group, wire.broadcast, is_new) {
@@ -115,10 +118,10 @@ impl Room {
         }
         let address: SocketAddr = match group {
             Group::V4 => (ROOM_V4, port).into(),
-            Group::V6 => SocketAddrV6::new(ROOM_V6, port, 0, index).into(),
+            Group::V6 => SocketAddrV6::new(ROOM_V6, port, 0, wire.index).into(),
         };
         let socket = bound(address)?;
-        join(&SockRef::from(&socket), group, index)?;
+        join(&SockRef::from(&socket), group, wire.index)?;
         self.others.push((index, Udp::new(socket.into())?));
         Ok(())
     }

@@ -196,7 +196,7 @@ impl Connection<'_> {
         });
     }
 
-    fn notice(&self, text: String) {
+    pub(super) fn notice(&self, text: String) {
         let text = printable(&text);
         self.slot.happened(Event::Notice(text.clone()), |view| {
             view.notice = Some(Notice { text, at: Instant::now() });

@@ -11,6 +11,7 @@ use super::security::Channel;
 use super::slot::Slot;
 use super::tap::Tap;
 use super::view::{Event, Link};
+use crate::order;
 use hightower_proto::message::{Acknowledge, Goodbye, Hello, Ping};
 use hightower_proto::{Message, PROTOCOL};
 use std::cell::{Cell, RefCell};
@@ -151,6 +152,9 @@ impl<'a> Connection<'a> {
             bytes.extend_from_slice(&Message::StartMonitor.encode());
         }
         memory.connected.set(true);
+        if self.options.silent {
+            bytes.clear();
+        }
         let mut next = bytes::Bytes::from(bytes);
         loop {
             let written = tokio::select! {
@@ -169,7 +173,7 @@ impl<'a> Connection<'a> {
             let message = tokio::select! {
                 () = stopped(stop) => break,
                 cause = given_up(&mut broken) => return cause,
-                Ok(()) = decoded.changed() => {
+                Ok(()) = decoded.changed(), if !self.options.silent => {
                     Message::Acknowledge(Acknowledge { version: *decoded.borrow_and_update() })
                 }
                 // Who does not speak has no word for it: its next frame stands alone as it is.
@@ -184,7 +188,14 @@ impl<'a> Connection<'a> {
                     Message::Refresh
                 }
                 Some(answer) = answers.recv() => answer,
-                Some(order) = orders.recv() => self.order(order, memory),
+                Some(order) = orders.recv() => {
+                    if self.options.silent {
+                        self.order_by_datagram(order).await;
+                        next = bytes::Bytes::new();
+                        continue;
+                    }
+                    self.order(order, memory)
+                }
                 _ = pings.tick(), if self.welcomed.get() => {
                     let quiet = self.heard.get().elapsed();
                     if quiet > self.options.quiet_limit {
@@ -197,7 +208,10 @@ impl<'a> Connection<'a> {
         }
         let reason = "the viewer was closed".to_owned();
         let mut last = Message::Goodbye(Goodbye { reason }).encode().to_vec();
-        if let Ok(true) = decoded.has_changed() {
+        if self.options.silent {
+            last.clear();
+        }
+        if let (false, Ok(true)) = (self.options.silent, decoded.has_changed()) {
             let version = *decoded.borrow_and_update();
             last.splice(..0, Message::Acknowledge(Acknowledge { version }).encode());
         }
@@ -216,6 +230,15 @@ impl<'a> Connection<'a> {
         let clock_us = now_us();
         self.clock.borrow_mut().ping(clock_us, Instant::now());
         Message::Ping(Ping { clock_us })
+    }
+
+    /// Gives an order to a server of the historical system. It does not answer.
+    async fn order_by_datagram(&self, order: Order) {
+        let said = match order::send_historical(self.peer.ip(), &order.message()).await {
+            Ok(()) => "sent; a server of the historical system does not answer".to_owned(),
+            Err(e) => e.to_string(),
+        };
+        self.notice(said);
     }
 
     fn order(&self, order: Order, memory: &Memory) -> Message {
