@@ -48,8 +48,12 @@ impl Multicast {
 
     /// Sends it on every network that has them, to everybody there: to the network's own address
     /// for that, and to the one that every network has; signed anew each time. Whether it arrives is told by answers.
-    pub(crate) fn broadcast(&self, mut sign: impl FnMut() -> Bytes) {
+    pub(crate) async fn broadcast(&self, mut sign: impl FnMut() -> Bytes) {
         let Some((socket, state)) = &self.v4 else { return };
+        // A socket is not known to be writable before somebody has asked.
+        if let Err(e) = socket.writable().await {
+            return tracing::debug!("nothing can be sent to all: {e}");
+        }
         for wire in &self.wires {
             let Some(address) = wire.v4() else { continue };
             for to in wire.broadcast.into_iter().chain([Ipv4Addr::BROADCAST]) {

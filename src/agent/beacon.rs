@@ -29,7 +29,7 @@ impl Beacon {
             let own: Vec<Wire> = all.into_iter().filter(here).collect();
             if !own.is_empty() {
                 let beacon = || Bytes::from_static(&BEACON);
-                Multicast::open(BEACON_PORT, own)?.broadcast(beacon);
+                Multicast::open(BEACON_PORT, own)?.broadcast(beacon).await;
             }
             io::Result::Ok(())
         };

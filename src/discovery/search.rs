@@ -116,12 +116,12 @@ impl Search {
         let query = Message::Query(Query::new(nonce));
         let plain = query.encode();
         let sent = multicast.send(|| plain.clone()).await;
-        multicast.broadcast(|| plain.clone());
+        multicast.broadcast(|| plain.clone()).await;
         if let Some((operator, _)) = &self.operator {
             let sign = || signed(operator, &query);
             // What can be sent plain can be sent signed.
             drop(multicast.send(sign).await);
-            multicast.broadcast(sign);
+            multicast.broadcast(sign).await;
         }
         sent
     }
