@@ -54,11 +54,17 @@ pub enum Command {
     Pair = 43,
     /// Anybody to agents, in a datagram: who is there? Zeros.
     Query = 44,
+    /// Member to agent: I come into the chat's room. JSON.
+    Join = 50,
+    /// Anybody to agent: a message to all in the room. JSON.
+    Say = 51,
+    /// Agent to member: what happened in the room. JSON.
+    Room = 52,
 }
 
 impl Command {
     /// Every command, in the order of the codes.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 26] = [
         Self::StartMonitor,
         Self::StopMonitor,
         Self::MouseMove,
@@ -82,6 +88,9 @@ impl Command {
         Self::SignedReply,
         Self::Pair,
         Self::Query,
+        Self::Join,
+        Self::Say,
+        Self::Room,
     ];
 
     /// The code on the wire.
@@ -123,6 +132,9 @@ impl Command {
             Self::SignedReply => "SIGNED_REPLY",
             Self::Pair => "PAIR",
             Self::Query => "QUERY",
+            Self::Join => "JOIN",
+            Self::Say => "SAY",
+            Self::Room => "ROOM",
         }
     }
 

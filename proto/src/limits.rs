@@ -12,6 +12,9 @@ pub const MAX_RECIPIENTS: usize = 16;
 /// The largest payload of a packet that carries text or JSON, in bytes.
 pub const MAX_TEXT: u64 = 64 * 1024;
 
+/// The longest message of a chat, in bytes.
+pub const MAX_MESSAGE: usize = 4096;
+
 /// The longest payload of an unknown command, in bytes. It is skipped and never held, so whatever
 /// this allows costs no memory.
 pub const MAX_UNKNOWN: u64 = 16 << 20;

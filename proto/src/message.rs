@@ -4,12 +4,14 @@
 //! defaults for what is cut off. JSON objects may hold members this revision does not know, and may
 //! leave out those the specification calls optional.
 
+mod chat;
 mod facts;
 mod objects;
 pub(crate) mod pair;
 pub(crate) mod presence;
 pub(crate) mod signed;
 
+pub use chat::{Event, Had, Join, Joined, Member, Room, Say, What};
 pub use facts::{Address, Facts, Interface, Monitor};
 pub use objects::{Acknowledge, Capture, Goodbye, Hello, Ping, Pong, Reply, State, Welcome};
 pub use pair::Pair;
@@ -165,6 +167,12 @@ pub enum Message {
     Pair(Pair),
     /// Who is there?
     Query(Query),
+    /// I come into the room.
+    Join(Join),
+    /// A message to all in it.
+    Say(Say),
+    /// What happened in it.
+    Room(Room),
 }
 
 impl Message {
@@ -218,6 +226,9 @@ impl Message {
             Command::SignedReply => Signed::parse(p).map(Self::SignedReply),
             Command::Pair => Pair::parse(p).map(Self::Pair),
             Command::Query => Query::parse(&p).map(Self::Query),
+            Command::Join => object(command, &p).map(Self::Join),
+            Command::Say => object(command, &p).map(Self::Say),
+            Command::Room => object(command, &p).map(Self::Room),
         }
     }
 
@@ -258,6 +269,9 @@ impl Message {
             Self::SignedReply(v) => (Command::SignedReply, v.payload()),
             Self::Pair(v) => (Command::Pair, v.payload()),
             Self::Query(v) => (Command::Query, v.payload()),
+            Self::Join(v) => (Command::Join, to_json(v)),
+            Self::Say(v) => (Command::Say, to_json(v)),
+            Self::Room(v) => (Command::Room, to_json(v)),
         };
         Packet { command, payload }
     }

@@ -171,19 +171,29 @@ pub struct Reply {
     /// Who is there, in answer to a query.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "json::some")]
     pub presence: Option<Presence>,
+    /// To how many others a message went: those who are in the room.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard_by: Option<u32>,
 }
 
 impl Reply {
     /// It was obeyed.
     #[must_use]
     pub fn obeyed(of: i64) -> Self {
-        Self { of, ok: true, error: None, lease_ms: None, presence: None }
+        Self { of, ok: true, error: None, lease_ms: None, presence: None, heard_by: None }
     }
 
     /// It was refused, and why.
     #[must_use]
     pub fn refused(of: i64, why: impl Into<String>) -> Self {
-        Self { of, ok: false, error: Some(why.into()), lease_ms: None, presence: None }
+        Self {
+            of,
+            ok: false,
+            error: Some(why.into()),
+            lease_ms: None,
+            presence: None,
+            heard_by: None,
+        }
     }
 }
 

@@ -6,8 +6,9 @@
 use bytes::Bytes;
 use hightower_proto::limits::{MAX_MOVES, MAX_TILES};
 use hightower_proto::message::{
-    About, Acknowledge, Address, Answer, Capture, Facts, Goodbye, Hello, Interface, Message,
-    Monitor, Order, Pair, Ping, Pong, Presence, Query, Recipient, Reply, Signed, State, Welcome,
+    About, Acknowledge, Address, Answer, Capture, Event, Facts, Goodbye, Had, Hello, Interface,
+    Join, Joined, Member, Message, Monitor, Order, Pair, Ping, Pong, Presence, Query, Recipient,
+    Reply, Room, Say, Signed, State, Welcome, What,
 };
 use hightower_proto::{Command, FrameInfo, Item, Move, Tile};
 use proptest::collection::vec;
@@ -121,13 +122,16 @@ fn presence() -> impl Strategy<Value = Presence> {
 
 fn reply() -> impl Strategy<Value = Reply> {
     let some = (any::<i64>(), any::<bool>(), option::of(".{0,20}"), option::of(any::<u32>()));
-    (some, option::of(presence())).prop_map(|((of, ok, error, lease_ms), presence)| Reply {
-        of,
-        ok,
-        error,
-        lease_ms,
-        presence,
-    })
+    (some, option::of(presence()), option::of(any::<u32>())).prop_map(
+        |((of, ok, error, lease_ms), presence, heard_by)| Reply {
+            of,
+            ok,
+            error,
+            lease_ms,
+            presence,
+            heard_by,
+        },
+    )
 }
 
 fn json() -> impl Strategy<Value = serde_json::Value> {
@@ -195,6 +199,37 @@ fn pair() -> impl Strategy<Value = Pair> {
     ]
 }
 
+fn join() -> impl Strategy<Value = Join> {
+    let had = any::<(u64, u64)>().prop_map(|(room, event)| Had { room, event });
+    (any::<u64>(), option::of(had)).prop_map(|(member, had)| Join { member, had })
+}
+
+fn member() -> impl Strategy<Value = Member> {
+    (any::<u64>(), ".{0,5}", any::<bool>()).prop_map(|(id, name, here)| Member { id, name, here })
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let what = prop_oneof![
+        Just(What::Joined),
+        option::of(".{0,5}").prop_map(|why| What::Left { why }),
+        ".{0,10}".prop_map(|text| What::Said { text }),
+    ];
+    (any::<(u64, u64)>(), member(), what).prop_map(|((number, time_us), who, what)| Event {
+        number,
+        time_us,
+        who,
+        what,
+    })
+}
+
+fn room() -> impl Strategy<Value = Room> {
+    let joined = (any::<[u64; 4]>(), vec(member(), 0..3)).prop_map(
+        |([you, after, missing, newest], present)| Joined { you, after, missing, newest, present },
+    );
+    (any::<u64>(), option::of(joined), vec(event(), 0..3), option::of(".{0,10}"))
+        .prop_map(|(room, joined, events, out)| Room { room, joined, events, out })
+}
+
 /// Any message, with payloads short enough for a datagram.
 pub fn message() -> impl Strategy<Value = Message> {
     prop_oneof![
@@ -223,6 +258,13 @@ pub fn message() -> impl Strategy<Value = Message> {
             .prop_map(|(a, s)| Message::SignedReply(Signed::new(a, |_| [s; 64]))),
         pair().prop_map(Message::Pair),
         query().prop_map(Message::Query),
+        join().prop_map(Message::Join),
+        (any::<(u64, u64)>(), ".{0,40}").prop_map(|((member, number), text)| Message::Say(Say {
+            member,
+            number,
+            text
+        })),
+        room().prop_map(Message::Room),
     ]
 }
 
