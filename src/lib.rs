@@ -5,6 +5,7 @@
 //! | [`agent`] | captures a machine's screen and serves it: the actors |
 //! | [`source`] | where the picture of the screen comes from |
 //! | [`call`] | a connection to an agent by somebody who does not watch |
+//! | [`chat`] | the room in which an agent's operators and the person at its machine talk |
 //! | [`canvas`] | the agent's copy of the screen: versions, damage, moves |
 //! | [`rect`] | rectangles of whole pixels |
 //! | [`png`] | the agent's encoder of frames |
@@ -32,6 +33,7 @@ pub mod agent;
 pub mod audit;
 pub mod call;
 pub mod canvas;
+pub mod chat;
 pub mod cli;
 pub mod config;
 pub mod console;
