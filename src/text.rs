@@ -116,7 +116,23 @@ pub fn line_height(px: u32) -> i32 {
 /// that turns or hides what follows, and no more than a few lines' worth.
 #[must_use]
 pub fn printable(text: &str) -> String {
-    let harmless = |c: char| match c {
+    let mut chars = text.chars();
+    let mut out: String = chars.by_ref().take(PRINTABLE_LENGTH).map(harmless).collect();
+    if chars.next().is_some() {
+        out.push('…');
+    }
+    out
+}
+
+/// As [`printable`], and none of it is cut off: for what has a bound of its own.
+#[must_use]
+pub fn printable_whole(text: &str) -> String {
+    text.chars().map(harmless).collect()
+}
+
+/// A character that neither controls a terminal nor hides or turns what is beside it.
+fn harmless(c: char) -> char {
+    match c {
         '\t' | '\n' | '\r' => ' ',
         c if c.is_control() => char::REPLACEMENT_CHARACTER,
         // Marks and overrides of direction, zero-width characters, line separators, tags.
@@ -130,13 +146,7 @@ pub fn printable(text: &str) -> String {
         | '\u{fff9}'..='\u{fffb}'
         | '\u{e0000}'..='\u{e0fff}' => char::REPLACEMENT_CHARACTER,
         c => c,
-    };
-    let mut chars = text.chars();
-    let mut out: String = chars.by_ref().take(PRINTABLE_LENGTH).map(harmless).collect();
-    if chars.next().is_some() {
-        out.push('…');
     }
-    out
 }
 
 /// The text, cut with an ellipsis where it would be wider than so many pixels.
@@ -323,6 +333,8 @@ mod tests {
         assert_eq!(printable("Zürich – 東京"), "Zürich – 東京");
         let long = printable(&"x".repeat(100_000));
         assert_eq!(long.chars().count(), PRINTABLE_LENGTH + 1);
+        let whole = printable_whole(&format!("{}\u{1b}", "x".repeat(100_000)));
+        assert!(whole.len() > 100_000 && whole.ends_with("x\u{fffd}"));
     }
 
     #[test]

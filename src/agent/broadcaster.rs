@@ -62,7 +62,7 @@ pub(super) struct Broadcaster {
     log: Throttle,
     switches: Throttle,
     /// Tells the person at the machine.
-    notices: Notices,
+    notices: Arc<Notices>,
 }
 
 /// How things stand when an agent starts.
@@ -78,7 +78,7 @@ pub(super) fn initial_state(config: &Config) -> State {
 }
 
 impl Broadcaster {
-    pub(super) fn new(config: &Config, demand: Arc<Demand>, notices: Notices) -> Self {
+    pub(super) fn new(config: &Config, demand: Arc<Demand>, notices: Arc<Notices>) -> Self {
         Self {
             viewers: HashMap::new(),
             guests: HashMap::new(),

@@ -2,6 +2,7 @@
 
 use super::SOFTWARE;
 use super::broadcaster::Broadcaster;
+use super::chat::{Chat, counter};
 use super::messages::{AskViewers, Recheck};
 use crate::console::{Answer, Ask, Status};
 use crate::trust::{Gate, Place, Roles, WINDOW};
@@ -15,12 +16,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// Questions that are heard at a time.
 const AT_ONCE: usize = 8;
+
+/// Chats that the person may have open at a time.
+pub(super) const CHATS: usize = 4;
 
 /// How long a question may take to be asked, and an answer to be taken.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -41,6 +45,9 @@ pub(super) struct Office {
     /// `None` for an agent that asks nobody for a key, and so can't pair.
     pub(super) fingerprint: Option<String>,
     pub(super) may_pause: bool,
+    pub(super) chat: Addr<Chat>,
+    /// For those who take part in the chat, and stay: nobody else waits for them.
+    pub(super) chats: Arc<Semaphore>,
 }
 
 /// The socket. Dropped, it is closed and its file removed.
@@ -96,10 +103,9 @@ async fn hear(listener: UnixListener, office: Office) {
         if let (true, Ok(place)) = (is_own(&stream), Arc::clone(&places).try_acquire_owned()) {
             let office = office.clone();
             actix::spawn(async move {
-                if let Err(e) = office.serve(stream).await {
+                if let Err(e) = office.serve(stream, place).await {
                     tracing::debug!("the console: {e}");
                 }
-                drop(place);
             });
         }
     }
@@ -112,7 +118,7 @@ fn is_own(stream: &UnixStream) -> bool {
 }
 
 impl Office {
-    async fn serve(self, stream: UnixStream) -> io::Result<()> {
+    async fn serve(self, stream: UnixStream, place: OwnedSemaphorePermit) -> io::Result<()> {
         let mut stream = BufReader::new(stream);
         let mut line = String::new();
         let mut limited = (&mut stream).take(MAX_QUESTION);
@@ -122,6 +128,17 @@ impl Office {
             Ok(Ask::Pause) => self.pause(true),
             Ok(Ask::Resume) => self.pause(false),
             Ok(Ask::Pair { roles }) => return self.pair(&roles, &mut stream).await,
+            Ok(Ask::Chat(join)) => match Arc::clone(&self.chats).try_acquire_owned() {
+                Ok(_chat) => {
+                    drop(place);
+                    return counter::serve(stream, self.chat, join).await;
+                }
+                Err(_) => {
+                    let why = format!("you have {CHATS} chats open on this machine already");
+                    Answer::Refused { why }
+                }
+            },
+            Ok(Ask::Say(_)) => Answer::Refused { why: "come into the room first".into() },
             Err(e) => Answer::Refused { why: e.to_string() },
         };
         say(&mut stream, &answer).await

@@ -12,6 +12,8 @@
 //! `demand`, and only a wish makes the source thread look at the screen again. So a slow viewer
 //! costs nobody anything, and without viewers nothing runs.
 //!
+//! Beside these, `chat` is the room in which those who may say something talk with who sits here.
+//!
 //! All actors but `mouse` and `control` share one arbiter. What can block has a thread of its own: the source,
 //! the encoder's workers, the pointer.
 
@@ -19,6 +21,7 @@ mod announcement;
 mod beacon;
 mod broadcaster;
 mod capture;
+mod chat;
 mod config;
 mod consent;
 #[cfg(unix)]
@@ -57,6 +60,7 @@ use announcement::Announcement;
 use beacon::Beacon;
 use broadcaster::Broadcaster;
 use capture::Capture;
+use chat::Chat;
 use consent::Consent;
 #[cfg(unix)]
 use console::Console;
@@ -78,6 +82,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+#[cfg(unix)]
+use tokio::sync::Semaphore;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
@@ -112,6 +118,7 @@ pub struct Agent {
     #[cfg(unix)]
     _console: Option<Console>,
     broadcaster: Addr<Broadcaster>,
+    chat: Addr<Chat>,
     mouse: Addr<SystemMouse>,
     mouse_arbiter: Arbiter,
     ear_arbiter: Arbiter,
@@ -141,7 +148,11 @@ impl Agent {
         let demand = Arc::new(Demand::new()?);
         let (screen, screen_changes) = watch::channel(None);
         let notices = if config.notices { Notices::on_desktop()? } else { Notices::default() };
-        let broadcaster = Broadcaster::new(&config, Arc::clone(&demand), notices).start();
+        let notices = Arc::new(notices);
+        let broadcaster =
+            Broadcaster::new(&config, Arc::clone(&demand), Arc::clone(&notices)).start();
+        let user = tokio::task::spawn_blocking(facts_of::user).await.unwrap_or_default();
+        let chat = Chat::new(&user, notices).start();
         let told = broadcaster.downgrade().recipient();
         let canvas = Shared::default();
         let encoder =
@@ -175,6 +186,7 @@ impl Agent {
         let links = Links {
             consent,
             registrar,
+            chat: chat.clone(),
             guests: Places::new(GUESTS, 0),
             broadcaster: broadcaster.clone(),
             encoder: encoder.recipient(),
@@ -205,12 +217,13 @@ impl Agent {
                         source: described.clone(),
                         fingerprint: trust.as_ref().map(|trust| trust.key.fingerprint()),
                         may_pause: config.allow_pause,
+                        chat: chat.clone(),
+                        chats: Arc::new(Semaphore::new(console::CHATS)),
                     },
                 )
             })
             .flatten();
         let ear_arbiter = Arbiter::new();
-        let user = tokio::task::spawn_blocking(facts_of::user).await.unwrap_or_default();
         let card = config.discovery.then(|| {
             let key = trust.as_ref().map(|trust| trust.key.fingerprint());
             Card::new(&facts_of::host(), &user, key)
@@ -243,6 +256,7 @@ impl Agent {
             #[cfg(unix)]
             _console,
             broadcaster,
+            chat,
             mouse,
             mouse_arbiter,
             ear_arbiter,
@@ -278,6 +292,9 @@ impl Agent {
 
     /// Says goodbye to the viewers, frees the pointer, ends every thread.
     pub async fn stop(self, reason: &str) {
+        if !matches!(timeout(FAREWELL, self.chat.send(chat::WriteDown)).await, Ok(Ok(()))) {
+            tracing::warn!("how much was said last in the chat is not in the audit log");
+        }
         self.audit.note(Event::of(What::End, reason));
         if let Some(announcement) = self.announcement {
             announcement.withdraw().await;

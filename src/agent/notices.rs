@@ -1,16 +1,20 @@
-//! Notices: the person at the machine sees on the desktop who begins and who ends to watch.
+//! Notices: the person at the machine sees on the desktop who begins and who ends to watch, and what
+//! is said to them.
 //!
 //! A thread of its own shows them, since a desktop may take its time. What waits is bounded, and
 //! nobody who begins to watch is left out: beyond some names they are counted.
 
+use crate::text::printable_whole;
 use crate::trust::By;
-use std::fmt::Write;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Lines of one notice; beyond that they are counted.
 const LINES: usize = 6;
+
+/// So much of a message is shown, in characters.
+const MESSAGE: usize = 200;
 
 /// The time from one notice to the next is at least this.
 const APART: Duration = Duration::from_secs(1);
@@ -40,6 +44,10 @@ struct Waiting {
     news: Vec<News>,
     /// How much found no place.
     more: usize,
+    /// The newest messages.
+    said: Vec<String>,
+    /// How many found no place among them.
+    more_said: usize,
     ended: bool,
 }
 
@@ -56,22 +64,28 @@ impl Shared {
 
     /// Waits for something to show; `None` when nothing more comes.
     fn next(&self) -> Option<String> {
-        let nothing = |waiting: &mut Waiting| waiting.news.is_empty() && !waiting.ended;
+        let nothing = |waiting: &mut Waiting| {
+            waiting.news.is_empty() && waiting.said.is_empty() && !waiting.ended
+        };
         let waiting = self.changed.wait_while(self.waiting(), nothing);
         let mut waiting = waiting.unwrap_or_else(PoisonError::into_inner);
-        if waiting.news.is_empty() {
+        if waiting.news.is_empty() && waiting.said.is_empty() {
             return None;
         }
         let mut news = std::mem::take(&mut waiting.news);
         // Who sees the screen now comes first.
         news.sort_by_key(|news| (!news.began, news.ended));
-        let mut text = news.iter().map(News::words).collect::<Vec<_>>().join("\n");
-        let more = std::mem::take(&mut waiting.more);
-        if more > 0 {
-            // Writing to a string does not fail.
-            let _ = write!(text, "\n… and {more} more");
+        let mut lines: Vec<_> = news.iter().map(News::words).collect();
+        match std::mem::take(&mut waiting.more) {
+            0 => {}
+            more => lines.push(format!("… and {more} more")),
         }
-        Some(text)
+        match std::mem::take(&mut waiting.more_said) {
+            0 => {}
+            more => lines.push(format!("… {more} messages, and then")),
+        }
+        lines.append(&mut waiting.said);
+        Some(lines.join("\n"))
     }
 
     /// Lets the next one wait, unless it is the last.
@@ -120,6 +134,25 @@ impl Notices {
     /// Somebody sees it no longer.
     pub(super) fn ends(&self, by: &By) {
         self.add(by, false);
+    }
+
+    /// Somebody has said something. Of many messages in a moment the newest are shown, and the others
+    /// counted: all of them are in the chat.
+    pub(super) fn said(&self, name: &str, text: &str) {
+        let Some(shared) = &self.0 else { return };
+        let line = printable_whole(&format!("{name}: {text}"));
+        let mut chars = line.chars();
+        let mut line: String = chars.by_ref().take(MESSAGE).collect();
+        if chars.next().is_some() {
+            line.push('…');
+        }
+        let mut waiting = shared.waiting();
+        if waiting.said.len() == LINES {
+            waiting.said.remove(0);
+            waiting.more_said += 1;
+        }
+        waiting.said.push(line);
+        shared.changed.notify_one();
     }
 
     fn add(&self, by: &By, begins: bool) {
@@ -205,6 +238,15 @@ mod tests {
         let rest = seen.recv().expect("shown");
         let anna = "anna (10.0.0.9) watched this screen for a moment";
         assert_eq!(rest, format!("ben (10.0.0.9) watches this screen\n{anna}"));
+        // Messages in a moment come together, the newest of them.
+        for number in 0..10 {
+            notices.said("anna", &format!("number {number}\n\u{1b}[2J"));
+        }
+        notices.said("anna", &"x".repeat(1000));
+        let said = seen.recv().expect("shown");
+        let lines: Vec<_> = said.lines().collect();
+        assert_eq!(lines[..2], ["… 5 messages, and then", "anna: number 5 \u{fffd}[2J"], "{said}");
+        assert!(lines.len() == 7 && lines[6].chars().count() == MESSAGE + 1, "{said}");
         // What was noted last is shown before the end.
         notices.ends(&By { name: None, peer: ([127, 0, 0, 1], 5).into() });
         drop(notices);

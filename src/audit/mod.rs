@@ -55,6 +55,8 @@ pub enum What {
     Pause,
     /// Those who may watch may do so again.
     Resume,
+    /// Somebody said something in the chat; what, is not written down.
+    Say,
     /// Somebody paired, or tried to.
     Pair,
     /// The person at the machine was asked whether somebody may watch.

@@ -138,7 +138,9 @@ pub(super) fn show(answer: &Answer, json: bool) -> Result<ExitCode> {
             (format!("paired with {}, {fingerprint}", printable(name)), ExitCode::SUCCESS)
         }
         Answer::Refused { why } => (format!("not paired: {}", printable(why)), ExitCode::FAILURE),
-        Answer::Status(_) | Answer::Done => bail!("the agent answers something else"),
+        Answer::Status(_) | Answer::Done | Answer::Room(_) | Answer::Reply(_) => {
+            bail!("the agent answers something else")
+        }
     };
     let mut out = std::io::stdout().lock();
     let written = writeln!(out, "{line}").and_then(|()| out.flush());

@@ -5,12 +5,16 @@
 
 #[cfg(unix)]
 mod client;
+#[cfg(unix)]
+mod counter;
 
 #[cfg(unix)]
 pub use client::{Asked, ConsoleError, all, ask, path};
+#[cfg(unix)]
+pub use counter::Counter;
 
 use crate::trust::Closed;
-use hightower_proto::message::State;
+use hightower_proto::message::{Join, Reply, Room, Say, State};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -29,6 +33,10 @@ pub enum Ask {
         /// As in the list of operators: `view,control`.
         roles: String,
     },
+    /// Come into the chat's room, while this connection lasts.
+    Chat(Join),
+    /// Say something there.
+    Say(Say),
 }
 
 /// What the agent answers.
@@ -58,6 +66,10 @@ pub enum Answer {
         /// The operator's key.
         fingerprint: String,
     },
+    /// What happened in the chat's room.
+    Room(Room),
+    /// What came of something that was said.
+    Reply(Reply),
 }
 
 /// How an agent does.

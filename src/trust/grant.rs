@@ -31,12 +31,20 @@ pub struct View;
 #[derive(Debug, Clone, Copy)]
 pub struct Control;
 
+/// Saying something to those who sit at the machine, and to its other operators.
+#[derive(Debug, Clone, Copy)]
+pub struct Talk;
+
 impl Kind for View {
     const ROLE: Role = Role::View;
 }
 
 impl Kind for Control {
     const ROLE: Role = Role::Control;
+}
+
+impl Kind for Talk {
+    const ROLE: Role = Role::Message;
 }
 
 /// Who does something, for logs: `anna@desk (10.1.2.3:40000)`.
@@ -76,6 +84,11 @@ impl<K> Permit<K> {
     /// Writes down what its owner did.
     pub fn note(&self, what: What) {
         self.audit.note(Event::by(what, &self.by));
+    }
+
+    /// Writes down what its owner did, and what there is to say of it.
+    pub fn note_with(&self, what: What, outcome: impl ToString) {
+        self.audit.note(Event { outcome: outcome.to_string(), ..Event::by(what, &self.by) });
     }
 
     /// Writes down what its owner tried, and why nothing came of it.
@@ -212,6 +225,20 @@ impl Grant {
             Who::Plain if self.peer.ip().to_canonical().is_loopback() => None,
             Who::Plain => Some(Holder::Network(network(self.peer.ip()))),
         }
+    }
+
+    /// What an operator is called where others have to tell them apart: by the name in the list,
+    /// and by the key as well where the list has that name twice. `None` where nobody was asked.
+    #[must_use]
+    pub fn title(&self) -> Option<String> {
+        let Who::Operator(key) = &self.who else { return None };
+        let list = self.gate.operators();
+        let name = list.by_id(&key.id()).map_or("", |operator| &operator.name);
+        let same = list.list().iter().filter(|operator| operator.name == name).count();
+        if same > 1 && !name.is_empty() {
+            return Some(format!("{name} {}", key.fingerprint()));
+        }
+        Some(called(name, key).to_string())
     }
 
     /// Whether the peer is known by a key.

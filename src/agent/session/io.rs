@@ -4,7 +4,7 @@ use actix::prelude::*;
 use bytes::{Buf, Bytes};
 use hightower_proto::message::PayloadError;
 use hightower_proto::stream::{Options, StreamError, guess_protocol};
-use hightower_proto::{Decoder, Item};
+use hightower_proto::{Command, Decoder, Item};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -57,6 +57,8 @@ pub(super) struct Outbox {
     pub(super) pong: Option<Bytes>,
     pub(super) state: Option<Bytes>,
     pub(super) facts: Option<Bytes>,
+    /// What comes next in the chat's room.
+    pub(super) room: Option<Bytes>,
     /// An update's frames, in pieces.
     pub(super) frames: Option<Arc<[Bytes]>>,
     /// The goodbye; nothing comes after it.
@@ -85,6 +87,7 @@ impl Outbox {
         pieces.extend(self.pong.take());
         pieces.extend(self.state.take());
         pieces.extend(self.facts.take());
+        pieces.extend(self.room.take());
         if let Some(frames) = self.frames.take() {
             pieces.extend(frames.iter().cloned());
         }
@@ -160,7 +163,20 @@ pub(super) async fn write(
 /// Reader to session: a packet of the viewer. Answered when it is done with.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Incoming(pub(super) hightower_proto::Message);
+pub(super) struct Incoming(pub(super) Result<hightower_proto::Message, Odd>);
+
+/// A packet that is refused, and nothing else with it.
+pub(super) struct Odd {
+    /// Its command's code.
+    pub(super) of: i64,
+    pub(super) error: PayloadError,
+}
+
+/// Whether a command is refused by itself when its payload is not what it should be: what people
+/// type should cost nobody a connection.
+fn is_typed(command: Command) -> bool {
+    matches!(command, Command::Text | Command::Join | Command::Say)
+}
 
 /// How a viewer's stream ended.
 #[derive(Debug, thiserror::Error)]
@@ -191,7 +207,10 @@ pub(super) async fn read(mut reader: Reader, session: Recipient<Incoming>) -> En
             match decoder.next_item() {
                 Ok(Some(Item::Packet(packet))) => {
                     let message = match hightower_proto::Message::parse(&packet) {
-                        Ok(message) => message,
+                        Ok(message) => Ok(message),
+                        Err(error) if is_typed(packet.command) => {
+                            Err(Odd { of: packet.command.code(), error })
+                        }
                         Err(error) => {
                             return End::Payload { offset: decoder.offset(), error };
                         }

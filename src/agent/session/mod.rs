@@ -11,8 +11,10 @@
 mod io;
 mod link;
 mod packets;
+mod talk;
 
 use super::broadcaster::Broadcaster;
+use super::chat::Chat;
 use super::consent::{Consent, Stay};
 use super::demand::Demand;
 use super::facts::{Interest, Registrar};
@@ -32,6 +34,7 @@ use link::Link;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use talk::Part;
 use tokio::sync::oneshot;
 
 /// How long a viewer that finds the table full has to say hello, so that it can be told.
@@ -61,6 +64,8 @@ pub(super) struct Links {
     pub(super) consent: Option<Consent>,
     /// What the machine is.
     pub(super) registrar: Addr<Registrar>,
+    /// The room in which they talk.
+    pub(super) chat: Addr<Chat>,
     /// For those who do not watch.
     pub(super) guests: Places,
 }
@@ -131,6 +136,8 @@ pub(super) struct Session {
     room: Option<oneshot::Sender<()>>,
     /// Kept by those who want to know what the machine is.
     interest: Option<Arc<Interest>>,
+    /// Its part in the chat.
+    part: Part,
     place: Place,
 }
 
@@ -175,6 +182,7 @@ impl Session {
             denials: Throttle::new(DENIALS),
             room: None,
             interest: None,
+            part: Part::default(),
             place,
         }
     }
@@ -184,6 +192,7 @@ impl Session {
         if self.writer.is_none() {
             return;
         }
+        self.hear(ctx);
         if let Some(pieces) = self.outbox.take() {
             self.write(pieces, ctx);
         } else if self.closing {
@@ -481,15 +490,15 @@ impl Handler<io::Incoming> for Session {
         ctx: &mut Self::Context,
     ) -> Self::Result {
         if !matches!(self.admission, Admission::Unknown) {
-            return self.packet(packet, ctx);
+            return self.incoming(packet, ctx);
         }
         match &packet {
-            Packet::Hello(hello) if !hello.watch => self.visit(ctx),
+            Ok(Packet::Hello(hello)) if !hello.watch => self.visit(ctx),
             _ => self.watch(ctx),
         }
         // After the broadcaster's answer, which this actor waits for.
         let admitted = actix::fut::ready(()).into_actor(self);
-        Box::pin(admitted.then(move |(), session, ctx| session.packet(packet, ctx)))
+        Box::pin(admitted.then(move |(), session, ctx| session.incoming(packet, ctx)))
     }
 }
 
@@ -529,6 +538,7 @@ impl Handler<Notice> for Session {
                 }
             }
             Notice::Recheck => {
+                self.recheck_part(ctx);
                 let still = match self.admission {
                     Admission::Guest(_) => self.grant.standing().map(drop),
                     _ => self.grant.permit::<View>().map(drop),

@@ -1,5 +1,6 @@
 //! What a viewer says to its session, and what it is answered.
 
+use super::io::Odd;
 use super::{Admission, Session};
 use crate::agent::capture::now_us;
 use crate::agent::facts::AskFacts;
@@ -14,6 +15,22 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 impl Session {
+    /// Handles what has come.
+    pub(super) fn incoming(
+        &mut self,
+        packet: Result<Packet, Odd>,
+        ctx: &mut Context<Self>,
+    ) -> ResponseActFuture<Self, ()> {
+        match packet {
+            Ok(packet) => self.packet(packet, ctx),
+            Err(Odd { of, error }) => {
+                tracing::debug!(peer = %self.peer, "refused: {error}");
+                self.reply(Reply::refused(of, error.to_string()), ctx);
+                self.settled()
+            }
+        }
+    }
+
     /// Handles a packet of the viewer. What needs another actor's answer is waited for.
     pub(super) fn packet(
         &mut self,
@@ -93,6 +110,11 @@ impl Session {
                     self.advance(ctx);
                 }
             }
+            Packet::Join(join) => return self.come(join, ctx),
+            Packet::Say(said) => {
+                return self.speak(code, Some((said.member, said.number)), said.text, ctx);
+            }
+            Packet::Text(text) => return self.speak(code, None, text, ctx),
             Packet::Goodbye(_) => ctx.stop(),
             other => {
                 let error = format!("{} is not for an agent", other.packet().command);
@@ -104,7 +126,7 @@ impl Session {
     }
 
     /// Resolves when the viewer may be read on: when there is room for a reply.
-    fn settled(&mut self) -> ResponseActFuture<Self, ()> {
+    pub(super) fn settled(&mut self) -> ResponseActFuture<Self, ()> {
         if !self.outbox.is_full() {
             return Box::pin(actix::fut::ready(()));
         }
@@ -132,7 +154,7 @@ impl Session {
     }
 
     /// Answers a command that this viewer may not give.
-    fn deny(
+    pub(super) fn deny(
         &mut self,
         of: i64,
         denied: &Denied,
@@ -162,13 +184,13 @@ impl Session {
         self.push(Packet::Welcome(welcome).encode(), ctx);
     }
 
-    fn reply(&mut self, reply: Reply, ctx: &mut Context<Self>) {
+    pub(super) fn reply(&mut self, reply: Reply, ctx: &mut Context<Self>) {
         if self.speaks {
             self.push(Packet::Reply(reply).encode(), ctx);
         }
     }
 
-    fn push(&mut self, bytes: Bytes, ctx: &mut Context<Self>) {
+    pub(super) fn push(&mut self, bytes: Bytes, ctx: &mut Context<Self>) {
         if !self.closing {
             self.outbox.push(bytes);
             self.advance(ctx);
