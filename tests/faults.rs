@@ -9,6 +9,8 @@
 mod chance;
 #[path = "common/chaos.rs"]
 mod chaos;
+#[path = "faults/chat.rs"]
+mod chat;
 mod common;
 #[path = "faults/cut.rs"]
 mod cut;

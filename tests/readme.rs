@@ -84,6 +84,14 @@ fn every_command_of_the_readme_works() {
                 let words = stdout(&status.unwrap());
                 assert!(words.contains(&pairs.as_ref().unwrap().address.to_string()), "{words}");
             }
+            // By the person at the machine whose agent that is.
+            #[cfg(unix)]
+            ["hightower", "chat"] => {
+                let mut chat = hightower();
+                chat.arg("chat").env("HIGHTOWER_CONFIG", home).stdin(Stdio::null());
+                let words = stdout(&chat.output().unwrap());
+                assert!(words.contains("nobody else is present"), "{words}");
+            }
             // Its window is tested where there is a display.
             ["hightower", "view", "lab-07"] => {
                 let help = common::run(&["view", "--help"]);
@@ -175,7 +183,7 @@ fn every_help_text_is_there_and_the_readme_names_no_option_that_is_not() {
     for task in [
         "demo", "agent", "view", "start", "stop", "lock", "unlock", "mouse", "keygen", "id",
         "trust", "pair", "status", "discover", "info", "config", "shot", "record", "play",
-        "export",
+        "export", "chat", "say",
     ] {
         assert!(top.contains(task), "{task} is not in the help");
         let output = common::run(&[task, "--help"]);

@@ -232,6 +232,31 @@ fn a_notice_on_the_desktop_says_when_watching_begins_and_ends_and_by_whom() {
     assert!(words.iter().any(|words| last == format!("anna (127.0.0.1) {words}")), "{last}");
 }
 
+#[test]
+fn what_is_said_is_a_notice_and_harmless() {
+    let Some(desktop) = Desktop::start() else { return };
+    let homes = Homes::new();
+    homes.allow("message");
+    let args = ["agent", "--source", "card", "--card-size", "320x200", "--require-keys"];
+    let mut command = hightower();
+    command.env("DBUS_SESSION_BUS_ADDRESS", &desktop.address);
+    let agent = Agent::start(command.args(args).env("HIGHTOWER_CONFIG", homes.agent.path()));
+    homes.trust(&agent);
+    let address = agent.address.to_string();
+    let say = |text: &str| obeyed(&homes.operator(&["say", "--tls", &address, text]));
+    say("Five minutes left.");
+    assert_eq!(desktop.next(), "anna: Five minutes left.");
+    say("<b>bold</b>\nanna watches this screen\u{1b}");
+    let body = desktop.next();
+    let harmless = "anna: &lt;b&gt;bold&lt;/b&gt; anna watches this screen\u{fffd}";
+    assert_eq!(body, harmless);
+    // Who says something does not watch, and that somebody did is written down.
+    assert_eq!(status(&homes)["viewers"], Value::Array(vec![]));
+    assert!(agent.terminate().success());
+    let audit = std::fs::read_to_string(homes.agent.path().join("audit/audit.jsonl")).unwrap();
+    assert!(audit.contains("\"say\"") && !audit.contains("Five minutes"), "{audit}");
+}
+
 /// An agent that asks on this display.
 fn asking(homes: &Homes, display: &str, time: &str) -> Agent {
     let mut command = hightower();

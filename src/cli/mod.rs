@@ -4,6 +4,7 @@
 
 mod agent;
 mod audit;
+mod chat;
 mod config;
 mod demo;
 mod discover;
@@ -17,6 +18,7 @@ mod play;
 mod question;
 mod record;
 mod room;
+mod say;
 mod shot;
 mod signal;
 #[cfg(unix)]
@@ -40,6 +42,7 @@ Examples:
   hightower record lab-07                Record it; play and export show what was recorded
   hightower stop lab-07                  Stop capturing there
   hightower lock --for 10s lab-07        Hold its mouse still for ten seconds
+  hightower chat @room2                  Talk with those who sit at the machines of a room
   hightower lock --group room2           Hold all mice of a room still, by one datagram
 
 Set HIGHTOWER_LOG=debug (or trace, or a filter such as hightower::agent=debug) for more detail.";
@@ -82,6 +85,8 @@ enum Task {
     Mouse(order::MouseArgs),
     Discover(discover::DiscoverArgs),
     Info(info::InfoArgs),
+    Chat(chat::ChatArgs),
+    Say(say::SayArgs),
     Config(config::ConfigArgs),
     Keygen(key::KeygenArgs),
     Id(key::IdArgs),
@@ -144,6 +149,8 @@ impl Cli {
             Task::Mouse(args) => order::mouse(args),
             Task::Discover(args) => discover::run(args),
             Task::Info(args) => info::run(args),
+            Task::Chat(args) => chat::run(args),
+            Task::Say(args) => say::run(args),
             Task::Config(args) => config::run(args, Self::command()),
             Task::Keygen(args) => key::generate(args),
             Task::Id(args) => key::show(args),

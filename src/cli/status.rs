@@ -113,7 +113,7 @@ fn ask(socket: &std::path::Path, question: &Ask) -> Result<Answer, ConsoleError>
 
 /// The socket of the agent that listens there; without an address of the only one that runs, and
 /// `None` where none does.
-fn socket(listen: Option<SocketAddr>) -> Result<Option<PathBuf>> {
+pub(super) fn socket(listen: Option<SocketAddr>) -> Result<Option<PathBuf>> {
     let place = Place::find()?;
     if let Some(listen) = listen {
         return Ok(Some(console::path(&place, listen)));

@@ -7,6 +7,7 @@
 #[cfg(target_os = "linux")]
 pub mod cable;
 pub mod card;
+pub mod chatter;
 #[cfg(unix)]
 pub mod code;
 #[cfg(target_os = "linux")]

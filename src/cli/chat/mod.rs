@@ -1,0 +1,229 @@
+//! `hightower chat`: a talk with those who sit at machines, and with their other operators.
+
+mod input;
+mod talk;
+mod wire;
+mod words;
+
+use super::machines::{Machines, Whom};
+use super::signal::Signals;
+use super::trust::{TrustArgs, runtime};
+use crate::chat::Unsaid;
+use anyhow::{Context, Result};
+use clap::Args;
+use hightower_proto::message::{Member, What};
+use input::{Input, Typed};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use talk::{Line, State, Talk, Told, WAITING};
+use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::task::JoinHandle;
+use wire::Place;
+use words::Words;
+
+/// News of talks that may wait to be shown.
+const NEWS: usize = 64;
+
+/// Talk with those who sit at machines.
+///
+/// With a HOST or a @GROUP: with the person there and all other operators in the agent's room; what
+/// you type goes to each of the machines. It takes the role message. Without one: the person at this
+/// machine talks with the operators of the agent that runs here.
+///
+/// On a terminal, /who says who is present, and Ctrl-D ends it. Otherwise each line of the input is
+/// said, each event printed as a line, and the exit code says whether all was said to all.
+#[derive(Debug, Args)]
+pub(super) struct ChatArgs {
+    /// Machines: NAME, ADDRESS, NAME:PORT, [IPV6]:PORT, or @GROUP of hightower.toml.
+    #[arg(value_name = "HOST")]
+    hosts: Vec<Whom>,
+    /// Every machine of hightower.toml, and every agent that is found on this machine's networks.
+    #[arg(long, conflicts_with = "hosts")]
+    all: bool,
+    /// Without a HOST, where several agents run here: the one that listens there.
+    #[arg(long, value_name = "ADDR:PORT", conflicts_with_all = ["hosts", "all"])]
+    listen: Option<SocketAddr>,
+    /// Keep what you type for the next time, in chat_history in Hightower's folder.
+    #[arg(long, env = "HIGHTOWER_CHAT_HISTORY")]
+    history: bool,
+    /// Print one line of JSON an event.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    trust: TrustArgs,
+}
+
+pub(super) fn run(args: ChatArgs) -> Result<ExitCode> {
+    let places = args.places()?;
+    // Asked for before the terminal is another's.
+    let input = Input::open(args.history, args.json)?;
+    runtime()?.block_on(async { Chat::begin(places, input, args.json).run().await })
+}
+
+impl ChatArgs {
+    fn places(&self) -> Result<Vec<(String, Place)>> {
+        if self.hosts.is_empty() && !self.all {
+            #[cfg(unix)]
+            {
+                let none = "no agent of yours runs on this machine: name a HOST to talk with";
+                let socket = super::status::socket(self.listen)?.context(none)?;
+                return Ok(vec![("here".into(), Place::Here(socket))]);
+            }
+            #[cfg(not(unix))]
+            anyhow::bail!("name a HOST to talk with");
+        }
+        let machines = Machines { hosts: self.hosts.clone(), all: self.all };
+        let targets = machines.targets()?;
+        let security = self.trust.security(&targets)?;
+        let place = |target: crate::address::Target| {
+            (target.to_string(), Place::Machine(target, security.clone()))
+        };
+        Ok(targets.into_iter().map(place).collect())
+    }
+}
+
+/// One of the rooms.
+struct Room {
+    name: String,
+    lines: Option<mpsc::Sender<Line>>,
+    you: u64,
+    present: Vec<Member>,
+    /// `present` is as after this event.
+    as_of: u64,
+}
+
+/// All of the rooms.
+struct Chat {
+    rooms: Vec<Room>,
+    told: mpsc::Receiver<(usize, Told)>,
+    talks: Vec<JoinHandle<()>>,
+    input: Input,
+    words: Words,
+    typed: u64,
+    /// Whether something was not said, or a talk failed.
+    failed: bool,
+}
+
+impl Chat {
+    /// Begins all talks. Must be called inside a tokio runtime.
+    fn begin(places: Vec<(String, Place)>, input: Input, json: bool) -> Self {
+        let (tell, told) = mpsc::channel(NEWS);
+        let patient = places.len() > 1;
+        let (mut rooms, mut talks) = (Vec::new(), Vec::new());
+        for (index, (name, place)) in places.into_iter().enumerate() {
+            let (lines, typed) = mpsc::channel(WAITING);
+            let (told, state) = (tell.clone(), State::new());
+            let talk = Talk { place, lines: typed, told, index, patient, state };
+            talks.push(tokio::spawn(talk.run()));
+            let (you, present, as_of) = (0, Vec::new(), 0);
+            rooms.push(Room { name, lines: Some(lines), you, present, as_of });
+        }
+        let names = rooms.iter().map(|room| room.name.clone()).collect();
+        let words = Words::new(names, json, input.is_terminal());
+        Self { rooms, told, talks, input, words, typed: 0, failed: false }
+    }
+
+    async fn run(mut self) -> Result<ExitCode> {
+        let went = self.converse().await;
+        self.talks.iter().for_each(JoinHandle::abort);
+        self.input.close();
+        went?;
+        Ok(if self.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    }
+
+    /// Goes on until nothing more is typed and all is said, or every talk is over.
+    async fn converse(&mut self) -> Result<()> {
+        let mut signals = Signals::hear().context("can't hear Ctrl-C")?;
+        let mut open = true;
+        loop {
+            tokio::select! {
+                typed = self.input.next(), if open => match typed {
+                    Typed::Line(line) => open = self.line(line)?,
+                    Typed::Bad(why) => self.refuse(&why)?,
+                    Typed::End => open = false,
+                    Typed::Stop => {
+                        self.failed |= self.unsaid();
+                        return Ok(());
+                    }
+                },
+                told = self.told.recv() => match told {
+                    Some((index, told)) => self.heard(index, told)?,
+                    None => return Ok(()),
+                },
+                _ = signals.next() => {
+                    self.failed |= self.unsaid();
+                    return Ok(());
+                }
+            }
+            if !open {
+                // The talks end once all is said.
+                self.rooms.iter_mut().for_each(|room| room.lines = None);
+            }
+        }
+    }
+
+    /// Whether something that was typed may not be said yet.
+    fn unsaid(&self) -> bool {
+        self.words.under_way() > 0
+    }
+
+    /// Takes a line that was typed; whether there may be more.
+    fn line(&mut self, line: String) -> Result<bool> {
+        if self.input.is_terminal() {
+            match line.trim() {
+                "" => return Ok(true),
+                "/quit" => return Ok(false),
+                "/who" => {
+                    for (index, room) in self.rooms.iter().enumerate() {
+                        self.words.who(&mut self.input, index, room.you, &room.present)?;
+                    }
+                    return Ok(true);
+                }
+                _ => {}
+            }
+        }
+        match Unsaid::check(&line) {
+            // An empty line says nothing.
+            Err(Unsaid::Empty) => return Ok(true),
+            Err(why) => return self.refuse(&why.to_string()).map(|()| true),
+            Ok(()) => {}
+        }
+        self.typed += 1;
+        let line = Line { typed: self.typed, text: Arc::from(line) };
+        for index in 0..self.rooms.len() {
+            let Some(lines) = &self.rooms[index].lines else { continue };
+            self.words.begin();
+            let why = match lines.try_send(line.clone()) {
+                Ok(()) => continue,
+                Err(TrySendError::Full(_)) => format!("{WAITING} lines wait to be said already"),
+                Err(TrySendError::Closed(_)) => "the talk with it has ended".into(),
+            };
+            self.heard(index, Told::Unsaid(line.clone(), why))?;
+        }
+        Ok(true)
+    }
+
+    /// Something that was typed can't be said.
+    fn refuse(&mut self, why: &str) -> Result<()> {
+        self.failed = true;
+        self.words.refused(&mut self.input, why)
+    }
+
+    fn heard(&mut self, index: usize, told: Told) -> Result<()> {
+        let room = &mut self.rooms[index];
+        match &told {
+            Told::In { you, present, newest, .. } => {
+                (room.you, room.present, room.as_of) = (*you, present.clone(), *newest);
+            }
+            Told::Happened(event) if event.number > room.as_of => match event.what {
+                What::Joined => room.present.push(event.who.clone()),
+                What::Left { .. } => room.present.retain(|member| member.id != event.who.id),
+                What::Said { .. } => {}
+            },
+            Told::Over(_) | Told::Unsaid(..) => self.failed = true,
+            _ => {}
+        }
+        self.words.told(&mut self.input, index, room.you, told)
+    }
+}

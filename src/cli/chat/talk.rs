@@ -1,0 +1,319 @@
+//! A talk with one room, through cuts of the network: it comes back by itself, says again what was
+//! not answered, and takes each event once.
+
+use super::wire::{Gone, Place, Wire};
+use crate::text::printable;
+use hightower_proto::message::{Event, Had, Join, Member, Reply, Room, Say};
+use hightower_proto::{Command, Message};
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+/// Lines that may wait to be said.
+pub(super) const WAITING: usize = 64;
+
+/// How long a room may take to let somebody in. An agent that knows of none says nothing.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The waits before trying again: the first, and the longest.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+
+/// How long what was typed waits for a connection that was lost.
+const KEPT: Duration = Duration::from_secs(300);
+
+/// The same, once nothing more is typed.
+const LAST: Duration = Duration::from_secs(10);
+
+/// Something to say.
+#[derive(Debug, Clone)]
+pub(super) struct Line {
+    /// Which it is, of all that were typed.
+    pub(super) typed: u64,
+    pub(super) text: Arc<str>,
+}
+
+/// What a talk tells of itself.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// It is in the room.
+    In { you: u64, present: Vec<Member>, missing: u64, newest: u64, way: Way },
+    /// Something has happened there.
+    Happened(Event),
+    /// It is not connected, and tries again.
+    Lost(String),
+    /// It is over.
+    Over(String),
+    /// A line was said, to so many others.
+    Said(Line, u32),
+    /// A line waits for a connection.
+    Waits(Line),
+    /// A line was not said.
+    Unsaid(Line, String),
+}
+
+/// How it came into the room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    First,
+    Again,
+    /// The agent was started anew, and its room is another one.
+    Anew,
+}
+
+/// A talk.
+pub(super) struct Talk {
+    pub(super) place: Place,
+    pub(super) lines: mpsc::Receiver<Line>,
+    /// Whoever hears it does not keep it waiting for long.
+    pub(super) told: mpsc::Sender<(usize, Told)>,
+    /// Which it is, among several.
+    pub(super) index: usize,
+    /// Whether to try again when the first call fails.
+    pub(super) patient: bool,
+    pub(super) state: State,
+}
+
+/// What outlives a connection.
+pub(super) struct State {
+    member: u64,
+    /// Of the message that was numbered last.
+    number: u64,
+    had: Option<Had>,
+    waiting: VecDeque<(Say, Line)>,
+    /// Whether the first of them may have been heard: it was sent, and not answered.
+    sent: bool,
+    /// Since when there is no connection.
+    lost: Option<Instant>,
+    /// Since when nothing more is typed.
+    last: Option<Instant>,
+}
+
+impl State {
+    pub(super) fn new() -> Self {
+        Self {
+            member: RandomState::new().build_hasher().finish(),
+            number: 0,
+            had: None,
+            waiting: VecDeque::new(),
+            sent: false,
+            lost: None,
+            last: None,
+        }
+    }
+}
+
+fn for_good(why: String) -> Gone {
+    Gone { why, for_good: true }
+}
+
+impl Talk {
+    /// Goes on until all lines are said and no more come, or it is over.
+    pub(super) async fn run(mut self) {
+        let mut wait = BACK_OFF.0;
+        loop {
+            let gone = match self.place.connect().await {
+                Ok(wire) => match self.attend(wire).await {
+                    Ok(()) => return,
+                    Err(gone) => gone,
+                },
+                Err(gone) => gone,
+            };
+            if self.state.lost.is_none() {
+                self.state.lost = Some(Instant::now());
+                wait = BACK_OFF.0;
+            }
+            let is_new = self.state.had.is_none();
+            if gone.for_good || is_new && !self.patient {
+                return self.over(gone.why).await;
+            }
+            self.tell(Told::Lost(gone.why.clone())).await;
+            if is_new {
+                self.give_up(&gone.why).await;
+            }
+            if !self.pause(wait, &gone.why).await {
+                return;
+            }
+            wait = (wait * 2).min(BACK_OFF.1);
+        }
+    }
+
+    /// One connection, from coming in until all is said.
+    async fn attend(&mut self, mut wire: Wire) -> Result<(), Gone> {
+        self.join(&mut wire).await?;
+        let (mut is_in, mut until) = (false, Instant::now() + PATIENCE);
+        loop {
+            if is_in && self.state.last.is_some() && self.state.waiting.is_empty() {
+                wire.close().await;
+                return Ok(());
+            }
+            if is_in
+                && !self.state.sent
+                && let Some((say, _)) = self.state.waiting.front()
+            {
+                // Before it is sent: a part of it may be heard when that fails.
+                self.state.sent = true;
+                wire.say(Message::Say(say.clone())).await?;
+            }
+            let takes = self.state.waiting.len() < WAITING && self.state.last.is_none();
+            tokio::select! {
+                heard = wire.hear() => match heard? {
+                    Message::Room(Room { out: Some(why), .. }) if wire.is_here() => {
+                        return Err(for_good(printable(&why)));
+                    }
+                    Message::Room(Room { out: Some(_), .. }) => {
+                        // Taken in again if it may be; else it is told why not.
+                        self.join(&mut wire).await?;
+                        (is_in, until) = (false, Instant::now() + PATIENCE);
+                    }
+                    Message::Room(room) => is_in |= self.room(room).await,
+                    Message::Reply(reply) => self.reply(reply).await?,
+                    _ => {}
+                },
+                line = self.lines.recv(), if takes => self.take(line),
+                () = sleep_until(until), if !is_in => {
+                    let why = "it lets nobody in: is its agent of an older version, without chat?";
+                    return Err(Gone { why: why.into(), for_good: self.state.had.is_none() });
+                }
+            }
+        }
+    }
+
+    async fn join(&mut self, wire: &mut Wire) -> Result<(), Gone> {
+        // What was sent and not answered is sent again once it is in, unless the room is another.
+        let join = Join { member: self.state.member, had: self.state.had };
+        wire.say(Message::Join(join)).await
+    }
+
+    /// Takes what happened; whether it says that this is in the room.
+    async fn room(&mut self, room: Room) -> bool {
+        let is_in = room.joined.is_some();
+        if let Some(joined) = room.joined {
+            let had = self.state.had;
+            let way = match had {
+                None => Way::First,
+                Some(had) if had.room == room.room => Way::Again,
+                Some(_) => Way::Anew,
+            };
+            self.state.had = Some(Had { room: room.room, event: joined.after });
+            self.state.lost = None;
+            if std::mem::take(&mut self.state.sent)
+                && way == Way::Anew
+                && let Some((_, line)) = self.state.waiting.pop_front()
+            {
+                let why = "the agent was started anew, and nobody knows whether it was heard";
+                self.tell(Told::Unsaid(line, why.into())).await;
+            }
+            let present = joined.present.into_iter().map(harmless).collect();
+            let (you, missing, newest) = (joined.you, joined.missing, joined.newest);
+            self.tell(Told::In { you, present, missing, newest, way }).await;
+        }
+        for mut event in room.events {
+            match &mut self.state.had {
+                // What it had already; an agent does not send that.
+                Some(had) if event.number <= had.event => continue,
+                Some(had) => had.event = event.number,
+                None => continue,
+            }
+            event.who = harmless(event.who);
+            self.tell(Told::Happened(event)).await;
+        }
+        is_in
+    }
+
+    async fn reply(&mut self, reply: Reply) -> Result<(), Gone> {
+        let why = reply.error.as_deref().map(printable).unwrap_or_default();
+        if reply.of == Command::Join.code() && !reply.ok {
+            return Err(for_good(why));
+        }
+        if reply.of == Command::Say.code()
+            && std::mem::take(&mut self.state.sent)
+            && let Some((_, line)) = self.state.waiting.pop_front()
+        {
+            let told = match reply.ok {
+                true => Told::Said(line, reply.heard_by.unwrap_or_default()),
+                false => Told::Unsaid(line, why),
+            };
+            self.tell(told).await;
+        }
+        Ok(())
+    }
+
+    /// Takes a line that was typed; without one, none comes any more.
+    fn take(&mut self, line: Option<Line>) {
+        let Some(line) = line else {
+            self.state.last = Some(Instant::now());
+            return;
+        };
+        self.state.number += 1;
+        let (member, number) = (self.state.member, self.state.number);
+        let say = Say { member, number, text: line.text.to_string() };
+        self.state.waiting.push_back((say, line));
+    }
+
+    /// Waits before the next try, and takes what is typed meanwhile; whether there is a next try.
+    async fn pause(&mut self, wait: Duration, why: &str) -> bool {
+        let end = Instant::now() + jitter(wait);
+        loop {
+            let ends = self.state.last.is_some() && self.state.waiting.is_empty();
+            let late = |since: Option<Instant>, kept| since.is_some_and(|at| at.elapsed() > kept);
+            if ends || late(self.state.last, LAST) {
+                self.give_up(why).await;
+                return false;
+            }
+            if late(self.state.lost, KEPT) {
+                self.give_up(why).await;
+            }
+            let takes = self.state.waiting.len() < WAITING && self.state.last.is_none();
+            if !takes {
+                sleep_until(end).await;
+                return true;
+            }
+            let Ok(line) = timeout_at(end, self.lines.recv()).await else { return true };
+            let waits = line.clone();
+            self.take(line);
+            if let Some(line) = waits {
+                if self.state.had.is_none() {
+                    self.give_up(why).await;
+                } else {
+                    self.tell(Told::Waits(line)).await;
+                }
+            }
+        }
+    }
+
+    /// Nothing of what waits is said any more.
+    async fn give_up(&mut self, why: &str) {
+        self.state.sent = false;
+        for (_, line) in std::mem::take(&mut self.state.waiting) {
+            self.tell(Told::Unsaid(line, why.to_owned())).await;
+        }
+    }
+
+    async fn over(mut self, why: String) {
+        self.give_up(&why).await;
+        self.tell(Told::Over(why.clone())).await;
+        // Who types something after this is told so at once.
+        self.lines.close();
+        while let Some(line) = self.lines.recv().await {
+            self.tell(Told::Unsaid(line, why.clone())).await;
+        }
+    }
+
+    async fn tell(&self, told: Told) {
+        // Whoever heard it may have gone.
+        drop(self.told.send((self.index, told)).await);
+    }
+}
+
+fn harmless(member: Member) -> Member {
+    Member { name: printable(&member.name), ..member }
+}
+
+/// The wait, changed by up to a tenth, so that a room of operators does not call all at once.
+fn jitter(wait: Duration) -> Duration {
+    let random = RandomState::new().build_hasher().finish() % 2001;
+    wait.mul_f64(0.9 + random as f64 / 10_000.0)
+}

@@ -1,0 +1,78 @@
+//! The network breaks, the agent does: no message is lost, and none comes twice.
+
+use crate::chance::Chance;
+use crate::chaos::{Chaos, Fault};
+use crate::common::chatter::Chatter;
+use crate::common::{Agent, hightower};
+use crate::site::Site;
+use std::collections::BTreeSet;
+
+const LINES: usize = 60;
+
+/// A box in between that breaks each connection after some packets.
+fn breaker(agent: &Agent, seed: u64) -> Chaos {
+    let mut chance = Chance::new(seed);
+    Chaos::tcp(agent.address, move || Fault::Cut(chance.of(4_000..12_000) as u64))
+}
+
+#[test]
+fn what_is_said_through_cuts_arrives_once_and_in_order() {
+    let site = Site::open();
+    let (for_anna, for_ben) = (breaker(&site.agent, 1), breaker(&site.agent, 2));
+    site.know(for_anna.address);
+    site.know(for_ben.address);
+    let mut kim = site.chat_here();
+    let mut anna = site.chat_at(Site::anna, for_anna.address);
+    let mut ben = site.chat_at(Site::ben, for_ben.address);
+    let expected: Vec<_> =
+        (0..LINES).map(|number| format!("{number} {}", "x".repeat(200))).collect();
+    for line in &expected {
+        anna.say(line);
+    }
+    let by_kim: Vec<_> = (0..LINES).map(|_| kim.said().1).collect();
+    assert_eq!(by_kim, expected);
+    // Ben comes back after each cut, and gets what he has missed.
+    let (mut by_ben, mut numbers, mut cuts) = (Vec::new(), BTreeSet::new(), 0);
+    while by_ben.len() < LINES {
+        let event = ben.next();
+        match event["event"].as_str() {
+            Some("said") => {
+                assert!(numbers.insert(event["number"].as_u64().unwrap()), "twice: {event}");
+                by_ben.push(event["text"].as_str().unwrap().to_owned());
+            }
+            Some("present") => assert_eq!(event["missing"], 0, "{event}"),
+            Some("disconnected") => cuts += 1,
+            _ => {}
+        }
+    }
+    assert_eq!(by_ben, expected);
+    assert!(cuts > 0, "it was never cut");
+    let (status, rest) = anna.end();
+    assert!(status.success(), "{rest:?}");
+    let sent = rest.iter().filter(|event| event["event"] == "sent");
+    assert_eq!(sent.count(), LINES, "{rest:?}");
+    assert!(rest.iter().any(|event| event["event"] == "disconnected"), "it was never cut");
+    println!("ben was cut {cuts} times");
+}
+
+#[test]
+fn an_agent_that_is_started_anew_has_another_room() {
+    let agent = Agent::card(&[]);
+    let address = agent.address;
+    let mut there = Chatter::start(hightower().args(["chat", &address.to_string()]));
+    there.event("present");
+    there.say("before");
+    there.event("sent");
+    agent.kill();
+    there.event("disconnected");
+    // It is said when there is somebody to say it to.
+    there.say("meanwhile");
+    let waits = there.event("waits");
+    assert_eq!(waits["line"], 2);
+    let _again = Agent::card(&["--listen", &address.to_string()]);
+    let back = there.event("present");
+    assert_eq!((&back["anew"], &back["again"]), (&true.into(), &true.into()), "{back}");
+    assert_eq!(there.event("sent")["line"], 2);
+    let (status, _) = there.end();
+    assert!(status.success());
+}
