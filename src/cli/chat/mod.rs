@@ -88,7 +88,8 @@ struct Room {
     name: String,
     lines: Option<mpsc::Sender<Line>>,
     you: u64,
-    present: Vec<Member>,
+    /// `None` while it is not connected.
+    present: Option<Vec<Member>>,
     /// `present` is as after this event.
     as_of: u64,
 }
@@ -116,8 +117,7 @@ impl Chat {
             let (told, state) = (tell.clone(), State::new());
             let talk = Talk { place, lines: typed, told, index, patient, state };
             talks.push(tokio::spawn(talk.run()));
-            let (you, present, as_of) = (0, Vec::new(), 0);
-            rooms.push(Room { name, lines: Some(lines), you, present, as_of });
+            rooms.push(Room { name, lines: Some(lines), you: 0, present: None, as_of: 0 });
         }
         let names = rooms.iter().map(|room| room.name.clone()).collect();
         let words = Words::new(names, json, input.is_terminal());
@@ -176,7 +176,8 @@ impl Chat {
                 "/quit" => return Ok(false),
                 "/who" => {
                     for (index, room) in self.rooms.iter().enumerate() {
-                        self.words.who(&mut self.input, index, room.you, &room.present)?;
+                        let present = room.present.as_deref();
+                        self.words.who(&mut self.input, index, room.you, present)?;
                     }
                     return Ok(true);
                 }
@@ -214,14 +215,19 @@ impl Chat {
         let room = &mut self.rooms[index];
         match &told {
             Told::In { you, present, newest, .. } => {
-                (room.you, room.present, room.as_of) = (*you, present.clone(), *newest);
+                (room.you, room.present, room.as_of) = (*you, Some(present.clone()), *newest);
             }
-            Told::Happened(event) if event.number > room.as_of => match event.what {
-                What::Joined => room.present.push(event.who.clone()),
-                What::Left { .. } => room.present.retain(|member| member.id != event.who.id),
-                What::Said { .. } => {}
-            },
-            Told::Over(_) | Told::Unsaid(..) => self.failed = true,
+            Told::Happened(event) if event.number > room.as_of => {
+                let present = room.present.get_or_insert_default();
+                match event.what {
+                    What::Joined => present.push(event.who.clone()),
+                    What::Left { .. } => present.retain(|member| member.id != event.who.id),
+                    What::Said { .. } => {}
+                }
+            }
+            Told::Lost(_) => room.present = None,
+            Told::Over(_) => (room.present, self.failed) = (None, true),
+            Told::Unsaid(..) => self.failed = true,
             _ => {}
         }
         self.words.told(&mut self.input, index, room.you, told)

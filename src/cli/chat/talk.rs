@@ -87,6 +87,8 @@ pub(super) struct State {
     sent: bool,
     /// Since when there is no connection.
     lost: Option<Instant>,
+    /// Why there is none, as it was told last.
+    cause: Option<String>,
     /// Since when nothing more is typed.
     last: Option<Instant>,
 }
@@ -100,6 +102,7 @@ impl State {
             waiting: VecDeque::new(),
             sent: false,
             lost: None,
+            cause: None,
             last: None,
         }
     }
@@ -129,7 +132,11 @@ impl Talk {
             if gone.for_good || is_new && !self.patient {
                 return self.over(gone.why).await;
             }
-            self.tell(Told::Lost(gone.why.clone())).await;
+            // Once for each cause: it is tried again every few seconds.
+            if self.state.cause.as_ref() != Some(&gone.why) {
+                self.state.cause = Some(gone.why.clone());
+                self.tell(Told::Lost(gone.why.clone())).await;
+            }
             if is_new {
                 self.give_up(&gone.why).await;
             }
@@ -198,7 +205,7 @@ impl Talk {
                 Some(_) => Way::Anew,
             };
             self.state.had = Some(Had { room: room.room, event: joined.after });
-            self.state.lost = None;
+            (self.state.lost, self.state.cause) = (None, None);
             if std::mem::take(&mut self.state.sent)
                 && way == Way::Anew
                 && let Some((_, line)) = self.state.waiting.pop_front()

@@ -55,9 +55,10 @@ impl Words {
         input: &mut Input,
         index: usize,
         you: u64,
-        present: &[Member],
+        present: Option<&[Member]>,
     ) -> Result<()> {
-        input.show(&self.line(index, Timestamp::now(), &with_you(you, present)))
+        let words = present.map_or_else(|| "not connected".into(), |all| with_you(you, all));
+        input.show(&self.line(index, Timestamp::now(), &words))
     }
 
     pub(super) fn told(
