@@ -7,12 +7,13 @@ use crate::common::{Agent, hightower};
 use crate::site::Site;
 use std::collections::BTreeSet;
 
-const LINES: usize = 60;
+/// More than may wait, and than are taken at once.
+const LINES: usize = 130;
 
 /// A box in between that breaks each connection after some packets.
 fn breaker(agent: &Agent, seed: u64) -> Chaos {
     let mut chance = Chance::new(seed);
-    Chaos::tcp(agent.address, move || Fault::Cut(chance.of(4_000..12_000) as u64))
+    Chaos::tcp(agent.address, move || Fault::Cut(chance.of(8_000..20_000) as u64))
 }
 
 #[test]

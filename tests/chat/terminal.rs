@@ -1,13 +1,33 @@
 //! The chat on a terminal: a line editor, above which lines arrive.
 
-use crate::common::Lines;
+use crate::common::{Lines, PATIENCE};
 use crate::site::Site;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 /// A terminal with a program on it, which the terminal takes along when it goes.
 struct Terminal(Child);
+
+impl Terminal {
+    /// Ctrl-D, until it ends: between two lines the terminal takes it for itself.
+    fn end(&mut self, keys: &mut ChildStdin) -> ExitStatus {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            // It may have ended meanwhile.
+            drop(keys.write_all(b"\x04").and_then(|()| keys.flush()));
+            let again = Instant::now() + Duration::from_secs(1);
+            while Instant::now() < again {
+                if let Some(status) = self.0.try_wait().unwrap() {
+                    return status;
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            assert!(Instant::now() < end, "it does not end");
+        }
+    }
+}
 
 impl Drop for Terminal {
     fn drop(&mut self) {
@@ -50,8 +70,7 @@ fn on_a_terminal_lines_arrive_while_one_is_typed() {
     // The line before that, once more.
     keys.write_all(b"\x1b[A\x1b[A\r").unwrap();
     assert_eq!(kim.said().1, "one line");
-    keys.write_all(b"\x04").unwrap();
-    assert!(terminal.0.wait().unwrap().success());
+    assert!(terminal.end(&mut keys).success());
     assert_eq!(kim.event("left")["who"]["name"], "anna");
     let history = site.homes.operator.path().join("chat_history");
     assert_eq!(std::fs::metadata(&history).unwrap().permissions().mode() & 0o777, 0o600);

@@ -70,7 +70,7 @@ pub struct Joined {
 /// shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
-    /// Theirs alone in this room, unlike the name; 0 for those who never came in.
+    /// Theirs alone in this room, unlike the name; 0 for whoever sent a STRING.
     pub id: u64,
     /// What they are called.
     pub name: String,

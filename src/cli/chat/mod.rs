@@ -25,6 +25,9 @@ use words::Words;
 /// News of talks that may wait to be shown.
 const NEWS: usize = 64;
 
+/// Those in a room who are kept in mind; an agent lets fewer in.
+const PRESENT: usize = 256;
+
 /// Talk with those who sit at machines.
 ///
 /// With a HOST or a @GROUP: with the person there and all other operators in the agent's room; what
@@ -138,7 +141,7 @@ impl Chat {
         let mut open = true;
         loop {
             tokio::select! {
-                typed = self.input.next(), if open => match typed {
+                typed = self.input.next(), if open && self.has_room() => match typed {
                     Typed::Line(line) => open = self.line(line)?,
                     Typed::Bad(why) => self.refuse(&why)?,
                     Typed::End => open = false,
@@ -161,6 +164,16 @@ impl Chat {
                 self.rooms.iter_mut().for_each(|room| room.lines = None);
             }
         }
+    }
+
+    /// Whether another line may be typed: not while so many wait for a machine that is connected, or
+    /// for each of them. One that is not holds up no others.
+    fn has_room(&self) -> bool {
+        let is_full = |room: &Room| {
+            room.lines.as_ref().is_some_and(|lines| lines.capacity() == 0 && !lines.is_closed())
+        };
+        let connected = self.rooms.iter().filter(|room| room.present.is_some());
+        !connected.into_iter().any(is_full) && !self.rooms.iter().all(is_full)
     }
 
     /// Whether something that was typed may not be said yet.
@@ -220,9 +233,9 @@ impl Chat {
             Told::Happened(event) if event.number > room.as_of => {
                 let present = room.present.get_or_insert_default();
                 match event.what {
-                    What::Joined => present.push(event.who.clone()),
+                    What::Joined if present.len() < PRESENT => present.push(event.who.clone()),
                     What::Left { .. } => present.retain(|member| member.id != event.who.id),
-                    What::Said { .. } => {}
+                    What::Joined | What::Said { .. } => {}
                 }
             }
             Told::Lost(_) => room.present = None,
