@@ -35,10 +35,11 @@ const WAIT: Duration = Duration::from_millis(500);
 /// The person at a machine gets it as a notice on the desktop, too. It takes the role message. A line
 /// a machine says whether it was said, and to how many who are in the chat.
 #[derive(Debug, Args)]
+#[command(override_usage = "hightower say [OPTIONS] <HOST>... <TEXT>")]
 pub(super) struct SayArgs {
     /// Machines: NAME, ADDRESS, NAME:PORT, [IPV6]:PORT, or @GROUP of hightower.toml; and last what to
     /// say: UTF-8 of at most 4096 bytes, or - to take it from standard input.
-    #[arg(value_name = "HOST… TEXT", required = true, num_args = 2..)]
+    #[arg(value_names = ["HOST", "TEXT"], required = true, num_args = 2..)]
     words: Vec<String>,
     /// Print one line of JSON a machine.
     #[arg(long)]

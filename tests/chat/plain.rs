@@ -3,10 +3,13 @@
 use crate::common::chatter::Chatter;
 use crate::common::speaker::Speaker;
 use crate::common::{Agent, Plain, hightower, packet};
+use crate::site::Site;
+use hightower::trust::Connector;
 use hightower_proto::message::{Reply, What};
 use hightower_proto::stream::Options;
 use hightower_proto::{Decoder, Item, Message};
 use std::io::Read;
+use tokio::io::AsyncWriteExt;
 
 /// Somebody who speaks: the packets that come, one after another.
 pub(crate) struct Packets {
@@ -69,6 +72,23 @@ fn a_string_of_a_plain_client_is_said_and_it_is_told_nothing() {
     agent.monitor(true);
     // It gets frames, and nothing but frames.
     plain.frame();
+}
+
+/// With a key that may do nothing else, as well: it is no viewer, and so not turned away.
+#[test]
+fn a_string_is_said_by_who_may_not_watch() {
+    let site = Site::open();
+    let mut kim = site.chat_here();
+    let (key, agent) = (site.homes.key(), site.agent.address);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let stream = tokio::net::TcpStream::connect(agent).await.unwrap();
+        let connector = Connector::new(&key).unwrap();
+        let (mut stream, _) = connector.connect(stream, |_| true).await.unwrap();
+        stream.write_all(&packet(16, b"hello", false, false)).await.unwrap();
+        stream.shutdown().await.unwrap();
+    });
+    assert_eq!(kim.said(), ("anna".into(), "hello".into()));
 }
 
 #[test]

@@ -1,10 +1,14 @@
 //! One message, without coming into the room.
 
+use crate::chaos::{Chaos, Fault};
+use crate::common::chatter::Chatter;
 use crate::common::{Agent, hightower, run, stderr, stdout};
 use crate::site::Site;
 use serde_json::Value;
 use std::io::Write;
 use std::process::{Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 fn with_input(args: &[&str], input: &[u8]) -> Output {
     let mut command = hightower();
@@ -59,4 +63,39 @@ fn what_is_no_message_is_not_sent_and_who_is_not_reached_is_named() {
     let of = |host: &str| lines.iter().find(|line| line["host"] == host).unwrap();
     assert!(!both.status.success() && of(&address)["ok"] == true, "{lines:?}");
     assert!(of("127.0.0.1:1")["error"].as_str().unwrap().contains("nothing listens"));
+}
+
+/// The network breaks at each place of the exchange, and after that it is whole.
+#[test]
+fn an_answer_that_is_lost_does_not_make_a_message_come_twice() {
+    let agent = Agent::card(&[]);
+    let (cut, calls) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (place, count) = (Arc::clone(&cut), Arc::clone(&calls));
+    let chaos = Chaos::tcp(agent.address, move || match count.fetch_add(1, Ordering::SeqCst) {
+        0 => Fault::Cut(place.load(Ordering::SeqCst)),
+        _ => Fault::Cut(u64::MAX),
+    });
+    let mut there = Chatter::start(hightower().args(["chat", &agent.address.to_string()]));
+    there.event("present");
+    let address = chaos.address.to_string();
+    let (mut said, mut again) = (Vec::new(), 0);
+    for at in (0..4000).step_by(40) {
+        cut.store(at, Ordering::SeqCst);
+        calls.store(0, Ordering::SeqCst);
+        let text = at.to_string();
+        let output = run(&["say", &address, &text]);
+        if output.status.success() {
+            said.push(text);
+            again += usize::from(calls.load(Ordering::SeqCst) > 1);
+        }
+        // Once it is whole at the first go, nothing new comes.
+        if output.status.success() && calls.load(Ordering::SeqCst) == 1 {
+            break;
+        }
+    }
+    assert!(again > 0, "the answer was never lost");
+    run(&["say", &agent.address.to_string(), "that was all"]);
+    said.push("that was all".into());
+    let heard: Vec<_> = said.iter().map(|_| there.said().1).collect();
+    assert_eq!(heard, said);
 }

@@ -494,6 +494,8 @@ impl Handler<io::Incoming> for Session {
         }
         match &packet {
             Ok(Packet::Hello(hello)) if !hello.watch => self.visit(ctx),
+            // Whoever may not see the screen may have come to say this.
+            Ok(Packet::Text(_)) if self.grant.permit::<View>().is_err() => self.visit(ctx),
             _ => self.watch(ctx),
         }
         // After the broadcaster's answer, which this actor waits for.
