@@ -184,6 +184,7 @@ impl Call {
 
 impl Incoming {
     /// The next message of what was read.
+    #[allow(clippy::result_large_err, reason = "it is the last thing that a call gives")]
     fn next(&mut self) -> Result<Option<Message>, Cause> {
         loop {
             match self.decoder.next_item() {

@@ -122,7 +122,10 @@ fn a_server_of_the_historical_system_is_found_watched_and_locked() {
     obeyed(&seen);
     assert!(stdout(&seen).contains(r#""width":64"#), "{}", stdout(&seen));
     // What it would not understand is not said.
-    said.await_line(|line| line.starts_with("viewer said nothing") || line.ends_with("b''"), "no word");
+    said.await_line(
+        |line| line.starts_with("viewer said nothing") || line.ends_with("b''"),
+        "no word",
+    );
 
     let locked = room.operator(&["lock", at]);
     obeyed(&locked);

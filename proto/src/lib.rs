@@ -17,8 +17,8 @@
 
 pub mod command;
 pub mod datagram;
-pub mod htfr;
 pub mod historical;
+pub mod htfr;
 mod json;
 pub mod limits;
 pub mod message;

@@ -1,8 +1,8 @@
 //! `hightower start`, `stop`, `lock`, `unlock` and `mouse`: one order to one or many machines.
 
-use super::trust::TrustArgs;
 use super::machines::{self, Outcome};
 use super::room;
+use super::trust::TrustArgs;
 use crate::address::Target;
 use crate::order;
 use crate::order::room::Room;

@@ -276,7 +276,7 @@ pub fn group_name(text: &str) -> Result<&str, String> {
 }
 
 /// The keys of a table, which know where they stand, and what they are set to.
-fn entries<'a>(table: &'a (impl TableLike + ?Sized)) -> impl Iterator<Item = (&'a Key, &'a Item)> {
+fn entries(table: &(impl TableLike + ?Sized)) -> impl Iterator<Item = (&Key, &Item)> {
     table.iter().filter_map(|(name, _)| table.get_key_value(name))
 }
 

@@ -53,7 +53,7 @@ pub(super) enum Case {
     /// By whoever has a key.
     Signed { desk: Arc<Desk>, signed: Signed<Order>, route: Route },
     /// By whoever need not have one.
-    Plain { command: Message, sender: Sender },
+    Plain { command: Box<Message>, sender: Sender },
     /// What is not obeyed, whoever it is by.
     Hopeless { of: i64, why: String, sender: Sender },
 }
@@ -75,7 +75,7 @@ impl Case {
         if MouseCommand::of(&datagram.message).is_some()
             || matches!(command, Command::StartMonitor | Command::StopMonitor)
         {
-            return Self::Plain { command: datagram.message, sender };
+            return Self::Plain { command: Box::new(datagram.message), sender };
         }
         let why = format!("{command} is no command for a datagram");
         Self::Hopeless { of: command.code(), why, sender }
@@ -94,7 +94,7 @@ impl Case {
             }
             Self::Plain { command, sender } => {
                 let verdict = judge_plain(office, &sender.route);
-                Judged::new(command, sender, verdict)
+                Judged::new(*command, sender, verdict)
             }
             Self::Hopeless { of, why, sender } => {
                 let verdict = Verdict::Refuse { why, stale: false, proven: false };
