@@ -1,11 +1,12 @@
 //! Who is in the room, and what they see of each other.
 
 use crate::common::chatter::Chatter;
-use crate::common::{Agent, hightower, stdout};
+use crate::common::{Agent, PATIENCE, hightower, stdout};
 use crate::site::{Site, allow};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::Instant;
 
 #[test]
 fn all_who_are_present_see_the_same_in_the_same_order() {
@@ -107,6 +108,23 @@ fn two_of_one_name_are_told_apart_and_nobody_passes_for_the_person() {
     assert_ne!(first["who"]["name"], second["who"]["name"]);
     one.say("hello");
     assert_eq!(kim.event("said")["who"], first["who"]);
+}
+
+#[test]
+fn the_person_has_a_few_chats_open_and_can_still_ask_their_agent() {
+    let site = Site::open();
+    let open: Vec<_> = (0..4).map(|_| site.chat_here()).collect();
+    let (status, events) = Chatter::start(&mut site.person(&["chat"])).end();
+    let cause = events.last().unwrap()["cause"].as_str().unwrap();
+    assert!(!status.success() && cause.contains("4 chats open"), "{events:?}");
+    let asked = site.person(&["status"]).output().unwrap();
+    assert!(asked.status.success(), "{}", stdout(&asked));
+    drop(open);
+    // There is room again, as soon as the agent knows.
+    let end = Instant::now() + PATIENCE;
+    while !Chatter::start(&mut site.person(&["chat"])).end().0.success() {
+        assert!(Instant::now() < end, "they are never gone");
+    }
 }
 
 /// What is typed goes to all of them, and each that does not get it is named.

@@ -299,6 +299,47 @@ impl Handler<WriteDown> for Chat {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hightower_proto::message::What;
+
+    /// Whoever takes nothing is told so when they do; whoever takes what there is, is told of them.
+    #[actix::test]
+    async fn a_member_that_takes_nothing_is_out_and_the_others_lose_nothing() {
+        let mut chat = Chat::new("kim", Arc::default());
+        chat.room = Room::new(7, Bounds { events: 8, ..Bounds::default() });
+        let chat = chat.start();
+        let come = async |member| {
+            let bell = Arc::new(Notify::new());
+            let join = Join { member, had: None };
+            let bell_of = Bell::Counter(Arc::clone(&bell));
+            let come = Come { speaker: Speaker::Person, join, bell: bell_of };
+            let came = chat.send(come).await.expect("it runs").expect("a seat");
+            (came.0, bell)
+        };
+        let ((stalled, _), (taker, bell)) = (come(1).await, come(2).await);
+        let (mut said, mut left) = (Vec::new(), 0);
+        for number in 0..30 {
+            let text = number.to_string();
+            let speak = Speak { speaker: Speaker::Person, number: None, text };
+            chat.send(speak).await.expect("it runs").expect("taken");
+            bell.notified().await;
+            while let (_, Taken::Events(events)) = taker.take().await.expect("it runs")
+                && !events.is_empty()
+            {
+                for event in events {
+                    match event.what {
+                        What::Said { text } => said.push(text),
+                        What::Left { why } => left += usize::from(why.is_some()),
+                        What::Joined => {}
+                    }
+                }
+            }
+        }
+        let all: Vec<_> = (0..30).map(|number| number.to_string()).collect();
+        assert_eq!((said, left), (all, 1));
+        let (room, taken) = stalled.take().await.expect("it runs");
+        let told = news(room, taken).expect("a word");
+        assert_eq!(told.out.as_deref(), Some(OUT));
+    }
 
     #[test]
     fn nobody_passes_for_the_person_or_for_somebody_without_a_name() {
