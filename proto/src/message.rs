@@ -5,12 +5,14 @@
 //! leave out those the specification calls optional.
 
 mod facts;
+pub(crate) mod files;
 mod objects;
 pub(crate) mod pair;
 pub(crate) mod presence;
 pub(crate) mod signed;
 
 pub use facts::{Address, Facts, Interface, Monitor};
+pub use files::{Accept, Chunk, Digest, Done, Fetch, Offer};
 pub use objects::{Acknowledge, Capture, Goodbye, Hello, Ping, Pong, Reply, State, Welcome};
 pub use pair::Pair;
 pub use presence::{About, Presence, Query};
@@ -165,6 +167,16 @@ pub enum Message {
     Pair(Pair),
     /// Who is there?
     Query(Query),
+    /// Will you have this file?
+    Offer(Offer),
+    /// So much of it is here.
+    Accept(Accept),
+    /// A part of it.
+    Chunk(Chunk),
+    /// The transfer has ended.
+    Done(Done),
+    /// Offer me this.
+    Fetch(Fetch),
 }
 
 impl Message {
@@ -218,6 +230,11 @@ impl Message {
             Command::SignedReply => Signed::parse(p).map(Self::SignedReply),
             Command::Pair => Pair::parse(p).map(Self::Pair),
             Command::Query => Query::parse(&p).map(Self::Query),
+            Command::Offer => object(command, &p).map(Self::Offer),
+            Command::Accept => object(command, &p).map(Self::Accept),
+            Command::Chunk => Chunk::parse(p).map(Self::Chunk),
+            Command::Done => object(command, &p).map(Self::Done),
+            Command::Fetch => object(command, &p).map(Self::Fetch),
         }
     }
 
@@ -258,6 +275,11 @@ impl Message {
             Self::SignedReply(v) => (Command::SignedReply, v.payload()),
             Self::Pair(v) => (Command::Pair, v.payload()),
             Self::Query(v) => (Command::Query, v.payload()),
+            Self::Offer(v) => (Command::Offer, to_json(v)),
+            Self::Accept(v) => (Command::Accept, to_json(v)),
+            Self::Chunk(v) => (Command::Chunk, v.payload()),
+            Self::Done(v) => (Command::Done, to_json(v)),
+            Self::Fetch(v) => (Command::Fetch, to_json(v)),
         };
         Packet { command, payload }
     }

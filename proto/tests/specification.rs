@@ -7,7 +7,8 @@ mod common;
 
 use common::vector::{all, folder};
 use hightower_proto::limits::{
-    MAX_DATAGRAM, MAX_MOVED, MAX_MOVES, MAX_RECIPIENTS, MAX_SCALE, MAX_TEXT, MAX_TILED, MAX_TILES,
+    MAX_CHUNK, MAX_DATAGRAM, MAX_MOVED, MAX_MOVES, MAX_RECIPIENTS, MAX_SCALE, MAX_TEXT, MAX_TILED,
+    MAX_TILES, WINDOW,
 };
 use hightower_proto::stream::frame_header;
 use hightower_proto::{Command, Limits, PORT, PROTOCOL, htfr};
@@ -92,6 +93,8 @@ fn its_numbers_are_the_codes() {
         htfr::MAX_LENGTH as u64,
         MAX_SCALE.into(),
         MAX_RECIPIENTS as u64,
+        MAX_CHUNK as u64,
+        WINDOW,
     ];
     assert_eq!(told.len(), expected.len());
     for (row, n) in told.iter().zip(expected) {
