@@ -238,6 +238,41 @@ impl Message {
         }
     }
 
+    /// The command of the packet that carries this message.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        match self {
+            Self::StartMonitor => Command::StartMonitor,
+            Self::StopMonitor => Command::StopMonitor,
+            Self::MouseMove { .. } => Command::MouseMove,
+            Self::LockMouse { .. } => Command::LockMouse,
+            Self::UnlockMouse => Command::UnlockMouse,
+            Self::Text(_) => Command::Text,
+            Self::ImageText(_) => Command::ImageText,
+            Self::Image(_) => Command::Image,
+            Self::File(_) => Command::File,
+            Self::Struct(_) => Command::Struct,
+            Self::Hello(_) => Command::Hello,
+            Self::Welcome(_) => Command::Welcome,
+            Self::Acknowledge(_) => Command::Acknowledge,
+            Self::State(_) => Command::State,
+            Self::Goodbye(_) => Command::Goodbye,
+            Self::Ping(_) => Command::Ping,
+            Self::Pong(_) => Command::Pong,
+            Self::Reply(_) => Command::Reply,
+            Self::Refresh => Command::Refresh,
+            Self::Signed(_) => Command::Signed,
+            Self::SignedReply(_) => Command::SignedReply,
+            Self::Pair(_) => Command::Pair,
+            Self::Query(_) => Command::Query,
+            Self::Offer(_) => Command::Offer,
+            Self::Accept(_) => Command::Accept,
+            Self::Chunk(_) => Command::Chunk,
+            Self::Done(_) => Command::Done,
+            Self::Fetch(_) => Command::Fetch,
+        }
+    }
+
     /// The packet that carries this message.
     #[must_use]
     pub fn packet(&self) -> Packet {

@@ -7,13 +7,17 @@ mod audit;
 mod config;
 mod demo;
 mod discover;
+mod fetch;
 mod info;
 mod key;
 mod machines;
 mod order;
 mod pair;
+mod picture;
+mod progress;
 mod question;
 mod room;
+mod send;
 mod signal;
 #[cfg(unix)]
 mod status;
@@ -36,6 +40,7 @@ Examples:
   hightower stop lab-07                  Stop capturing there
   hightower lock --for 10s lab-07        Hold its mouse still for ten seconds
   hightower lock --group room2           Hold all mice of a room still, by one datagram
+  hightower send report.pdf lab-07       Put a file into its inbox
 
 Set HIGHTOWER_LOG=debug (or trace, or a filter such as hightower::agent=debug) for more detail.";
 
@@ -73,6 +78,8 @@ enum Task {
     Mouse(order::MouseArgs),
     Discover(discover::DiscoverArgs),
     Info(info::InfoArgs),
+    Send(send::SendArgs),
+    Fetch(fetch::FetchArgs),
     Config(config::ConfigArgs),
     Keygen(key::KeygenArgs),
     Id(key::IdArgs),
@@ -83,6 +90,8 @@ enum Task {
     Audit(audit::AuditArgs),
     #[command(hide = true)]
     Question(question::QuestionArgs),
+    #[command(hide = true)]
+    Picture(picture::PictureArgs),
 }
 
 impl Cli {
@@ -131,6 +140,8 @@ impl Cli {
             Task::Mouse(args) => order::mouse(args),
             Task::Discover(args) => discover::run(args),
             Task::Info(args) => info::run(args),
+            Task::Send(args) => send::run(args),
+            Task::Fetch(args) => fetch::run(args),
             Task::Config(args) => config::run(args, Self::command()),
             Task::Keygen(args) => key::generate(args),
             Task::Id(args) => key::show(args),
@@ -140,6 +151,7 @@ impl Cli {
             Task::Status(args) => status::run(args),
             Task::Audit(args) => audit::run(args),
             Task::Question(args) => question::run(args),
+            Task::Picture(args) => picture::run(args),
         }
     }
 }
@@ -167,6 +179,25 @@ fn log_to_stderr(level: &str) -> WorkerGuard {
     guard
 }
 
+/// A length in bytes as a person types it: 500M, 64G, 1GiB; a bare number is bytes. Not 0.
+fn bytes(text: &str) -> Result<u64, String> {
+    const WRONG: &str = "give a number and K, M, G or T, as in 500M";
+    let at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(at);
+    let number: f64 = number.parse().map_err(|_| WRONG)?;
+    let unit = unit.trim().to_lowercase();
+    let shift = match unit.trim_end_matches("ib").trim_end_matches('b') {
+        "" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        "t" => 40,
+        _ => return Err(WRONG.into()),
+    };
+    let bytes = number * (1u64 << shift) as f64;
+    if (1.0..1e18).contains(&bytes) { Ok(bytes as u64) } else { Err(WRONG.into()) }
+}
+
 /// A length of time as a person types it: 10s, 1m30s, 500ms; a bare number is seconds. Not 0.
 fn duration(text: &str) -> Result<Duration, String> {
     let duration = match text.parse::<f64>() {
@@ -174,4 +205,21 @@ fn duration(text: &str) -> Result<Duration, String> {
         Err(_) => humantime::parse_duration(text).map_err(|e| e.to_string()),
     }?;
     if duration.is_zero() { Err("no time at all".into()) } else { Ok(duration) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_typed_with_their_unit() {
+        for (text, is) in
+            [("500M", 500 << 20), ("1.5k", 1536), ("64GiB", 64 << 30), ("7", 7), ("2 TB", 2 << 40)]
+        {
+            assert_eq!(bytes(text), Ok(is), "{text}");
+        }
+        for text in ["", "M", "0", "1X", "-1", "1e5", "99999999T"] {
+            assert!(bytes(text).is_err(), "{text}");
+        }
+    }
 }

@@ -31,6 +31,22 @@ pub struct View;
 #[derive(Debug, Clone, Copy)]
 pub struct Control;
 
+/// Sending and fetching files.
+#[derive(Debug, Clone, Copy)]
+pub struct Files;
+
+/// Telling, or showing, something to who sits there.
+#[derive(Debug, Clone, Copy)]
+pub struct Message;
+
+impl Kind for Files {
+    const ROLE: Role = Role::Files;
+}
+
+impl Kind for Message {
+    const ROLE: Role = Role::Message;
+}
+
 impl Kind for View {
     const ROLE: Role = Role::View;
 }
@@ -76,6 +92,11 @@ impl<K> Permit<K> {
     /// Writes down what its owner did.
     pub fn note(&self, what: What) {
         self.audit.note(Event::by(what, &self.by));
+    }
+
+    /// Writes down what its owner did, and with what.
+    pub fn note_of(&self, what: What, outcome: impl Into<String>) {
+        self.audit.note(Event { outcome: outcome.into(), ..Event::by(what, &self.by) });
     }
 
     /// Writes down what its owner tried, and why nothing came of it.

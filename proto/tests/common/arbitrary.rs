@@ -7,7 +7,8 @@ use bytes::Bytes;
 use hightower_proto::limits::{MAX_MOVES, MAX_TILES};
 use hightower_proto::message::{
     About, Accept, Acknowledge, Address, Answer, Capture, Chunk, Digest, Done, Facts, Fetch,
-    Goodbye, Hello, Interface, Message, Monitor, Offer, Order, Pair, Ping, Pong, Presence, Query, Recipient, Reply, Signed, State, Welcome,
+    Goodbye, Hello, Interface, Message, Monitor, Offer, Order, Pair, Ping, Pong, Presence, Query,
+    Recipient, Reply, Signed, State, Welcome,
 };
 use hightower_proto::{Command, FrameInfo, Item, Move, Tile};
 use proptest::collection::vec;
@@ -217,8 +218,11 @@ fn offer() -> impl Strategy<Value = Offer> {
 
 fn chunk() -> impl Strategy<Value = Chunk> {
     let data = vec(any::<u8>(), 1..100).prop_map(Bytes::from);
-    (any::<u32>(), any::<u64>(), data)
-        .prop_map(|(transfer, offset, data)| Chunk { transfer, offset, data })
+    (any::<u32>(), any::<u64>(), data).prop_map(|(transfer, offset, data)| Chunk {
+        transfer,
+        offset,
+        data,
+    })
 }
 
 fn done() -> impl Strategy<Value = Done> {

@@ -11,24 +11,27 @@
 mod io;
 mod link;
 mod packets;
+mod parcels;
 
 use super::broadcaster::Broadcaster;
 use super::consent::{Consent, Stay};
 use super::demand::Demand;
 use super::facts::{Interest, Registrar};
+use super::files::{Courier, Office};
 use super::messages::{
     Encode, Encoded, Enter, Join, Leave, MouseOrder, Notice, Rendition, ViewerId,
 };
 use super::places::{Place, Places};
 use super::throttle::Throttle;
 use crate::canvas::Version;
-use crate::trust::{Grant, Permit, View};
+use crate::trust::{Files, Grant, Permit, View};
 use actix::prelude::*;
 use hightower_proto::Message as Packet;
 use hightower_proto::message::{Goodbye, Welcome};
 pub(super) use io::Stream;
 use io::{End, Outbox, Pieces, Reader, Writer};
 use link::Link;
+pub(super) use parcels::Say;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -63,6 +66,8 @@ pub(super) struct Links {
     pub(super) registrar: Addr<Registrar>,
     /// For those who do not watch.
     pub(super) guests: Places,
+    /// Where files go, and come from.
+    pub(super) files: Arc<Office>,
 }
 
 enum Admission {
@@ -131,6 +136,8 @@ pub(super) struct Session {
     room: Option<oneshot::Sender<()>>,
     /// Kept by those who want to know what the machine is.
     interest: Option<Arc<Interest>>,
+    /// Carries its files, once there are some.
+    courier: Option<Addr<Courier>>,
     place: Place,
 }
 
@@ -175,6 +182,7 @@ impl Session {
             denials: Throttle::new(DENIALS),
             room: None,
             interest: None,
+            courier: None,
             place,
         }
     }
@@ -327,7 +335,8 @@ impl Session {
     /// Reads what the viewer says, to its end.
     fn begin(&mut self, ctx: &mut Context<Self>) {
         let Some(reader) = self.reader.take() else { return };
-        let reading = io::read(reader, ctx.address().recipient());
+        let bulk = self.grant.permit::<Files>().is_ok();
+        let reading = io::read(reader, ctx.address().recipient(), bulk);
         ctx.spawn(reading.into_actor(self).map(|end, session, ctx| {
             match end {
                 End::Closed => tracing::debug!(peer = %session.peer, "closed by the viewer"),

@@ -1,5 +1,6 @@
 //! What a viewer says to its session, and what it is answered.
 
+use super::parcels::is_parcel;
 use super::{Admission, Session};
 use crate::agent::capture::now_us;
 use crate::agent::facts::AskFacts;
@@ -20,7 +21,7 @@ impl Session {
         packet: Packet,
         ctx: &mut Context<Self>,
     ) -> ResponseActFuture<Self, ()> {
-        let code = packet.packet().command.code();
+        let code = packet.command().code();
         if self.closing {
             return self.settled();
         }
@@ -34,7 +35,7 @@ impl Session {
             return self.settled();
         }
         if let Some(command) = MouseCommand::of(&packet) {
-            let of = packet.packet().command;
+            let of = packet.command();
             let permit = match self.grant.permit::<Control>() {
                 Ok(permit) => permit,
                 Err(denied) => return self.deny(code, &denied, ctx),
@@ -94,8 +95,9 @@ impl Session {
                 }
             }
             Packet::Goodbye(_) => ctx.stop(),
+            packet if is_parcel(&packet) => return self.parcel(packet, ctx),
             other => {
-                let error = format!("{} is not for an agent", other.packet().command);
+                let error = format!("{} is not for an agent", other.command());
                 tracing::debug!(peer = %self.peer, "refused: {error}");
                 self.reply(Reply::refused(code, error), ctx);
             }
@@ -104,7 +106,7 @@ impl Session {
     }
 
     /// Resolves when the viewer may be read on: when there is room for a reply.
-    fn settled(&mut self) -> ResponseActFuture<Self, ()> {
+    pub(super) fn settled(&mut self) -> ResponseActFuture<Self, ()> {
         if !self.outbox.is_full() {
             return Box::pin(actix::fut::ready(()));
         }
@@ -168,7 +170,7 @@ impl Session {
         }
     }
 
-    fn push(&mut self, bytes: Bytes, ctx: &mut Context<Self>) {
+    pub(super) fn push(&mut self, bytes: Bytes, ctx: &mut Context<Self>) {
         if !self.closing {
             self.outbox.push(bytes);
             self.advance(ctx);
