@@ -62,6 +62,18 @@ struct Incoming {
     heard: Instant,
 }
 
+/// Says things on a connection.
+#[derive(Debug, Clone)]
+pub struct Voice(mpsc::Sender<Bytes>);
+
+impl Voice {
+    /// Says something; waits as long as the network has more than a little to do. False when the
+    /// connection has broken, of which whoever hears is told why.
+    pub async fn say(&self, message: &Message) -> bool {
+        self.0.send(message.encode()).await.is_ok()
+    }
+}
+
 impl Call {
     /// Calls an agent.
     ///
@@ -103,6 +115,12 @@ impl Call {
             Ok(()) => Ok(()),
             Err(_) => Err(self.broken().await),
         }
+    }
+
+    /// A second voice, to say something while the agent is heard. The connection is not closed
+    /// before it is dropped.
+    pub fn voice(&self) -> Voice {
+        Voice(self.outgoing.clone())
     }
 
     /// The next thing that the agent says. May be given up and asked again without losing any.

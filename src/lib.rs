@@ -17,11 +17,14 @@
 //! | [`directory`] | names of machines that this program knows beside the name system's |
 //! | [`discovery`] | which agents are on the networks of this machine |
 //! | [`facts`] | what this machine is |
+//! | [`files`] | files that are sent: names, the inbox, the outbox |
 //! | [`order`] | commands to an agent by UDP |
 //! | [`pairing`] | how an operator and an agent who share a code exchange their keys |
+//! | [`picture`] | a picture that somebody has sent, in a window |
 //! | [`question`] | asks the person at a machine, in a window |
 //! | [`wire`] | the networks that this machine is on |
 //! | [`text`] | words drawn into pixels, and words from the network made harmless |
+//! | [`transfer`] | an operator's end of files that are sent and fetched |
 //! | [`trust`] | keys, and who may do what |
 //! | [`audit`] | who did what to this machine |
 //! | [`cli`] | the command line |
@@ -40,9 +43,11 @@ pub mod console;
 pub mod directory;
 pub mod discovery;
 pub mod facts;
+pub mod files;
 mod multicast;
 pub mod order;
 pub mod pairing;
+pub mod picture;
 pub mod png;
 pub mod question;
 mod rates;
@@ -50,6 +55,7 @@ pub mod recording;
 pub mod rect;
 pub mod source;
 pub mod text;
+pub mod transfer;
 pub mod trust;
 pub mod viewer;
 pub mod wire;

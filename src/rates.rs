@@ -73,7 +73,8 @@ impl Bucket {
         self.tokens = (self.tokens + since.as_secs_f64() * self.rate).min(self.burst);
     }
 
-    fn is_full(&mut self, now: Instant) -> bool {
+    /// Whether as many may come at once as ever.
+    pub(crate) fn is_full(&mut self, now: Instant) -> bool {
         self.fill(now);
         self.tokens >= self.burst
     }

@@ -32,7 +32,13 @@ fn commands() -> Vec<String> {
 fn every_command_of_the_readme_works() {
     let folder = tempfile::tempdir().unwrap();
     let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/");
-    let agent = Agent::card(&["--card-size", "320x200"]);
+    let files = tempfile::tempdir().unwrap();
+    let (inbox, outbox) = (files.path().join("inbox"), files.path().join("outbox"));
+    std::fs::create_dir(&outbox).unwrap();
+    std::fs::write(outbox.join("results.csv"), "1,2").unwrap();
+    std::fs::write(folder.path().join("report.pdf"), "a report").unwrap();
+    let folders = ["--inbox", inbox.to_str().unwrap(), "--outbox", outbox.to_str().unwrap()];
+    let agent = Agent::card(&[&["--card-size", "320x200"], &folders[..]].concat());
     let mut run = 0;
     let mut line = String::new();
     let (home, mut pairs) = (folder.path(), None);
@@ -42,6 +48,7 @@ fn every_command_of_the_readme_works() {
         for argument in &mut arguments {
             match argument.as_str() {
                 "lab-07" | "lab-08" => *argument = agent.address.to_string(),
+                "lab-07:results.csv" => *argument = format!("{}:results.csv", agent.address),
                 "0.0.0.0:18516" => *argument = "127.0.0.1:0".into(),
                 "examples/plain_viewer.py" => *argument = format!("{examples}plain_viewer.py"),
                 _ => {}
@@ -173,6 +180,8 @@ fn every_command_of_the_readme_works() {
         }
         run += 1;
     }
+    assert_eq!(std::fs::read(inbox.join("report.pdf")).unwrap(), b"a report");
+    assert_eq!(std::fs::read(folder.path().join("results.csv")).unwrap(), b"1,2");
     assert!(run >= 10, "only {run} commands found in the README");
 }
 
@@ -183,7 +192,7 @@ fn every_help_text_is_there_and_the_readme_names_no_option_that_is_not() {
     for task in [
         "demo", "agent", "view", "start", "stop", "lock", "unlock", "mouse", "keygen", "id",
         "trust", "pair", "status", "discover", "info", "config", "shot", "record", "play",
-        "export", "chat", "say",
+        "export", "chat", "say", "send", "fetch",
     ] {
         assert!(top.contains(task), "{task} is not in the help");
         let output = common::run(&[task, "--help"]);

@@ -54,6 +54,16 @@ pub enum Command {
     Pair = 43,
     /// Anybody to agents, in a datagram: who is there? Zeros.
     Query = 44,
+    /// Either way: here is a file; will you have it? JSON.
+    Offer = 45,
+    /// The answer to an offer, and to chunks: so much of it is here. JSON.
+    Accept = 46,
+    /// A part of a file. Binary.
+    Chunk = 47,
+    /// Either way: a transfer has ended, well or not. JSON.
+    Done = 48,
+    /// Operator to agent: offer me this. JSON.
+    Fetch = 49,
     /// Member to agent: I come into the chat's room. JSON.
     Join = 50,
     /// Anybody to agent: a message to all in the room. JSON.
@@ -64,7 +74,7 @@ pub enum Command {
 
 impl Command {
     /// Every command, in the order of the codes.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 31] = [
         Self::StartMonitor,
         Self::StopMonitor,
         Self::MouseMove,
@@ -88,6 +98,11 @@ impl Command {
         Self::SignedReply,
         Self::Pair,
         Self::Query,
+        Self::Offer,
+        Self::Accept,
+        Self::Chunk,
+        Self::Done,
+        Self::Fetch,
         Self::Join,
         Self::Say,
         Self::Room,
@@ -132,6 +147,11 @@ impl Command {
             Self::SignedReply => "SIGNED_REPLY",
             Self::Pair => "PAIR",
             Self::Query => "QUERY",
+            Self::Offer => "OFFER",
+            Self::Accept => "ACCEPT",
+            Self::Chunk => "CHUNK",
+            Self::Done => "DONE",
+            Self::Fetch => "FETCH",
             Self::Join => "JOIN",
             Self::Say => "SAY",
             Self::Room => "ROOM",
@@ -148,6 +168,7 @@ impl Command {
             Self::Signed | Self::SignedReply => crate::message::signed::MAX_SIGNED,
             Self::Pair => crate::message::pair::MAX_PAIR,
             Self::Query => crate::message::presence::MAX_QUERY,
+            Self::Chunk => crate::message::files::MAX_CHUNK_PAYLOAD,
             Self::ImageText | Self::Image | Self::File => limits.max_packet,
             _ => MAX_TEXT,
         }

@@ -19,6 +19,12 @@ pub const MAX_MESSAGE: usize = 4096;
 /// this allows costs no memory.
 pub const MAX_UNKNOWN: u64 = 16 << 20;
 
+/// The most bytes of a file in one chunk.
+pub const MAX_CHUNK: usize = 256 * 1024;
+
+/// The most bytes of a file that are under way at a time: sent, and not acknowledged.
+pub const WINDOW: u64 = 1 << 20;
+
 /// The most moves in one delta frame.
 pub const MAX_MOVES: usize = 64;
 

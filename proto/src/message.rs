@@ -6,6 +6,7 @@
 
 mod chat;
 mod facts;
+pub(crate) mod files;
 mod objects;
 pub(crate) mod pair;
 pub(crate) mod presence;
@@ -13,6 +14,7 @@ pub(crate) mod signed;
 
 pub use chat::{Event, Had, Join, Joined, Member, Room, Say, What};
 pub use facts::{Address, Facts, Interface, Monitor};
+pub use files::{Accept, Chunk, Digest, Done, Fetch, Offer};
 pub use objects::{Acknowledge, Capture, Goodbye, Hello, Ping, Pong, Reply, State, Welcome};
 pub use pair::Pair;
 pub use presence::{About, Presence, Query};
@@ -167,6 +169,16 @@ pub enum Message {
     Pair(Pair),
     /// Who is there?
     Query(Query),
+    /// Will you have this file?
+    Offer(Offer),
+    /// So much of it is here.
+    Accept(Accept),
+    /// A part of it.
+    Chunk(Chunk),
+    /// The transfer has ended.
+    Done(Done),
+    /// Offer me this.
+    Fetch(Fetch),
     /// I come into the room.
     Join(Join),
     /// A message to all in it.
@@ -226,9 +238,52 @@ impl Message {
             Command::SignedReply => Signed::parse(p).map(Self::SignedReply),
             Command::Pair => Pair::parse(p).map(Self::Pair),
             Command::Query => Query::parse(&p).map(Self::Query),
+            Command::Offer => object(command, &p).map(Self::Offer),
+            Command::Accept => object(command, &p).map(Self::Accept),
+            Command::Chunk => Chunk::parse(p).map(Self::Chunk),
+            Command::Done => object(command, &p).map(Self::Done),
+            Command::Fetch => object(command, &p).map(Self::Fetch),
             Command::Join => object(command, &p).map(Self::Join),
             Command::Say => object(command, &p).map(Self::Say),
             Command::Room => object(command, &p).map(Self::Room),
+        }
+    }
+
+    /// The command of the packet that carries this message.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        match self {
+            Self::StartMonitor => Command::StartMonitor,
+            Self::StopMonitor => Command::StopMonitor,
+            Self::MouseMove { .. } => Command::MouseMove,
+            Self::LockMouse { .. } => Command::LockMouse,
+            Self::UnlockMouse => Command::UnlockMouse,
+            Self::Text(_) => Command::Text,
+            Self::ImageText(_) => Command::ImageText,
+            Self::Image(_) => Command::Image,
+            Self::File(_) => Command::File,
+            Self::Struct(_) => Command::Struct,
+            Self::Hello(_) => Command::Hello,
+            Self::Welcome(_) => Command::Welcome,
+            Self::Acknowledge(_) => Command::Acknowledge,
+            Self::State(_) => Command::State,
+            Self::Goodbye(_) => Command::Goodbye,
+            Self::Ping(_) => Command::Ping,
+            Self::Pong(_) => Command::Pong,
+            Self::Reply(_) => Command::Reply,
+            Self::Refresh => Command::Refresh,
+            Self::Signed(_) => Command::Signed,
+            Self::SignedReply(_) => Command::SignedReply,
+            Self::Pair(_) => Command::Pair,
+            Self::Query(_) => Command::Query,
+            Self::Offer(_) => Command::Offer,
+            Self::Accept(_) => Command::Accept,
+            Self::Chunk(_) => Command::Chunk,
+            Self::Done(_) => Command::Done,
+            Self::Fetch(_) => Command::Fetch,
+            Self::Join(_) => Command::Join,
+            Self::Say(_) => Command::Say,
+            Self::Room(_) => Command::Room,
         }
     }
 
@@ -269,6 +324,11 @@ impl Message {
             Self::SignedReply(v) => (Command::SignedReply, v.payload()),
             Self::Pair(v) => (Command::Pair, v.payload()),
             Self::Query(v) => (Command::Query, v.payload()),
+            Self::Offer(v) => (Command::Offer, to_json(v)),
+            Self::Accept(v) => (Command::Accept, to_json(v)),
+            Self::Chunk(v) => (Command::Chunk, v.payload()),
+            Self::Done(v) => (Command::Done, to_json(v)),
+            Self::Fetch(v) => (Command::Fetch, to_json(v)),
             Self::Join(v) => (Command::Join, to_json(v)),
             Self::Say(v) => (Command::Say, to_json(v)),
             Self::Room(v) => (Command::Room, to_json(v)),

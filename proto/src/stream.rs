@@ -72,8 +72,8 @@ impl Options {
         Self { frames: true, packets: true, ..Self::default() }
     }
 
-    /// What an agent reads: packets. It takes no bulk command yet, so none may be longer than text
-    /// is: whoever connects can make it hold 64 KiB and no more.
+    /// What an agent reads: packets. No bulk command may be longer than text is, unless who has
+    /// connected is known to be somebody who may send files.
     #[must_use]
     pub fn agent() -> Self {
         let limits = Limits { max_packet: MAX_TEXT, ..Limits::default() };

@@ -85,6 +85,7 @@ proptest! {
     fn a_message_survives_its_packet(m in message()) {
         let packet = m.packet();
         prop_assert!(packet.fits(&Limits::default()));
+        prop_assert_eq!(packet.command, m.command());
         prop_assert_eq!(Message::parse(&packet).unwrap(), m);
     }
 

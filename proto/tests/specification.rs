@@ -7,8 +7,8 @@ mod common;
 
 use common::vector::{all, folder};
 use hightower_proto::limits::{
-    MAX_DATAGRAM, MAX_MESSAGE, MAX_MOVED, MAX_MOVES, MAX_RECIPIENTS, MAX_SCALE, MAX_TEXT,
-    MAX_TILED, MAX_TILES,
+    MAX_CHUNK, MAX_DATAGRAM, MAX_MESSAGE, MAX_MOVED, MAX_MOVES, MAX_RECIPIENTS, MAX_SCALE,
+    MAX_TEXT, MAX_TILED, MAX_TILES, WINDOW,
 };
 use hightower_proto::stream::frame_header;
 use hightower_proto::{Command, Limits, PORT, PROTOCOL, htfr};
@@ -94,6 +94,8 @@ fn its_numbers_are_the_codes() {
         MAX_SCALE.into(),
         MAX_RECIPIENTS as u64,
         MAX_MESSAGE as u64,
+        MAX_CHUNK as u64,
+        WINDOW,
     ];
     assert_eq!(told.len(), expected.len());
     for (row, n) in told.iter().zip(expected) {

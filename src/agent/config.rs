@@ -52,6 +52,8 @@ pub struct Config {
     pub allow_pause: bool,
     /// Whether this user's programs can ask who watches, by a socket in [`Place::runtime`].
     pub console: bool,
+    /// Which files it takes and gives.
+    pub files: super::FilesConfig,
     /// What to capture.
     pub source: Choice,
     /// The most captures a second.
@@ -86,6 +88,7 @@ impl Default for Config {
             consent: None,
             allow_pause: false,
             console: false,
+            files: super::FilesConfig::default(),
             source: Choice {
                 kind: crate::source::Kind::Auto,
                 monitor: 0,

@@ -7,6 +7,9 @@
 //!                          Listener┘   └Control, Mouse
 //! ```
 //!
+//! Beside these are services: the `Registrar` of facts, and the `files`, of which each session that
+//! sends some has a `Courier`.
+//!
 //! Everything is pulled. A session that can send asks the `encoder` for the step from what its
 //! viewer has to what the screen shows now; one that has the newest version leaves its wish in
 //! `demand`, and only a wish makes the source thread look at the screen again. So a slow viewer
@@ -32,6 +35,7 @@ mod demand;
 mod door;
 mod encoder;
 mod facts;
+mod files;
 mod guard;
 mod listener;
 mod messages;
@@ -49,6 +53,7 @@ mod workers;
 
 use config::Identity;
 pub use config::{Config, StartError, Trust};
+pub use files::FilesConfig;
 
 use crate::audit::{Audit, Event, What};
 use crate::canvas::Shared;
@@ -148,6 +153,7 @@ impl Agent {
         let demand = Arc::new(Demand::new()?);
         let (screen, screen_changes) = watch::channel(None);
         let notices = if config.notices { Notices::on_desktop()? } else { Notices::default() };
+        let files = files::Office::new(config.files.clone(), notices.teller());
         let notices = Arc::new(notices);
         let broadcaster =
             Broadcaster::new(&config, Arc::clone(&demand), Arc::clone(&notices)).start();
@@ -188,6 +194,7 @@ impl Agent {
             registrar,
             chat: chat.clone(),
             guests: Places::new(GUESTS, 0),
+            files,
             broadcaster: broadcaster.clone(),
             encoder: encoder.recipient(),
             mouse: mouse.clone().recipient(),

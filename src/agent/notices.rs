@@ -1,13 +1,13 @@
 //! Notices: the person at the machine sees on the desktop who begins and who ends to watch, and what
-//! is said to them.
+//! is said to them, and what files arrive.
 //!
 //! A thread of its own shows them, since a desktop may take its time. What waits is bounded, and
 //! nobody who begins to watch is left out: beyond some names they are counted.
 
-use crate::text::printable_whole;
+use crate::text::{printable, printable_whole};
 use crate::trust::By;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 /// Lines of one notice; beyond that they are counted.
@@ -38,10 +38,31 @@ impl News {
     }
 }
 
+/// Files that somebody has sent.
+#[derive(Debug)]
+struct Arrival {
+    who: String,
+    /// The last one's name.
+    name: String,
+    count: usize,
+}
+
+impl Arrival {
+    fn words(&self) -> String {
+        let Self { who, name, count } = self;
+        match count {
+            1 => format!("{who} has sent {name}"),
+            more => format!("{who} has sent {more} files, {name} the last"),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Waiting {
     /// One entry each, however often they come and go.
     news: Vec<News>,
+    /// One entry each, however many files.
+    arrivals: Vec<Arrival>,
     /// How much found no place.
     more: usize,
     /// The newest messages.
@@ -49,6 +70,12 @@ struct Waiting {
     /// How many found no place among them.
     more_said: usize,
     ended: bool,
+}
+
+impl Waiting {
+    fn is_empty(&self) -> bool {
+        self.news.is_empty() && self.arrivals.is_empty() && self.said.is_empty()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -64,18 +91,18 @@ impl Shared {
 
     /// Waits for something to show; `None` when nothing more comes.
     fn next(&self) -> Option<String> {
-        let nothing = |waiting: &mut Waiting| {
-            waiting.news.is_empty() && waiting.said.is_empty() && !waiting.ended
-        };
+        let nothing = |waiting: &mut Waiting| waiting.is_empty() && !waiting.ended;
         let waiting = self.changed.wait_while(self.waiting(), nothing);
         let mut waiting = waiting.unwrap_or_else(PoisonError::into_inner);
-        if waiting.news.is_empty() && waiting.said.is_empty() {
+        if waiting.is_empty() {
             return None;
         }
         let mut news = std::mem::take(&mut waiting.news);
         // Who sees the screen now comes first.
         news.sort_by_key(|news| (!news.began, news.ended));
-        let mut lines: Vec<_> = news.iter().map(News::words).collect();
+        let arrivals = std::mem::take(&mut waiting.arrivals);
+        let all = news.iter().map(News::words).chain(arrivals.iter().map(Arrival::words));
+        let mut lines: Vec<_> = all.collect();
         match std::mem::take(&mut waiting.more) {
             0 => {}
             more => lines.push(format!("… and {more} more")),
@@ -155,6 +182,11 @@ impl Notices {
         shared.changed.notify_one();
     }
 
+    /// For what else there is to tell, as long as these are shown.
+    pub(super) fn teller(&self) -> Teller {
+        Teller(self.0.as_ref().map(Arc::downgrade))
+    }
+
     fn add(&self, by: &By, begins: bool) {
         let Some(shared) = &self.0 else { return };
         let who = who(by);
@@ -170,6 +202,27 @@ impl Notices {
                 waiting.news.remove(place);
             }
             waiting.news.push(News { who, began: begins, ended: !begins });
+        }
+        shared.changed.notify_one();
+    }
+}
+
+/// Tells what else there is, as long as notices are shown.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Teller(Option<Weak<Shared>>);
+
+impl Teller {
+    /// A file has arrived.
+    pub(super) fn arrived(&self, by: &By, name: &str) {
+        let Some(shared) = self.0.as_ref().and_then(Weak::upgrade) else { return };
+        let (who, name) = (who(by), printable(name));
+        let mut waiting = shared.waiting();
+        if let Some(arrival) = waiting.arrivals.iter_mut().find(|arrival| arrival.who == who) {
+            (arrival.name, arrival.count) = (name, arrival.count + 1);
+        } else if waiting.arrivals.len() == LINES {
+            waiting.more += 1;
+        } else {
+            waiting.arrivals.push(Arrival { who, name, count: 1 });
         }
         shared.changed.notify_one();
     }
@@ -247,6 +300,21 @@ mod tests {
         let lines: Vec<_> = said.lines().collect();
         assert_eq!(lines[..2], ["… 5 messages, and then", "anna: number 5 \u{fffd}[2J"], "{said}");
         assert!(lines.len() == 7 && lines[6].chars().count() == MESSAGE + 1, "{said}");
+        // Of files too there is a line each.
+        let teller = notices.teller();
+        notices.begins(&by("ben"));
+        seen.recv().expect("shown");
+        for number in 1..=1000 {
+            teller.arrived(&by("anna"), &format!("{number}.pdf"));
+        }
+        teller.arrived(&by("ben"), "a\u{202e}b");
+        let mut rest = seen.recv().expect("shown");
+        while !rest.contains("ben") {
+            rest = seen.recv().expect("shown");
+        }
+        let files = "anna (10.0.0.9) has sent 1000 files, 1000.pdf the last\n";
+        assert!(rest.ends_with("ben (10.0.0.9) has sent a\u{fffd}b"), "{rest}");
+        assert!(rest.starts_with(files) || !rest.contains("anna"), "{rest}");
         // What was noted last is shown before the end.
         notices.ends(&By { name: None, peer: ([127, 0, 0, 1], 5).into() });
         drop(notices);

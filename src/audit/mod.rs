@@ -57,6 +57,12 @@ pub enum What {
     Resume,
     /// Somebody said something in the chat; what, is not written down.
     Say,
+    /// A file was put into the inbox, or not.
+    Receive,
+    /// A file of the outbox was given, or not.
+    Give,
+    /// A picture was shown to the person at the machine, or not.
+    Show,
     /// Somebody paired, or tried to.
     Pair,
     /// The person at the machine was asked whether somebody may watch.

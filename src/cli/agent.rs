@@ -1,7 +1,7 @@
 //! `hightower agent`.
 
 use super::signal::Signals;
-use crate::agent::{Agent, Config};
+use crate::agent::{Agent, Config, FilesConfig};
 use crate::audit::Policy;
 use crate::console::Answer;
 use crate::source::{Cursor, Kind};
@@ -116,6 +116,26 @@ pub(super) struct AgentArgs {
     #[arg(long, value_name = "TIME", default_value = "10m", env = "HIGHTOWER_MAX_LOCK")]
     #[arg(value_parser = super::duration)]
     max_lock: Duration,
+    /// The folder that files are received into, and nothing else of yours. [default:
+    /// hightower/inbox among your data: ~/.local/share]
+    #[arg(long, value_name = "DIR", env = "HIGHTOWER_INBOX")]
+    inbox: Option<PathBuf>,
+    /// The folder that files are given from, and nothing else of yours. [default: hightower/outbox
+    /// there]
+    #[arg(long, value_name = "DIR", env = "HIGHTOWER_OUTBOX")]
+    outbox: Option<PathBuf>,
+    /// The longest file that is received.
+    #[arg(long, value_name = "SIZE", default_value = "64G", env = "HIGHTOWER_MAX_FILE")]
+    #[arg(value_parser = super::bytes)]
+    max_file: u64,
+    /// The most files that are received of one operator in an hour.
+    #[arg(long, value_name = "N", default_value_t = 100_000, env = "HIGHTOWER_MAX_FILES")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    max_files: u32,
+    /// The most bytes a second that all files together are sent and received with, as in 10M; no
+    /// limit without it.
+    #[arg(long, value_name = "SIZE", env = "HIGHTOWER_FILE_RATE", value_parser = super::bytes)]
+    file_rate: Option<u64>,
     /// Print the addresses as one line of JSON.
     #[arg(long)]
     json: bool,
@@ -169,6 +189,20 @@ fn size(text: &str) -> Result<(usize, usize), String> {
 }
 
 impl AgentArgs {
+    fn files(&self) -> FilesConfig {
+        let folder = |given: &Option<PathBuf>, usual: fn() -> std::io::Result<PathBuf>| {
+            let folder = given.clone().map_or_else(usual, Ok);
+            folder.inspect_err(|e| tracing::warn!("no files: {e}")).ok()
+        };
+        FilesConfig {
+            inbox: folder(&self.inbox, crate::files::inbox),
+            outbox: folder(&self.outbox, crate::files::outbox),
+            max_file: self.max_file,
+            max_files: self.max_files,
+            rate: self.file_rate,
+        }
+    }
+
     fn config(&self) -> Config {
         // Where the file says one thing and a flag the other, the safer counts.
         let plain = match (self.require_keys, self.insecure) {
@@ -194,6 +228,7 @@ impl AgentArgs {
             write_deadline: self.write_deadline,
             ..Config::default()
         };
+        config.files = self.files();
         config.listen = self.listen.unwrap_or(config.listen);
         config.source.kind = self.source;
         config.source.monitor = self.monitor;

@@ -158,6 +158,17 @@ pub(super) async fn each<F: Future<Output = Outcome>>(
     json: bool,
     work: impl Fn(Target) -> F,
 ) -> Result<ExitCode> {
+    each_shown(targets, at_once, json, work, |print| print()).await
+}
+
+/// As [`each`]; `aside` is to take out of the way what else is shown while a line is printed.
+pub(super) async fn each_shown<F: Future<Output = Outcome>>(
+    targets: &[Target],
+    at_once: usize,
+    json: bool,
+    work: impl Fn(Target) -> F,
+    aside: impl Fn(&mut dyn FnMut() -> std::io::Result<()>) -> std::io::Result<()>,
+) -> Result<ExitCode> {
     let names: Vec<String> = targets.iter().map(ToString::to_string).collect();
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
     let mut outcomes = stream::iter(targets.iter().zip(&names))
@@ -170,7 +181,8 @@ pub(super) async fn each<F: Future<Output = Outcome>>(
     while let Some((name, outcome)) = outcomes.next().await {
         done += usize::from(outcome.result.is_ok());
         let line = outcome.line(name, width, json);
-        writeln!(std::io::stdout(), "{line}").context("can't write to standard output")?;
+        let printed = aside(&mut || writeln!(std::io::stdout(), "{line}"));
+        printed.context("can't write to standard output")?;
     }
     if !json {
         summary(targets.len(), done);

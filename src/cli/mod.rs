@@ -9,16 +9,20 @@ mod config;
 mod demo;
 mod discover;
 mod export;
+mod fetch;
 mod info;
 mod key;
 mod machines;
 mod order;
 mod pair;
+mod picture;
 mod play;
+mod progress;
 mod question;
 mod record;
 mod room;
 mod say;
+mod send;
 mod shot;
 mod signal;
 #[cfg(unix)]
@@ -44,6 +48,7 @@ Examples:
   hightower lock --for 10s lab-07        Hold its mouse still for ten seconds
   hightower chat @room2                  Talk with those who sit at the machines of a room
   hightower lock --group room2           Hold all mice of a room still, by one datagram
+  hightower send report.pdf lab-07       Put a file into its inbox
 
 Set HIGHTOWER_LOG=debug (or trace, or a filter such as hightower::agent=debug) for more detail.";
 
@@ -87,6 +92,8 @@ enum Task {
     Info(info::InfoArgs),
     Chat(chat::ChatArgs),
     Say(say::SayArgs),
+    Send(send::SendArgs),
+    Fetch(fetch::FetchArgs),
     Config(config::ConfigArgs),
     Keygen(key::KeygenArgs),
     Id(key::IdArgs),
@@ -97,6 +104,8 @@ enum Task {
     Audit(audit::AuditArgs),
     #[command(hide = true)]
     Question(question::QuestionArgs),
+    #[command(hide = true)]
+    Picture(picture::PictureArgs),
 }
 
 impl Cli {
@@ -151,6 +160,8 @@ impl Cli {
             Task::Info(args) => info::run(args),
             Task::Chat(args) => chat::run(args),
             Task::Say(args) => say::run(args),
+            Task::Send(args) => send::run(args),
+            Task::Fetch(args) => fetch::run(args),
             Task::Config(args) => config::run(args, Self::command()),
             Task::Keygen(args) => key::generate(args),
             Task::Id(args) => key::show(args),
@@ -160,6 +171,7 @@ impl Cli {
             Task::Status(args) => status::run(args),
             Task::Audit(args) => audit::run(args),
             Task::Question(args) => question::run(args),
+            Task::Picture(args) => picture::run(args),
         }
     }
 }
@@ -213,6 +225,25 @@ fn place(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(total).map_err(|_| bad())
 }
 
+/// A length in bytes as a person types it: 500M, 64G, 1GiB; a bare number is bytes. Not 0.
+fn bytes(text: &str) -> Result<u64, String> {
+    const WRONG: &str = "give a number and K, M, G or T, as in 500M";
+    let at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(at);
+    let number: f64 = number.parse().map_err(|_| WRONG)?;
+    let unit = unit.trim().to_lowercase();
+    let shift = match unit.trim_end_matches("ib").trim_end_matches('b') {
+        "" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        "t" => 40,
+        _ => return Err(WRONG.into()),
+    };
+    let bytes = number * (1u64 << shift) as f64;
+    if (1.0..1e18).contains(&bytes) { Ok(bytes as u64) } else { Err(WRONG.into()) }
+}
+
 /// A length of time as a person types it: 10s, 1m30s, 500ms; a bare number is seconds. Not 0.
 fn duration(text: &str) -> Result<Duration, String> {
     let duration = match text.parse::<f64>() {
@@ -236,6 +267,18 @@ mod tests {
         assert_eq!(place("1:02:03.5"), Ok(Duration::from_millis(3_723_500)));
         for text in ["", ":", "1:", "x:1", "1:2:3:4", "-1:00", "1:-2", "1:NaN"] {
             assert!(place(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn lengths_are_typed_with_their_unit() {
+        for (text, is) in
+            [("500M", 500 << 20), ("1.5k", 1536), ("64GiB", 64 << 30), ("7", 7), ("2 TB", 2 << 40)]
+        {
+            assert_eq!(bytes(text), Ok(is), "{text}");
+        }
+        for text in ["", "M", "0", "1X", "-1", "1e5", "99999999T"] {
+            assert!(bytes(text).is_err(), "{text}");
         }
     }
 }

@@ -34,6 +34,21 @@ pub struct Control;
 /// Saying something to those who sit at the machine, and to its other operators.
 #[derive(Debug, Clone, Copy)]
 pub struct Talk;
+/// Sending and fetching files.
+#[derive(Debug, Clone, Copy)]
+pub struct Files;
+
+/// Telling, or showing, something to who sits there.
+#[derive(Debug, Clone, Copy)]
+pub struct Message;
+
+impl Kind for Files {
+    const ROLE: Role = Role::Files;
+}
+
+impl Kind for Message {
+    const ROLE: Role = Role::Message;
+}
 
 impl Kind for View {
     const ROLE: Role = Role::View;

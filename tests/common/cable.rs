@@ -85,6 +85,7 @@ impl Cable {
     pub fn inside(&self, namespace: &str) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", namespace]);
+        command.env("XDG_DATA_HOME", env!("CARGO_TARGET_TMPDIR"));
         command
     }
 

@@ -57,6 +57,7 @@ pub fn hightower() -> Command {
     command.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent");
     command.env("XDG_RUNTIME_DIR", env!("CARGO_TARGET_TMPDIR"));
     command.env("XDG_CONFIG_HOME", env!("CARGO_TARGET_TMPDIR"));
+    command.env("XDG_DATA_HOME", env!("CARGO_TARGET_TMPDIR"));
     // Nothing is asked on networks that are not a test's own.
     command.env("HIGHTOWER_NO_DISCOVERY", "true");
     if keys() {

@@ -6,9 +6,9 @@
 use bytes::Bytes;
 use hightower_proto::limits::{MAX_MOVES, MAX_TILES};
 use hightower_proto::message::{
-    About, Acknowledge, Address, Answer, Capture, Event, Facts, Goodbye, Had, Hello, Interface,
-    Join, Joined, Member, Message, Monitor, Order, Pair, Ping, Pong, Presence, Query, Recipient,
-    Reply, Room, Say, Signed, State, Welcome, What,
+    About, Accept, Acknowledge, Address, Answer, Capture, Chunk, Digest, Done, Event, Facts, Fetch,
+    Goodbye, Had, Hello, Interface, Join, Joined, Member, Message, Monitor, Offer, Order, Pair,
+    Ping, Pong, Presence, Query, Recipient, Reply, Room, Say, Signed, State, Welcome, What,
 };
 use hightower_proto::{Command, FrameInfo, Item, Move, Tile};
 use proptest::collection::vec;
@@ -230,6 +230,40 @@ fn room() -> impl Strategy<Value = Room> {
         .prop_map(|(room, joined, events, out)| Room { room, joined, events, out })
 }
 
+fn digest() -> impl Strategy<Value = Digest> {
+    any::<[u8; 32]>().prop_map(Digest)
+}
+
+fn offer() -> impl Strategy<Value = Offer> {
+    let what = (any::<u32>(), ".{0,20}", any::<u64>(), digest());
+    (what, option::of(digest()), option::of(".{0,20}"), any::<[bool; 2]>()).prop_map(
+        |((transfer, name, size, hash), folder, path, [again, show])| Offer {
+            transfer,
+            name,
+            size,
+            hash,
+            folder,
+            path,
+            again,
+            show,
+        },
+    )
+}
+
+fn chunk() -> impl Strategy<Value = Chunk> {
+    let data = vec(any::<u8>(), 1..100).prop_map(Bytes::from);
+    (any::<u32>(), any::<u64>(), data).prop_map(|(transfer, offset, data)| Chunk {
+        transfer,
+        offset,
+        data,
+    })
+}
+
+fn done() -> impl Strategy<Value = Done> {
+    (any::<u32>(), option::of(".{0,20}"), option::of(".{0,20}"), any::<bool>())
+        .prop_map(|(transfer, name, error, spoilt)| Done { transfer, name, error, spoilt })
+}
+
 /// Any message, with payloads short enough for a datagram.
 pub fn message() -> impl Strategy<Value = Message> {
     prop_oneof![
@@ -258,6 +292,13 @@ pub fn message() -> impl Strategy<Value = Message> {
             .prop_map(|(a, s)| Message::SignedReply(Signed::new(a, |_| [s; 64]))),
         pair().prop_map(Message::Pair),
         query().prop_map(Message::Query),
+        offer().prop_map(Message::Offer),
+        any::<(u32, u64)>()
+            .prop_map(|(transfer, offset)| Message::Accept(Accept { transfer, offset })),
+        chunk().prop_map(Message::Chunk),
+        done().prop_map(Message::Done),
+        (any::<u32>(), ".{0,20}")
+            .prop_map(|(transfer, name)| Message::Fetch(Fetch { transfer, name })),
         join().prop_map(Message::Join),
         (any::<(u64, u64)>(), ".{0,40}").prop_map(|((member, number), text)| Message::Say(Say {
             member,

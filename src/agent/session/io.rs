@@ -4,13 +4,14 @@ use actix::prelude::*;
 use bytes::{Buf, Bytes};
 use hightower_proto::message::PayloadError;
 use hightower_proto::stream::{Options, StreamError, guess_protocol};
-use hightower_proto::{Command, Decoder, Item};
+use hightower_proto::{Command, Decoder, Item, Limits};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 
 /// With so many replies waiting, nothing more is read from the viewer.
 const MAX_REPLIES: usize = 32;
@@ -61,6 +62,9 @@ pub(super) struct Outbox {
     pub(super) room: Option<Bytes>,
     /// An update's frames, in pieces.
     pub(super) frames: Option<Arc<[Bytes]>>,
+    /// Parts of files, and who waits until each is on its way, so that there is one a transfer; they
+    /// delay nothing else.
+    pub(super) bulk: VecDeque<(Bytes, oneshot::Sender<()>)>,
     /// The goodbye; nothing comes after it.
     pub(super) last: Option<Bytes>,
 }
@@ -81,7 +85,8 @@ impl Outbox {
         *self = Self::default();
     }
 
-    /// What to write next: all packets that wait, then the frames; the goodbye comes after all.
+    /// What to write next: all packets that wait, then the frames, then a part of a file; the goodbye
+    /// comes after all.
     pub(super) fn take(&mut self) -> Option<Pieces> {
         let mut pieces: VecDeque<Bytes> = std::mem::take(&mut self.replies);
         pieces.extend(self.pong.take());
@@ -90,6 +95,11 @@ impl Outbox {
         pieces.extend(self.room.take());
         if let Some(frames) = self.frames.take() {
             pieces.extend(frames.iter().cloned());
+        }
+        if let Some((bytes, taken)) = self.bulk.pop_front() {
+            pieces.push_back(bytes);
+            // Whoever sends it may have ended.
+            let _ = taken.send(());
         }
         if pieces.is_empty() {
             pieces.extend(self.last.take());
@@ -198,9 +208,14 @@ pub(super) enum End {
     Session,
 }
 
-/// Reads packets until the stream ends, one at a time.
-pub(super) async fn read(mut reader: Reader, session: Recipient<Incoming>) -> End {
-    let mut decoder = Decoder::new(Options::agent());
+/// Reads packets until the stream ends, one at a time. Whoever may send files may send them in one
+/// packet, too.
+pub(super) async fn read(mut reader: Reader, session: Recipient<Incoming>, bulk: bool) -> End {
+    let mut options = Options::agent();
+    if bulk {
+        options.limits.max_packet = Limits::default().max_packet;
+    }
+    let mut decoder = Decoder::new(options);
     let mut first = Vec::new();
     loop {
         loop {

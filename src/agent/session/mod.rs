@@ -11,6 +11,7 @@
 mod io;
 mod link;
 mod packets;
+mod parcels;
 mod talk;
 
 use super::broadcaster::Broadcaster;
@@ -18,19 +19,21 @@ use super::chat::Chat;
 use super::consent::{Consent, Stay};
 use super::demand::Demand;
 use super::facts::{Interest, Registrar};
+use super::files::{Courier, Office};
 use super::messages::{
     Encode, Encoded, Enter, Join, Leave, MouseOrder, Notice, Rendition, ViewerId,
 };
 use super::places::{Place, Places};
 use super::throttle::Throttle;
 use crate::canvas::Version;
-use crate::trust::{Grant, Permit, View};
+use crate::trust::{Files, Grant, Permit, View};
 use actix::prelude::*;
 use hightower_proto::Message as Packet;
 use hightower_proto::message::{Goodbye, Welcome};
 pub(super) use io::Stream;
 use io::{End, Outbox, Pieces, Reader, Writer};
 use link::Link;
+pub(super) use parcels::Say;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -68,6 +71,8 @@ pub(super) struct Links {
     pub(super) chat: Addr<Chat>,
     /// For those who do not watch.
     pub(super) guests: Places,
+    /// Where files go, and come from.
+    pub(super) files: Arc<Office>,
 }
 
 enum Admission {
@@ -138,6 +143,8 @@ pub(super) struct Session {
     interest: Option<Arc<Interest>>,
     /// Its part in the chat.
     part: Part,
+    /// Carries its files, once there are some.
+    courier: Option<Addr<Courier>>,
     place: Place,
 }
 
@@ -183,6 +190,7 @@ impl Session {
             room: None,
             interest: None,
             part: Part::default(),
+            courier: None,
             place,
         }
     }
@@ -336,7 +344,8 @@ impl Session {
     /// Reads what the viewer says, to its end.
     fn begin(&mut self, ctx: &mut Context<Self>) {
         let Some(reader) = self.reader.take() else { return };
-        let reading = io::read(reader, ctx.address().recipient());
+        let bulk = self.grant.permit::<Files>().is_ok();
+        let reading = io::read(reader, ctx.address().recipient(), bulk);
         ctx.spawn(reading.into_actor(self).map(|end, session, ctx| {
             match end {
                 End::Closed => tracing::debug!(peer = %session.peer, "closed by the viewer"),

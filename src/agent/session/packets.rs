@@ -1,6 +1,7 @@
 //! What a viewer says to its session, and what it is answered.
 
 use super::io::Odd;
+use super::parcels::is_parcel;
 use super::{Admission, Session};
 use crate::agent::capture::now_us;
 use crate::agent::facts::AskFacts;
@@ -37,7 +38,7 @@ impl Session {
         packet: Packet,
         ctx: &mut Context<Self>,
     ) -> ResponseActFuture<Self, ()> {
-        let code = packet.packet().command.code();
+        let code = packet.command().code();
         if self.closing {
             return self.settled();
         }
@@ -51,7 +52,7 @@ impl Session {
             return self.settled();
         }
         if let Some(command) = MouseCommand::of(&packet) {
-            let of = packet.packet().command;
+            let of = packet.command();
             let permit = match self.grant.permit::<Control>() {
                 Ok(permit) => permit,
                 Err(denied) => return self.deny(code, &denied, ctx),
@@ -116,8 +117,9 @@ impl Session {
             }
             Packet::Text(text) => return self.speak(code, None, text, ctx),
             Packet::Goodbye(_) => ctx.stop(),
+            packet if is_parcel(&packet) => return self.parcel(packet, ctx),
             other => {
-                let error = format!("{} is not for an agent", other.packet().command);
+                let error = format!("{} is not for an agent", other.command());
                 tracing::debug!(peer = %self.peer, "refused: {error}");
                 self.reply(Reply::refused(code, error), ctx);
             }

@@ -1,0 +1,221 @@
+//! Gives an operator a file or a folder of the outbox.
+
+use super::courier::{Gone, Voice, abroad};
+use super::office::{Full, Office};
+use crate::audit::What;
+use crate::files::{Entry, FileError, Found, Source, Survey, Walk, of_nothing};
+use crate::text::printable;
+use crate::trust::{Denied, Files, Grant};
+use hightower_proto::Message as Packet;
+use hightower_proto::limits::{MAX_CHUNK, WINDOW};
+use hightower_proto::message::{Chunk, Digest, Done, Offer};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+/// Who asks for a file and says nothing for so long does not want it.
+const IDLE: Duration = Duration::from_secs(300);
+
+/// One file or folder that is given.
+pub(super) struct Giving {
+    pub(super) office: Arc<Office>,
+    pub(super) grant: Grant,
+    pub(super) voice: Voice,
+    pub(super) transfer: u32,
+    pub(super) name: String,
+    /// What the operator says of it: ACCEPT and DONE.
+    pub(super) answers: mpsc::Receiver<Packet>,
+}
+
+/// Why nothing came of it.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Full(#[from] Full),
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    #[error("the operator did not take it: {0}")]
+    GivenUp(String),
+    #[error("nothing was said of it for {} minutes", IDLE.as_secs() / 60)]
+    Idle,
+    #[error("more was acknowledged than was sent")]
+    Ahead,
+    #[error("a part of the agent has failed")]
+    Died,
+    #[error("the connection has ended")]
+    Gone,
+}
+
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
+        Self::Full(error.into())
+    }
+}
+
+impl From<Gone> for Failure {
+    fn from(Gone: Gone) -> Self {
+        Self::Gone
+    }
+}
+
+impl Giving {
+    pub(super) async fn run(mut self) {
+        let name = printable(&self.name);
+        let done = match self.give().await {
+            Ok(size) => {
+                let size = crate::files::size(size);
+                if let Ok(permit) = self.grant.permit::<Files>() {
+                    permit.note_with(What::Give, format!("{name}, {size}"));
+                    tracing::info!(by = %permit.by(), "gave '{name}', {size}");
+                }
+                Done::well(self.transfer, None)
+            }
+            Err(Failure::Gone) => return,
+            Err(failure) => {
+                tracing::warn!("'{name}' is not given: {failure}");
+                if let Ok(permit) = self.grant.permit::<Files>() {
+                    permit.note_failure(&format!("'{name}' that was asked for: {failure}"));
+                }
+                let error = match &failure {
+                    Failure::Full(full) => abroad(full),
+                    other => other.to_string(),
+                };
+                Done::failed(self.transfer, error)
+            }
+        };
+        // Who is gone asks again.
+        let _ = self.voice.say(&Packet::Done(done)).await;
+    }
+
+    /// Gives it, and how long it was.
+    async fn give(&mut self) -> Result<u64, Failure> {
+        drop(self.grant.permit::<Files>()?);
+        let office = Arc::clone(&self.office);
+        let _place = office.place(self.grant.holder())?;
+        let (of, name) = (Arc::clone(&office), self.name.clone());
+        let found = blocking(move || Ok::<_, Full>(of.outbox()?.find(&name)?)).await??;
+        let last =
+            self.name.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned();
+        let root = match found {
+            Found::File(source) => {
+                let (size, hash) = (source.size, source.hash);
+                return self.one(self.offer(last, size, hash), source).await.map(|()| size);
+            }
+            Found::Folder(root) => root,
+        };
+        let surveyed = root.clone();
+        let survey = blocking(move || Survey::of(&surveyed)).await??;
+        let mut walk = blocking(move || Walk::new(&root)).await??;
+        loop {
+            let next;
+            (walk, next) = blocking(move || {
+                let next = walk.next_entry();
+                (walk, next)
+            })
+            .await?;
+            let Some(entry) = next? else { break };
+            let folder = Some(survey.id);
+            let path = Some(entry.path());
+            let Entry::File(at) = entry else {
+                let offer = self.offer(last.clone(), 0, of_nothing());
+                self.settle(Offer { folder, path, ..offer }).await?;
+                continue;
+            };
+            let opened;
+            (walk, opened) = blocking(move || {
+                let opened = walk.open(&at);
+                (walk, opened)
+            })
+            .await?;
+            let source = opened?;
+            let offer = self.offer(last.clone(), source.size, source.hash);
+            self.one(Offer { folder, path, ..offer }, source).await?;
+        }
+        let offer = self.offer(last, survey.size, of_nothing());
+        self.settle(Offer { folder: Some(survey.id), ..offer }).await?;
+        Ok(survey.size)
+    }
+
+    fn offer(&self, name: String, size: u64, hash: Digest) -> Offer {
+        let (folder, path, again, show) = (None, None, false, false);
+        Offer { transfer: self.transfer, name, size, hash, folder, path, again, show }
+    }
+
+    /// Offers something without bytes.
+    async fn settle(&mut self, offer: Offer) -> Result<(), Failure> {
+        self.voice.say(&Packet::Offer(offer)).await?;
+        loop {
+            if self.answer().await?.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Gives a file, and waits until it is verified there.
+    async fn one(&mut self, offer: Offer, mut source: Source) -> Result<(), Failure> {
+        let size = offer.size;
+        self.voice.say(&Packet::Offer(offer)).await?;
+        let Some(mut held) = self.answer().await? else { return Ok(()) };
+        let mut sent = held;
+        if held > size {
+            return Err(Failure::Ahead);
+        }
+        loop {
+            let room = WINDOW.saturating_sub(sent - held).min(MAX_CHUNK as u64);
+            let next = room.min(size - sent) as usize;
+            // Where there is nothing to send, or no room for a whole chunk, an answer is next.
+            let heard = if next == 0 || (next < MAX_CHUNK && sent + (next as u64) < size) {
+                self.answer().await?
+            } else {
+                drop(self.grant.permit::<Files>()?);
+                let (offset, transfer, read) = (sent, self.transfer, move || {
+                    let read = source.read(sent, next);
+                    // At the end it has to be what it was at the beginning.
+                    let read = read.and_then(|data| match sent + data.len() as u64 == size {
+                        true => source.check().map(|()| data),
+                        false => Ok(data),
+                    });
+                    (source, read)
+                });
+                let data;
+                (source, data) = blocking(read).await?;
+                let data = data?;
+                sent += data.len() as u64;
+                self.office.pace(data.len()).await;
+                self.voice.bulk(&Packet::Chunk(Chunk { transfer, offset, data })).await?;
+                match self.answers.try_recv() {
+                    Ok(answer) => self.understand(answer)?,
+                    Err(mpsc::error::TryRecvError::Empty) => continue,
+                    Err(mpsc::error::TryRecvError::Disconnected) => return Err(Failure::Gone),
+                }
+            };
+            match heard {
+                None => return Ok(()),
+                Some(now) if now > sent => return Err(Failure::Ahead),
+                Some(now) => held = held.max(now),
+            }
+        }
+    }
+
+    /// The next answer: how much is there, or `None` for all.
+    async fn answer(&mut self) -> Result<Option<u64>, Failure> {
+        let answer = timeout(IDLE, self.answers.recv()).await.map_err(|_| Failure::Idle)?;
+        self.understand(answer.ok_or(Failure::Gone)?)
+    }
+
+    fn understand(&self, answer: Packet) -> Result<Option<u64>, Failure> {
+        match answer {
+            Packet::Accept(accept) => Ok(Some(accept.offset)),
+            Packet::Done(Done { error: Some(why), .. }) => Err(Failure::GivenUp(printable(&why))),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// Runs what blocks.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Failure::Died)
+}

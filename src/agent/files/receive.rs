@@ -1,0 +1,230 @@
+//! Receives one file of an operator into the inbox.
+
+use super::courier::{Gone, Voice};
+use super::office::{Full, Office, owner};
+use super::picture;
+use crate::audit::What;
+use crate::files::{Arrived, Begun, FileError, Incoming};
+use crate::text::printable;
+use crate::trust::{By, Denied, Files, Grant, Message, Permit};
+use hightower_proto::Message as Packet;
+use hightower_proto::message::{Accept, Chunk, Done, Offer};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+/// Who offers a file and sends nothing for so long does not send it.
+const IDLE: Duration = Duration::from_secs(300);
+
+/// The longest picture that is shown, in bytes.
+const MAX_PICTURE: u64 = 16 << 20;
+
+/// What the sender says of it.
+pub(super) enum Part {
+    Chunk(Chunk),
+    /// It ends it, for this reason.
+    GivenUp(String),
+}
+
+/// One file that is received.
+pub(super) struct Receiving {
+    pub(super) office: Arc<Office>,
+    pub(super) grant: Grant,
+    pub(super) voice: Voice,
+    pub(super) offer: Offer,
+    pub(super) parts: mpsc::Receiver<Part>,
+}
+
+/// Why nothing came of it.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Full(#[from] Full),
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    #[error("the same file is sent by another connection now")]
+    Superseded,
+    #[error("the sender gave it up: {0}")]
+    GivenUp(String),
+    #[error("nothing came of it for {} minutes", IDLE.as_secs() / 60)]
+    Idle,
+    #[error("{0}")]
+    Picture(String),
+    #[error("a part of the agent has failed")]
+    Died,
+    #[error("the connection has ended")]
+    Gone,
+}
+
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
+        Self::Full(error.into())
+    }
+}
+
+impl From<Gone> for Failure {
+    fn from(Gone: Gone) -> Self {
+        Self::Gone
+    }
+}
+
+/// The proof that it may be taken.
+enum Leave {
+    Keep(Permit<Files>),
+    Show(Permit<Message>),
+}
+
+impl Leave {
+    fn by(&self) -> &By {
+        match self {
+            Self::Keep(permit) => permit.by(),
+            Self::Show(permit) => permit.by(),
+        }
+    }
+}
+
+impl Receiving {
+    pub(super) async fn run(mut self) {
+        let transfer = self.offer.transfer;
+        let name = printable(&self.offer.name);
+        let done = match self.take().await {
+            Ok((arrived, leave)) => {
+                self.note(&arrived, &leave);
+                let name = (!arrived.name.is_empty()).then_some(arrived.name);
+                Done::well(transfer, name)
+            }
+            // It goes on when it comes again.
+            Err(Failure::Gone) => return,
+            Err(failure) => {
+                let by = self.grant.standing().map(|by| by.to_string()).unwrap_or_default();
+                tracing::warn!(by, "'{name}' is not received: {failure}");
+                if !matches!(failure, Failure::GivenUp(_) | Failure::Superseded) {
+                    self.note_failure(&format!("'{name}' that was sent: {failure}"));
+                }
+                let (error, spoilt) = match &failure {
+                    Failure::Full(full @ Full::Files(e)) => {
+                        (super::courier::abroad(full), e.is_spoilt())
+                    }
+                    other => (other.to_string(), false),
+                };
+                Done { spoilt, ..Done::failed(transfer, error) }
+            }
+        };
+        // Who is gone asks again.
+        let _ = self.voice.say(&Packet::Done(done)).await;
+    }
+
+    fn leave(&self) -> Result<Leave, Denied> {
+        match self.offer.show {
+            true => self.grant.permit().map(Leave::Show),
+            false => self.grant.permit().map(Leave::Keep),
+        }
+    }
+
+    async fn take(&mut self) -> Result<(Arrived, Leave), Failure> {
+        let owner = owner(&self.grant);
+        let (office, offer) = (Arc::clone(&self.office), self.offer.clone());
+        self.leave()?;
+        if offer.show {
+            picture::possible(&office).map_err(Failure::Picture)?;
+            if offer.size > MAX_PICTURE {
+                return Err(FileError::TooLarge { length: offer.size, limit: MAX_PICTURE }.into());
+            }
+        }
+        let _place = office.place(self.grant.holder())?;
+        office.count(&owner)?;
+        let turn = office
+            .turns
+            .take(&owner, offer.folder.filter(|_| offer.path.is_none()).unwrap_or(offer.hash));
+        let mut turn = turn.await.ok_or(FileError::Busy)?;
+        if let Some(arrived) = office.recall(&owner, &offer) {
+            return Ok((arrived, self.leave()?));
+        }
+        let (of, by, what) = (Arc::clone(&office), owner.clone(), offer.clone());
+        let begun = blocking(move || Ok::<_, Full>(of.inbox()?.begin(&by, &what)?)).await??;
+        let arrived = match begun {
+            Begun::Arrived(arrived) => arrived,
+            Begun::Incoming(incoming) => {
+                let whole = tokio::select! {
+                    whole = self.fill(incoming) => whole?,
+                    _ = &mut turn.superseded => return Err(Failure::Superseded),
+                };
+                let leave = self.leave()?;
+                let arrived = blocking(move || whole.finish()).await??;
+                if let Leave::Show(permit) = &leave {
+                    picture::show(&office, permit.by(), &arrived.path).map_err(Failure::Picture)?;
+                }
+                arrived
+            }
+        };
+        office.remember(&owner, &offer, &arrived);
+        Ok((arrived, self.leave()?))
+    }
+
+    /// Takes chunks until all is here.
+    async fn fill(&mut self, mut incoming: Incoming) -> Result<Incoming, Failure> {
+        let transfer = self.offer.transfer;
+        loop {
+            let offset = incoming.offset();
+            self.voice.say(&Packet::Accept(Accept { transfer, offset })).await?;
+            if incoming.is_whole() {
+                return Ok(incoming);
+            }
+            let part = timeout(IDLE, self.parts.recv()).await.map_err(|_| Failure::Idle)?;
+            let chunk = match part {
+                Some(Part::Chunk(chunk)) => chunk,
+                Some(Part::GivenUp(why)) => {
+                    // What has arrived is of a file that is no more.
+                    blocking(move || incoming.discard()).await?;
+                    return Err(Failure::GivenUp(why));
+                }
+                None => return Err(Failure::Gone),
+            };
+            // It may have been taken away.
+            self.leave()?;
+            let length = chunk.data.len();
+            let written;
+            (incoming, written) = blocking(move || {
+                let written = incoming.write(chunk.offset, &chunk.data);
+                (incoming, written)
+            })
+            .await?;
+            written?;
+            self.office.pace(length).await;
+        }
+    }
+
+    /// Tells who should know that something has arrived.
+    fn note(&self, arrived: &Arrived, leave: &Leave) {
+        let (offer, by) = (&self.offer, leave.by());
+        let size = crate::files::size(offer.size);
+        match leave {
+            Leave::Show(permit) => {
+                permit.note_with(What::Show, format!("{}, {size}", printable(&offer.name)));
+                tracing::info!(%by, "shows a picture, '{}'", printable(&offer.name));
+            }
+            // The folder is told as one.
+            Leave::Keep(_) if offer.path.is_some() => {}
+            Leave::Keep(permit) => {
+                permit.note_with(What::Receive, format!("{}, {size}", arrived.name));
+                tracing::info!(%by, "received {}, {size}", arrived.path.display());
+                self.office.teller.arrived(by, &arrived.name);
+            }
+        }
+    }
+
+    fn note_failure(&self, words: &str) {
+        match self.grant.permit::<Files>() {
+            Ok(permit) => permit.note_failure(words),
+            Err(_) => self.grant.note_refusal(words),
+        }
+    }
+}
+
+/// Runs what blocks.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Failure::Died)
+}

@@ -1,0 +1,154 @@
+//! Files that have not arrived yet: in a folder of their own in the inbox, one for each sender,
+//! each named by its hash. So the same offer goes on where it broke off, and nobody writes into
+//! what another sends.
+
+use super::{FileError, place, source};
+use hightower_proto::message::Digest;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// The folder's name; what arrives can't have one that begins so.
+const FOLDER: &str = ".hightower-partial";
+
+/// The partial files of an inbox.
+#[derive(Debug, Clone)]
+pub(super) struct Partials {
+    folder: PathBuf,
+}
+
+/// A partial file, open for us alone.
+pub(super) struct Partial {
+    pub(super) file: File,
+    pub(super) path: PathBuf,
+    /// Has seen what is there.
+    pub(super) hasher: blake3::Hasher,
+    /// How many bytes are there.
+    pub(super) length: u64,
+}
+
+impl Partials {
+    pub(super) fn of(inbox: &Path) -> Self {
+        Self { folder: inbox.join(FOLDER) }
+    }
+
+    /// The folder of a sender.
+    fn home(&self, owner: &str) -> PathBuf {
+        // Whatever it is, it is no path.
+        self.folder
+            .join(&*blake3::hash(owner.as_bytes()).to_hex().as_str().get(..32).unwrap_or("x"))
+    }
+
+    /// Where the files of a folder wait for each other.
+    pub(super) fn tree(&self, owner: &str, folder: Digest) -> PathBuf {
+        self.home(owner).join(format!("{folder}.folder"))
+    }
+
+    /// Opens what there is of a file, which is at most so long.
+    pub(super) fn open(&self, owner: &str, hash: Digest, size: u64) -> Result<Partial, FileError> {
+        let home = self.home(owner);
+        place::make(&home).map_err(FileError::io("write to", &home))?;
+        let path = home.join(format!("{hash}.part"));
+        let failed = || FileError::io("write to", &path);
+        let mut file = own(&path)?;
+        if file.metadata().map_err(failed())?.len() > size {
+            file.set_len(0).map_err(failed())?;
+        }
+        let (hasher, length) = source::feed(&mut file, size).map_err(failed())?;
+        file.seek(SeekFrom::Start(length)).map_err(failed())?;
+        Ok(Partial { file, path, hasher, length })
+    }
+
+    /// Removes the folders of a sender, where there is nothing in them.
+    pub(super) fn tidy(&self, owner: &str) {
+        // A folder with something in it stays.
+        drop(fs::remove_dir(self.home(owner)));
+        drop(fs::remove_dir(&self.folder));
+    }
+
+    /// Removes what nobody has written to for so long.
+    pub(super) fn clean(&self, age: Duration) -> io::Result<()> {
+        let Some(before) = SystemTime::now().checked_sub(age) else { return Ok(()) };
+        for home in entries(&self.folder)? {
+            for path in entries(&home)? {
+                let about = fs::symlink_metadata(&path)?;
+                if about.is_dir() {
+                    // A folder is written to when something in it is.
+                    if newest(&path)? < before {
+                        fs::remove_dir_all(&path)?;
+                    }
+                } else if about.modified()? < before
+                    && let Ok(file) = File::open(&path)
+                    && file.try_lock().is_ok()
+                {
+                    fs::remove_file(&path)?;
+                }
+            }
+            // It stays as long as there is something in it.
+            drop(fs::remove_dir(&home));
+        }
+        Ok(())
+    }
+}
+
+/// Opens a file for this process alone; it is made when it is not there.
+fn own(path: &Path) -> Result<File, FileError> {
+    let failed = || FileError::io("write to", path);
+    // It may be removed between being opened and being ours, once.
+    for _ in 0..8 {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt;
+            let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+            options.mode(0o600).custom_flags(flags.bits().cast_signed());
+        }
+        let file = options.open(path).map_err(failed())?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(FileError::Busy),
+            Err(TryLockError::Error(e)) => return Err(failed()(e)),
+        }
+        if is_there(&file.metadata().map_err(failed())?) {
+            return Ok(file);
+        }
+    }
+    Err(FileError::Busy)
+}
+
+/// Whether a file has a name still.
+#[cfg(unix)]
+fn is_there(about: &fs::Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::nlink(about) > 0
+}
+
+#[cfg(not(unix))]
+fn is_there(_: &fs::Metadata) -> bool {
+    true
+}
+
+/// When something below a folder was written last.
+fn newest(folder: &Path) -> io::Result<SystemTime> {
+    let mut newest = fs::symlink_metadata(folder)?.modified()?;
+    for path in entries(folder)? {
+        let about = fs::symlink_metadata(&path)?;
+        let time = if about.is_dir() { self::newest(&path)? } else { about.modified()? };
+        newest = newest.max(time);
+    }
+    Ok(newest)
+}
+
+/// What is in a folder; nothing where there is none.
+fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    match fs::read_dir(folder) {
+        Ok(all) => all.map(|entry| entry.map(|entry| entry.path())).collect(),
+        Err(e)
+            if e.kind() == io::ErrorKind::NotFound || e.kind() == io::ErrorKind::NotADirectory =>
+        {
+            Ok(Vec::new())
+        }
+        Err(e) => Err(e),
+    }
+}

@@ -1,0 +1,134 @@
+//! A file that is sent: what it was when it was offered, and whether it still is.
+
+use super::{FileError, PIECE};
+use bytes::{Bytes, BytesMut};
+use hightower_proto::message::Digest;
+use std::fs::{File, Metadata};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+use std::time::SystemTime;
+
+/// A file that is sent.
+#[derive(Debug)]
+pub struct Source {
+    file: File,
+    name: String,
+    at: u64,
+    /// Its length when it was hashed.
+    pub size: u64,
+    modified: Option<SystemTime>,
+    /// The hash of what it was then.
+    pub hash: Digest,
+}
+
+impl Source {
+    /// Opens and hashes a file that a user has named; `name` is for people.
+    ///
+    /// # Errors
+    /// When it is not there, is no file, or can't be read.
+    pub fn open(path: &Path, name: &str) -> Result<Self, FileError> {
+        Self::of(File::open(path), path, name)
+    }
+
+    /// Hashes what was opened.
+    pub(super) fn of(opened: io::Result<File>, path: &Path, name: &str) -> Result<Self, FileError> {
+        let mut file = opened.map_err(|cause| missing(cause, path, name))?;
+        let about = file.metadata().map_err(FileError::io("read", path))?;
+        if !about.is_file() {
+            return Err(FileError::Special(name.into()));
+        }
+        let (hash, size) = hash(&mut file, u64::MAX).map_err(FileError::io("read", path))?;
+        let name = name.to_owned();
+        let source = Self { file, name, at: size, size, modified: about.modified().ok(), hash };
+        if about.len() != size {
+            return Err(source.changed());
+        }
+        Ok(source)
+    }
+
+    /// The bytes from `offset` on, up to so many; none at the end.
+    ///
+    /// # Errors
+    /// When it can't be read, or is not any more what it was.
+    pub fn read(&mut self, offset: u64, most: usize) -> Result<Bytes, FileError> {
+        if offset != self.at {
+            let sought = self.file.seek(SeekFrom::Start(offset));
+            sought.map_err(FileError::io("read", &self.name))?;
+        }
+        let length = self.size.saturating_sub(offset).min(most as u64) as usize;
+        let mut bytes = BytesMut::zeroed(length);
+        match self.file.read_exact(&mut bytes) {
+            Ok(()) => self.at = offset + length as u64,
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Err(self.changed()),
+            Err(e) => return Err(FileError::io("read", &self.name)(e)),
+        }
+        Ok(bytes.freeze())
+    }
+
+    /// Whether it is still what it was when it was hashed, as far as the system tells.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn check(&self) -> Result<(), FileError> {
+        let about = self.file.metadata().map_err(FileError::io("read", &self.name))?;
+        if !self.is_like(&about) { Err(self.changed()) } else { Ok(()) }
+    }
+
+    fn is_like(&self, about: &Metadata) -> bool {
+        about.len() == self.size && about.modified().ok() == self.modified
+    }
+
+    fn changed(&self) -> FileError {
+        FileError::Changed(self.name.clone())
+    }
+}
+
+/// The hash of a file's bytes from where it stands, up to so many, and how many they were.
+pub(super) fn hash(file: &mut File, most: u64) -> io::Result<(Digest, u64)> {
+    let (hasher, length) = feed(file, most)?;
+    Ok((Digest(*hasher.finalize().as_bytes()), length))
+}
+
+/// The hasher that has seen a file's bytes from where it stands, up to so many, and how many they
+/// were.
+pub(super) fn feed(file: &mut File, most: u64) -> io::Result<(blake3::Hasher, u64)> {
+    let mut hasher = blake3::Hasher::new();
+    let mut piece = vec![0; PIECE];
+    let mut length = 0;
+    while length < most {
+        let room = PIECE.min(usize::try_from(most - length).unwrap_or(PIECE));
+        match file.read(&mut piece[..room]) {
+            Ok(0) => break,
+            Ok(read) => {
+                hasher.update(&piece[..read]);
+                length += read as u64;
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok((hasher, length))
+}
+
+/// What an error in opening means.
+pub(super) fn missing(cause: io::Error, path: &Path, name: &str) -> FileError {
+    match cause.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => FileError::Missing(name.into()),
+        _ if is_link(&cause) => FileError::Special(name.into()),
+        _ => FileError::io("open", path)(cause),
+    }
+}
+
+/// Whether it was not opened since it is a link: the word for that is Linux's, or the BSDs'.
+fn is_link(cause: &io::Error) -> bool {
+    #[cfg(unix)]
+    {
+        let error = rustix::io::Errno::from_io_error(cause);
+        matches!(error, Some(rustix::io::Errno::LOOP | rustix::io::Errno::MLINK))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = cause;
+        false
+    }
+}

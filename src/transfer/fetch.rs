@@ -1,0 +1,261 @@
+//! Fetches a file or a folder of an agent's outbox.
+
+use super::journey::{Journey, Leg, blocking, next};
+use super::{Carried, TransferError, Watcher};
+use crate::address::Target;
+use crate::files::{Arrived, Begun, FileError, Inbox, Incoming};
+use crate::text::printable;
+use crate::viewer::{Cause, Security};
+use hightower_proto::Message;
+use hightower_proto::message::{Accept, Done, Fetch, Offer};
+use std::time::Duration;
+
+/// How often something is fetched anew when what arrived was not what was offered.
+const ANEW: u32 = 1;
+
+/// What is fetched, and whereto.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Its path in the outbox.
+    pub name: String,
+    /// The folder that it is put into.
+    pub into: Inbox,
+}
+
+/// How a connection's work ended without success.
+enum Setback {
+    Broke(Cause),
+    /// What arrived was thrown away; from the beginning it may work.
+    Spoilt(TransferError),
+    Failed(TransferError),
+}
+
+impl From<TransferError> for Setback {
+    fn from(error: TransferError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<Cause> for Setback {
+    fn from(cause: Cause) -> Self {
+        Self::Broke(cause)
+    }
+}
+
+/// Fetches it. When the connection breaks it is made anew, as long as it is not away for longer than
+/// `patience`.
+///
+/// # Errors
+/// Why it could not be fetched. What has arrived of it is kept for a day.
+pub async fn fetch<W: Watcher>(
+    target: &Target,
+    security: &Security,
+    wanted: &Wanted,
+    patience: Duration,
+    watcher: &W,
+) -> Result<Carried, TransferError> {
+    let mut journey = Journey::new(target, security, patience, watcher);
+    let mut leg = journey.begin().await?;
+    let owner = target.to_string();
+    let mut fetching = Fetching { journey, wanted, owner, transfer: 0, last: None };
+    let mut spoilt = 0;
+    loop {
+        fetching.transfer += 1;
+        match fetching.attempt(&mut leg).await {
+            Ok(()) => break,
+            Err(Setback::Spoilt(error)) if spoilt < ANEW => {
+                tracing::warn!("fetched anew: {error}");
+                spoilt += 1;
+            }
+            Err(Setback::Spoilt(error) | Setback::Failed(error)) => {
+                leg.end().await;
+                return Err(error);
+            }
+            Err(Setback::Broke(cause)) => {
+                drop(leg);
+                leg = fetching.journey.again(cause).await?;
+            }
+        }
+    }
+    leg.end().await;
+    let (inbox, owner) = (wanted.into.clone(), fetching.owner);
+    blocking(move || inbox.tidy(&owner)).await?;
+    Ok(fetching.journey.carried)
+}
+
+struct Fetching<'a, W> {
+    journey: Journey<'a, W>,
+    wanted: &'a Wanted,
+    /// As whose partial files are kept.
+    owner: String,
+    transfer: u32,
+    /// What was put in its place last, if the agent was not heard to have finished since.
+    last: Option<(Offer, Arrived)>,
+}
+
+impl<W: Watcher> Fetching<'_, W> {
+    /// Asks for it on this connection, and takes what is offered.
+    async fn attempt(&mut self, leg: &mut Leg) -> Result<(), Setback> {
+        let (transfer, name) = (self.transfer, self.wanted.name.clone());
+        // All of it is offered anew, and counted anew.
+        let carried = &mut self.journey.carried;
+        (carried.files, carried.bytes) = (0, 0);
+        carried.names.clear();
+        leg.call.say(&Message::Fetch(Fetch { transfer, name })).await?;
+        loop {
+            match next(&mut leg.call).await? {
+                Message::Offer(offer) if offer.transfer == transfer => {
+                    self.take(leg, offer).await?;
+                }
+                Message::Done(done) if done.transfer == transfer => {
+                    return match done.error {
+                        None => Ok(()),
+                        Some(why) => Err(self.refused(&why)),
+                    };
+                }
+                Message::Reply(reply) => {
+                    return Err(self.refused(reply.error.as_deref().unwrap_or("it is refused")));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn refused(&self, why: &str) -> Setback {
+        let (name, why) = (printable(&self.wanted.name), printable(why));
+        TransferError::Refused { name, why }.into()
+    }
+
+    /// Takes one thing, and says that it is here.
+    async fn take(&mut self, leg: &mut Leg, offer: Offer) -> Result<(), Setback> {
+        let name = printable(offer.path.as_deref().unwrap_or(&offer.name));
+        let same = |(last, _): &&(Offer, Arrived)| {
+            let (mut a, mut b) = (last.clone(), offer.clone());
+            (a.transfer, b.transfer) = (0, 0);
+            a == b
+        };
+        let arrived = match self.last.as_ref().filter(same) {
+            // The connection broke before the agent heard that it is here.
+            Some((_, arrived)) => arrived.clone(),
+            None => match self.receive(leg, &offer, &name).await {
+                Ok(arrived) => arrived,
+                Err(Setback::Broke(cause)) => return Err(Setback::Broke(cause)),
+                Err(setback) => {
+                    let words = match &setback {
+                        Setback::Spoilt(error) | Setback::Failed(error) => error.to_string(),
+                        Setback::Broke(cause) => cause.to_string(),
+                    };
+                    leg.voice.say(&Message::Done(Done::failed(self.transfer, words))).await;
+                    // The agent's answer to that is the end of this attempt.
+                    loop {
+                        match next(&mut leg.call).await {
+                            Ok(Message::Done(done)) if done.transfer == self.transfer => break,
+                            Ok(_) => {}
+                            Err(_) => break,
+                        }
+                    }
+                    return Err(setback);
+                }
+            },
+        };
+        let done = Done::well(self.transfer, Some(arrived.name.clone()));
+        self.last = offer.path.is_none().then(|| (offer, arrived));
+        leg.call.say(&Message::Done(done)).await?;
+        Ok(())
+    }
+
+    async fn receive(
+        &mut self,
+        leg: &mut Leg,
+        offer: &Offer,
+        name: &str,
+    ) -> Result<Arrived, Setback> {
+        let failed = |why: FileError| {
+            let spoilt = why.is_spoilt();
+            let error = TransferError::File { name: name.to_owned(), why };
+            if spoilt { Setback::Spoilt(error) } else { Setback::Failed(error) }
+        };
+        let (inbox, owner, of) = (self.wanted.into.clone(), self.owner.clone(), offer.clone());
+        let begun = self.hearing(leg, move || inbox.begin(&owner, &of)).await?.map_err(failed)?;
+        let is_file =
+            offer.folder.is_none() || offer.path.as_ref().is_some_and(|p| !p.ends_with('/'));
+        let arrived = match begun {
+            Begun::Arrived(arrived) => arrived,
+            Begun::Incoming(incoming) => {
+                self.journey.watcher.begins(name, offer.size, incoming.offset());
+                let incoming = self.fill(leg, incoming, name).await?;
+                self.hearing(leg, move || incoming.finish()).await?.map_err(failed)?
+            }
+        };
+        if is_file {
+            self.journey.carried.files += 1;
+            self.journey.carried.bytes += offer.size;
+        }
+        if offer.path.is_none() {
+            self.journey.carried.names.push(arrived.name.clone());
+        }
+        Ok(arrived)
+    }
+
+    /// Takes chunks until all is here.
+    async fn fill(
+        &mut self,
+        leg: &mut Leg,
+        mut incoming: Incoming,
+        name: &str,
+    ) -> Result<Incoming, Setback> {
+        let transfer = self.transfer;
+        loop {
+            let offset = incoming.offset();
+            leg.call.say(&Message::Accept(Accept { transfer, offset })).await?;
+            if incoming.is_whole() {
+                return Ok(incoming);
+            }
+            let chunk = loop {
+                match next(&mut leg.call).await? {
+                    Message::Chunk(chunk) if chunk.transfer == transfer => break chunk,
+                    Message::Done(done) if done.transfer == transfer => {
+                        // What has arrived is of a file that is no more.
+                        blocking(move || incoming.discard()).await?;
+                        let why = done.error.unwrap_or_else(|| "it ended too early".into());
+                        return Err(self.refused(&why));
+                    }
+                    _ => {}
+                }
+            };
+            self.journey.carried.moved += chunk.data.len() as u64;
+            let written;
+            (incoming, written) = blocking(move || {
+                let written = incoming.write(chunk.offset, &chunk.data);
+                (incoming, written)
+            })
+            .await?;
+            written.map_err(|why| TransferError::File { name: name.to_owned(), why })?;
+            self.journey.watcher.moved(incoming.offset());
+            self.journey.progress();
+        }
+    }
+
+    /// Runs what blocks for long, and answers pings meanwhile.
+    async fn hearing<T: Send + 'static>(
+        &self,
+        leg: &mut Leg,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Setback> {
+        let work = blocking(work);
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return Ok(done?),
+                // Before our answer nothing matters but that there is no more to come.
+                heard = next(&mut leg.call) => {
+                    if let Message::Done(Done { transfer, error: Some(why), .. }) = heard?
+                        && transfer == self.transfer
+                    {
+                        return Err(self.refused(&why));
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! Sends files and folders to one agent.
+
+use super::journey::{Journey, Leg, blocking, next};
+use super::{Carried, TransferError, Watcher};
+use crate::address::Target;
+use crate::files::{Entry, FileError, Source, Survey, Walk, of_nothing};
+use crate::text::printable;
+use crate::viewer::{Cause, Security};
+use hightower_proto::Message;
+use hightower_proto::limits::{MAX_CHUNK, WINDOW};
+use hightower_proto::message::{Chunk, Digest, Done, Offer};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Chunks that are read ahead.
+const AHEAD: usize = 2;
+
+/// How often a file is sent from the beginning when what arrived was not what was sent.
+const ANEW: u32 = 1;
+
+/// What is sent.
+#[derive(Debug, Clone)]
+pub struct Parcel {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it is called there.
+    pub name: String,
+    /// What is in it, if it is a folder.
+    pub folder: Option<Survey>,
+    /// Its length.
+    pub size: u64,
+    /// It is a picture, to be shown and not kept.
+    pub show: bool,
+}
+
+impl Parcel {
+    /// Looks at what a user has named.
+    ///
+    /// # Errors
+    /// When it is not there, or can't be sent.
+    pub fn of(path: &Path) -> Result<Self, FileError> {
+        let shown = path.display().to_string();
+        let about = std::fs::metadata(path).map_err(|cause| match cause.kind() {
+            std::io::ErrorKind::NotFound => FileError::Missing(shown.clone()),
+            _ => FileError::Io { what: "read", path: path.to_owned(), cause },
+        })?;
+        // What `.` and `..` are called.
+        let named = match path.file_name() {
+            Some(name) => name.to_owned(),
+            None => std::fs::canonicalize(path)
+                .ok()
+                .and_then(|path| path.file_name().map(ToOwned::to_owned))
+                .ok_or_else(|| FileError::Special(shown.clone()))?,
+        };
+        let name = named.to_string_lossy().into_owned();
+        let path = path.to_owned();
+        if about.is_dir() {
+            let survey = Survey::of(&path)?;
+            return Ok(Self { path, name, folder: Some(survey), size: survey.size, show: false });
+        }
+        if !about.is_file() {
+            return Err(FileError::Special(shown));
+        }
+        Ok(Self { path, name, folder: None, size: about.len(), show: false })
+    }
+}
+
+/// How an attempt to carry something ended without success.
+enum Setback {
+    /// The connection broke.
+    Broke(Cause),
+    Failed(TransferError),
+}
+
+impl From<TransferError> for Setback {
+    fn from(error: TransferError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<Cause> for Setback {
+    fn from(cause: Cause) -> Self {
+        Self::Broke(cause)
+    }
+}
+
+/// Sends everything, one thing after another. When the connection breaks it is made anew, as long as
+/// it is not away for longer than `patience`.
+///
+/// # Errors
+/// What could not be sent, and why. What was sent before that stays there.
+pub async fn send<W: Watcher>(
+    target: &Target,
+    security: &Security,
+    parcels: &[Parcel],
+    patience: Duration,
+    watcher: &W,
+) -> Result<Carried, TransferError> {
+    let mut journey = Journey::new(target, security, patience, watcher);
+    let leg = journey.begin().await?;
+    let mut sending = Sending { journey, leg: Some(leg), transfer: 0 };
+    let result = sending.all(parcels).await;
+    if let Some(leg) = sending.leg.take() {
+        leg.end().await;
+    }
+    result.map(|()| sending.journey.carried)
+}
+
+struct Sending<'a, W> {
+    journey: Journey<'a, W>,
+    leg: Option<Leg>,
+    transfer: u32,
+}
+
+impl<W: Watcher> Sending<'_, W> {
+    async fn all(&mut self, parcels: &[Parcel]) -> Result<(), TransferError> {
+        for parcel in parcels {
+            match parcel.folder {
+                Some(survey) => self.folder(parcel, survey).await?,
+                None => self.file(parcel).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn file(&mut self, parcel: &Parcel) -> Result<(), TransferError> {
+        let (path, name) = (parcel.path.clone(), parcel.path.display().to_string());
+        let source = blocking(move || Source::open(&path, &name)).await?;
+        let source = source.map_err(|why| fault(&parcel.name, why))?;
+        let offer = self.offer(&parcel.name, source.size, source.hash);
+        let offer = Offer { show: parcel.show, ..offer };
+        let done = self.one(offer, Some(source)).await?;
+        self.journey.carried.names.push(printable(done.name.as_deref().unwrap_or(&parcel.name)));
+        Ok(())
+    }
+
+    async fn folder(&mut self, parcel: &Parcel, survey: Survey) -> Result<(), TransferError> {
+        let root = parcel.path.clone();
+        let failed = |why| fault(&parcel.name, why);
+        let mut walk = blocking(move || Walk::new(&root)).await?.map_err(failed)?;
+        loop {
+            let next;
+            (walk, next) = blocking(move || {
+                let next = walk.next_entry();
+                (walk, next)
+            })
+            .await?;
+            let Some(entry) = next.map_err(failed)? else { break };
+            let (folder, path) = (Some(survey.id), Some(entry.path()));
+            let Entry::File(at) = entry else {
+                let offer = self.offer(&parcel.name, 0, of_nothing());
+                self.one(Offer { folder, path, ..offer }, None).await?;
+                continue;
+            };
+            let opened;
+            (walk, opened) = blocking(move || {
+                let opened = walk.open(&at);
+                (walk, opened)
+            })
+            .await?;
+            let source = opened.map_err(failed)?;
+            let offer = self.offer(&parcel.name, source.size, source.hash);
+            self.one(Offer { folder, path, ..offer }, Some(source)).await?;
+        }
+        let offer = self.offer(&parcel.name, survey.size, of_nothing());
+        let done = self.one(Offer { folder: Some(survey.id), ..offer }, None).await?;
+        let carried = &mut self.journey.carried;
+        carried.left_out += walk.left_out;
+        carried.names.push(printable(done.name.as_deref().unwrap_or(&parcel.name)));
+        Ok(())
+    }
+
+    fn offer(&mut self, name: &str, size: u64, hash: Digest) -> Offer {
+        self.transfer = self.transfer.wrapping_add(1);
+        let (transfer, name) = (self.transfer, name.to_owned());
+        Offer { transfer, name, size, hash, folder: None, path: None, again: false, show: false }
+    }
+
+    /// Sends one thing until it is verified there.
+    async fn one(
+        &mut self,
+        mut offer: Offer,
+        mut source: Option<Source>,
+    ) -> Result<Done, TransferError> {
+        let (mut spoilt, is_file) = (0, source.is_some());
+        loop {
+            let mut leg = match self.leg.take() {
+                Some(leg) => leg,
+                None => return Err(TransferError::Died),
+            };
+            let (back, result) = self.attempt(&mut leg, &offer, source).await;
+            source = back;
+            match result {
+                Ok(done) if done.error.is_none() => {
+                    self.leg = Some(leg);
+                    if is_file {
+                        self.journey.carried.files += 1;
+                        self.journey.carried.bytes += offer.size;
+                    }
+                    return Ok(done);
+                }
+                Ok(done) if done.spoilt && spoilt < ANEW && is_file => {
+                    tracing::warn!(
+                        "'{}' is sent anew: what arrived was not what was sent",
+                        offer.name
+                    );
+                    spoilt += 1;
+                    self.leg = Some(leg);
+                }
+                Ok(done) => {
+                    let why = printable(done.error.as_deref().unwrap_or_default());
+                    let name = printable(offer.path.as_deref().unwrap_or(&offer.name));
+                    self.leg = Some(leg);
+                    return Err(TransferError::Refused { name, why });
+                }
+                Err(Setback::Failed(error)) => {
+                    self.leg = Some(leg);
+                    return Err(error);
+                }
+                Err(Setback::Broke(cause)) => {
+                    drop(leg);
+                    self.leg = Some(self.journey.again(cause).await?);
+                    offer.again = true;
+                }
+            }
+            // Each attempt has a number of its own: what is said of another is passed over.
+            self.transfer = self.transfer.wrapping_add(1);
+            offer.transfer = self.transfer;
+        }
+    }
+
+    /// Offers it on this connection, and sends what is missing.
+    async fn attempt(
+        &mut self,
+        leg: &mut Leg,
+        offer: &Offer,
+        source: Option<Source>,
+    ) -> (Option<Source>, Result<Done, Setback>) {
+        let (transfer, size) = (offer.transfer, offer.size);
+        let name = offer.path.as_deref().unwrap_or(&offer.name);
+        if let Err(cause) = leg.call.say(&Message::Offer(offer.clone())).await {
+            return (source, Err(cause.into()));
+        }
+        let mut held = match answer(leg, transfer, name).await {
+            Ok(Answer::Held(held)) => held,
+            Ok(Answer::Done(done)) => return (source, Ok(done)),
+            Err(setback) => return (source, Err(setback)),
+        };
+        if held > size {
+            return (source, Err(TransferError::Odd("has more of a file than there is").into()));
+        }
+        let source = match source {
+            Some(source) if held < size => source,
+            // What is whole, or has no bytes, needs nothing more.
+            whole => return (whole, self.verified(leg, transfer, name).await),
+        };
+        self.journey.watcher.begins(name, size, held);
+        let (chunks, mut read) = mpsc::channel(AHEAD);
+        let reading = tokio::task::spawn_blocking(move || read_from(source, held, &chunks));
+        let mut sent = held;
+        let result = loop {
+            let may = sent < size && sent - held + (MAX_CHUNK as u64) <= WINDOW;
+            tokio::select! {
+                chunk = read.recv(), if may => match chunk {
+                    Some(data) => {
+                        let (offset, data): (u64, bytes::Bytes) = (sent, data);
+                        sent += data.len() as u64;
+                        self.journey.carried.moved += data.len() as u64;
+                        let chunk = Message::Chunk(Chunk { transfer, offset, data });
+                        // Of a connection that broke we hear.
+                        leg.voice.say(&chunk).await;
+                    }
+                    // Why, the reader says.
+                    None => break Ok(None),
+                },
+                heard = answer(leg, transfer, name) => match heard {
+                    Ok(Answer::Held(now)) if now <= sent => {
+                        held = held.max(now);
+                        self.journey.watcher.moved(held);
+                        self.journey.progress();
+                    }
+                    Ok(Answer::Held(_)) => {
+                        break Err(TransferError::Odd("acknowledges what was not sent").into());
+                    }
+                    Ok(Answer::Done(done)) => break Ok(Some(done)),
+                    Err(setback) => break Err(setback),
+                },
+            }
+        };
+        drop(read);
+        let (source, fault_here) = match reading.await {
+            Ok((source, fault)) => (Some(source), fault),
+            Err(_) => return (None, Err(TransferError::Died.into())),
+        };
+        if let Some(why) = fault_here {
+            // The agent is told, so that it does not keep what is no more.
+            let done = Done::failed(transfer, why.to_string());
+            leg.voice.say(&Message::Done(done)).await;
+            return (source, Err(fault(name, why).into()));
+        }
+        let result = match result {
+            Ok(Some(done)) => Ok(done),
+            Ok(None) => Err(TransferError::Died.into()),
+            Err(setback) => Err(setback),
+        };
+        (source, result)
+    }
+
+    /// Waits until it is verified there.
+    async fn verified(&self, leg: &mut Leg, transfer: u32, name: &str) -> Result<Done, Setback> {
+        loop {
+            if let Answer::Done(done) = answer(leg, transfer, name).await? {
+                return Ok(done);
+            }
+        }
+    }
+}
+
+/// What an agent answers to an offer.
+enum Answer {
+    Held(u64),
+    Done(Done),
+}
+
+async fn answer(leg: &mut Leg, transfer: u32, name: &str) -> Result<Answer, Setback> {
+    loop {
+        match next(&mut leg.call).await? {
+            Message::Accept(accept) if accept.transfer == transfer => {
+                return Ok(Answer::Held(accept.offset));
+            }
+            Message::Done(done) if done.transfer == transfer => return Ok(Answer::Done(done)),
+            Message::Reply(reply) => {
+                let why = printable(reply.error.as_deref().unwrap_or("it is refused"));
+                let name = printable(name);
+                return Err(TransferError::Refused { name, why }.into());
+            }
+            // Of a transfer that has ended.
+            _ => {}
+        }
+    }
+}
+
+/// Reads a file from an offset to its end, as fast as somebody takes it.
+fn read_from(
+    mut source: Source,
+    mut offset: u64,
+    chunks: &mpsc::Sender<bytes::Bytes>,
+) -> (Source, Option<FileError>) {
+    while offset < source.size {
+        let data = match source.read(offset, MAX_CHUNK) {
+            Ok(data) => data,
+            Err(e) => return (source, Some(e)),
+        };
+        offset += data.len() as u64;
+        // The last part goes only if the file is what it was.
+        if offset == source.size
+            && let Err(e) = source.check()
+        {
+            return (source, Some(e));
+        }
+        if chunks.blocking_send(data).is_err() {
+            break;
+        }
+    }
+    (source, None)
+}
+
+fn fault(name: &str, why: FileError) -> TransferError {
+    TransferError::File { name: printable(name), why }
+}

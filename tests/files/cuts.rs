@@ -1,0 +1,146 @@
+//! What is cut off goes on.
+
+use crate::chaos::{Chaos, Fault};
+use crate::common::homes::obeyed;
+use crate::common::{Agent, hightower, stdout};
+use crate::{Desk, await_that, noise, partial, told};
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::process::Stdio;
+
+/// The length of the file that is sent, in bytes: 1 GiB where somebody asks for it.
+fn length() -> u64 {
+    match std::env::var_os("HIGHTOWER_TEST_FULL") {
+        Some(_) => 1 << 30,
+        None => 160 << 20,
+    }
+}
+
+#[test]
+fn a_file_to_three_agents_arrives_though_the_link_is_cut_three_times() {
+    let desks = [(); 3].map(|()| Desk::new(&[]));
+    let here = tempfile::tempdir().unwrap();
+    let path = here.path().join("image.iso");
+    let (file, part, length) = (fs::File::create(&path).unwrap(), noise(7, 8 << 20), length());
+    for at in (0..length).step_by(part.len()) {
+        // No two parts are the same.
+        file.write_all_at(&part, at).unwrap();
+        file.write_all_at(&at.to_le_bytes(), at).unwrap();
+    }
+    let wires: Vec<Chaos> = desks
+        .iter()
+        .map(|desk| {
+            let mut cuts = [length / 4, length / 3, length / 5].into_iter();
+            Chaos::tcp(desk.agent.address, move || {
+                cuts.next().map_or(Fault::Cut(u64::MAX), Fault::Cut)
+            })
+        })
+        .collect();
+    let hosts: Vec<String> = wires.iter().map(|wire| wire.address.to_string()).collect();
+    let mut command = hightower();
+    command.args(["send", "--json"]).arg(&path).args(&hosts);
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    obeyed(&output);
+    let words = stdout(&output);
+    let lines: Vec<serde_json::Value> =
+        words.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 3);
+    for line in &lines {
+        assert_eq!((&line["ok"], &line["reconnects"]), (&true.into(), &3.into()), "{line}");
+        let again = line["moved"].as_u64().unwrap() - length;
+        println!("{again} bytes were sent again, {:.2} %", again as f64 * 100.0 / length as f64);
+        assert!(again * 50 < length, "{again} bytes of {length} were sent again");
+    }
+    for desk in &desks {
+        assert_eq!(desk.arrived(), ["image.iso"]);
+        same_file(&path, &desk.inbox().join("image.iso"));
+    }
+}
+
+fn same_file(one: &std::path::Path, other: &std::path::Path) {
+    let hash = |path| {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(fs::File::open(path).unwrap()).unwrap();
+        hasher.finalize()
+    };
+    assert_eq!(hash(one), hash(other));
+}
+
+#[test]
+fn what_is_fetched_goes_on_where_it_was_cut() {
+    let desk = Desk::new(&[]);
+    fs::create_dir(desk.outbox().join("d")).unwrap();
+    for (seed, name) in [(8, "one"), (9, "two"), (10, "three")] {
+        fs::write(desk.outbox().join("d").join(name), noise(seed, 12 << 20)).unwrap();
+    }
+    let mut cuts = [7u64 << 20, 5 << 20, 9 << 20].into_iter();
+    let wire = Chaos::tcp(desk.agent.address, move || {
+        cuts.next().map_or(Fault::Cut(u64::MAX), Fault::Cut)
+    });
+    let here = tempfile::tempdir().unwrap();
+    let mut command = hightower();
+    command.args(["fetch", "--json", &format!("{}:d", wire.address)]).arg(here.path());
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    obeyed(&output);
+    let told = told(&output);
+    assert_eq!((&told["reconnects"], &told["files"]), (&3.into(), &3.into()), "{told}");
+    let again = told["moved"].as_u64().unwrap() - (36 << 20);
+    assert!(again <= 3 << 20, "{again} bytes were sent again: {told}");
+    for name in ["one", "two", "three"] {
+        same_file(&desk.outbox().join("d").join(name), &here.path().join("d").join(name));
+    }
+}
+
+#[test]
+fn what_is_begun_outlives_either_side() {
+    let desk = Desk::new(&["--file-rate", "4M"]);
+    let here = tempfile::tempdir().unwrap();
+    let path = here.path().join("long");
+    let length = 12u64 << 20;
+    fs::write(&path, noise(11, length as usize)).unwrap();
+    let address = desk.agent.address.to_string();
+    let send = || {
+        let mut command = hightower();
+        command.args(["send", "--json"]).arg(&path).arg(&address);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap()
+    };
+    // The sender dies.
+    let mut first = send();
+    await_that("a part", || desk.partial() > 1 << 20);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    // Another goes on, and the agent dies meanwhile, as it does with the power.
+    let held = desk.partial();
+    let second = send();
+    await_that("more", || desk.partial() > held + (2 << 20));
+    let Desk { agent, folder } = desk;
+    agent.kill();
+    assert!(folder.path().join("inbox").read_dir().unwrap().count() == 1, "it has arrived");
+    let held = partial(&folder.path().join("inbox"));
+    let agent: Agent = Desk::agent(folder.path(), &["--listen", &address]);
+    let output = second.wait_with_output().unwrap();
+    obeyed(&output);
+    let told = told(&output);
+    assert!(told["reconnects"].as_u64().unwrap() >= 1, "{told}");
+    let moved = told["moved"].as_u64().unwrap();
+    assert!(moved < length, "{moved} bytes were sent though {held} had arrived: {told}");
+    same_file(&path, &folder.path().join("inbox/long"));
+    drop(agent);
+}
+
+#[test]
+fn who_stays_away_is_not_waited_for_any_longer_than_was_said() {
+    let desk = Desk::new(&["--file-rate", "2M"]);
+    let here = tempfile::tempdir().unwrap();
+    let path = here.path().join("long");
+    fs::write(&path, noise(12, 12 << 20)).unwrap();
+    let mut command = hightower();
+    command.args(["send", "--json", "--retry", "1s"]).arg(&path).arg(desk.host());
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    await_that("a part", || desk.partial() > 0);
+    desk.agent.kill();
+    let output = child.wait_with_output().unwrap();
+    let told = told(&output);
+    assert!(!output.status.success());
+    assert!(told["error"].as_str().unwrap().contains("could not be made anew for 1s"), "{told}");
+}

@@ -1,0 +1,269 @@
+//! What can't be taken is said, and nothing is lost by it.
+
+use crate::common::disk::Disk;
+use crate::common::{hightower, run, stderr};
+use crate::{Desk, await_that, noise, told};
+use hightower::call::Call;
+use hightower::files::{Begun, FileError, Inbox, Source, of_nothing};
+use hightower::viewer::{PlainWith, Security};
+use hightower_proto::Message;
+use hightower_proto::message::{Chunk, Digest, Done, Offer};
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+
+fn offer(name: &str, bytes: &[u8]) -> Offer {
+    let hash = Digest(*blake3::hash(bytes).as_bytes());
+    let size = bytes.len() as u64;
+    let (folder, path, again, show) = (None, None, false, false);
+    Offer { transfer: 1, name: name.into(), size, hash, folder, path, again, show }
+}
+
+fn why(desk: &Desk, args: &[&str]) -> String {
+    let output = desk.send(args);
+    assert!(!output.status.success(), "{output:?}");
+    told(&output)["error"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_limit_a_missing_folder_and_a_missing_file_are_said() {
+    let desk = Desk::new(&["--max-file", "1M", "--max-files", "2"]);
+    let here = tempfile::tempdir().unwrap();
+    let (long, short) = (here.path().join("long"), here.path().join("short"));
+    fs::write(&long, noise(20, (1 << 20) + 1)).unwrap();
+    fs::write(&short, noise(21, 1 << 20)).unwrap();
+    let (long, short) = (long.to_str().unwrap(), short.to_str().unwrap());
+    let words = why(&desk, &[long]);
+    assert!(words.contains("1.00 MiB is the most that is taken"), "{words}");
+    assert!(desk.send(&[short]).status.success());
+    let words = why(&desk, &[short]);
+    assert!(words.contains("2 files within the hour"), "{words}");
+    assert_eq!(desk.arrived(), ["short"]);
+
+    let nothing = run(&["send", "reprot.pdf", &desk.host()]);
+    assert!(stderr(&nothing).contains("there is no 'reprot.pdf'"), "{nothing:?}");
+    let pipe = here.path().join("pipe");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0)
+        .unwrap();
+    let nothing = run(&["send", pipe.to_str().unwrap(), &desk.host()]);
+    assert!(stderr(&nothing).contains("is no file and no folder"), "{nothing:?}");
+
+    // Where the inbox should be there is a file: nobody, not even root, can write into that.
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("inbox"), "").unwrap();
+    fs::create_dir(folder.path().join("outbox")).unwrap();
+    let mut command = hightower();
+    command.args(["agent", "--source", "card", "--inbox"]).arg(folder.path().join("inbox"));
+    let mut agent = crate::Agent::start(command.arg("--outbox").arg(folder.path().join("outbox")));
+    agent.await_log("no file can be received here: can't make");
+    let output = run(&["send", "--json", short, &agent.address.to_string()]);
+    let words = told(&output)["error"].as_str().unwrap().to_owned();
+    assert!(!output.status.success() && words.contains("can't make 'inbox'"), "{words}");
+}
+
+#[test]
+fn a_disk_that_is_full_is_said_before_and_meanwhile_and_what_arrived_is_kept() {
+    let Some(disk) = Disk::new() else { return };
+    let inbox = Inbox::open(disk.path().join("in"), u64::MAX).unwrap();
+    let bytes = noise(22, 100_000);
+    let long = inbox.begin("anna", &offer("a", &bytes));
+    assert!(matches!(long, Err(FileError::NoSpace { needed: 100_000, .. })), "{long:?}");
+    let bytes = &bytes[..40_000];
+    let begin = || match inbox.begin("anna", &offer("a", bytes)).unwrap() {
+        Begun::Incoming(incoming) => incoming,
+        Begun::Arrived(arrived) => panic!("{arrived:?}"),
+    };
+    let mut incoming = begin();
+    incoming.write(0, &bytes[..10_000]).unwrap();
+    disk.fill();
+    let full = incoming.write(10_000, &bytes[10_000..]);
+    assert!(matches!(full, Err(FileError::Full)), "{full:?}");
+    drop(incoming);
+    disk.free();
+    let mut incoming = begin();
+    let held = usize::try_from(incoming.offset()).unwrap();
+    assert!((10_000..40_000).contains(&held), "{held} bytes are kept");
+    incoming.write(held as u64, &bytes[held..]).unwrap();
+    let arrived = incoming.finish().unwrap();
+    assert_eq!(fs::read(arrived.path).unwrap(), bytes);
+    // At the other end, too.
+    disk.fill();
+    let desk = Desk::new(&[]);
+    fs::write(desk.outbox().join("b"), bytes).unwrap();
+    let what = format!("{}:b", desk.host());
+    let output = run(&["fetch", "--json", &what, disk.path().to_str().unwrap()]);
+    assert!(!output.status.success());
+    let said = told(&output)["error"].as_str().unwrap().to_owned();
+    assert!(said.contains("has") && said.contains("free") || said.contains("full"), "{said}");
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_sent_does_not_arrive() {
+    let desk = Desk::new(&["--file-rate", "3M"]);
+    let here = tempfile::tempdir().unwrap();
+    let path = here.path().join("log");
+    fs::write(&path, noise(23, 6 << 20)).unwrap();
+    let mut command = hightower();
+    command.args(["send", "--json"]).arg(&path).arg(desk.host());
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    await_that("a part", || desk.partial() > 0);
+    let mut file = fs::File::options().append(true).open(&path).unwrap();
+    std::io::Write::write_all(&mut file, b"one line more\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(!output.status.success());
+    let words = told(&output)["error"].as_str().unwrap().to_owned();
+    assert!(words.contains("was changed while it was sent"), "{words}");
+    await_that("nothing left of it", || desk.partial() == 0);
+    assert!(desk.arrived().is_empty());
+
+    // Also where it is given.
+    let given = desk.outbox().join("log");
+    fs::write(&given, noise(24, 6 << 20)).unwrap();
+    let mut command = hightower();
+    command.args(["fetch", "--json", &format!("{}:log", desk.host())]).arg(here.path());
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    await_that("a part", || crate::partial(here.path()) > 0);
+    fs::write(&given, "another").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(!output.status.success());
+    let words = told(&output)["error"].as_str().unwrap().to_owned();
+    assert!(words.contains("was changed while it was sent"), "{words}");
+    assert_eq!(crate::partial(here.path()), 0);
+
+    // And before its end is reached by who reads it.
+    let mut source = Source::open(&path, "log").unwrap();
+    fs::write(&path, "short").unwrap();
+    assert!(matches!(source.read(1 << 20, 10), Err(FileError::Changed(_))));
+    assert!(matches!(source.check(), Err(FileError::Changed(_))));
+}
+
+/// Talks to an agent as no program of ours does.
+fn talk(desk: &Desk, talk: impl AsyncFnOnce(&mut Call)) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let security = Security { plain: PlainWith::Loopback, credentials: None };
+    runtime.block_on(async {
+        let mut call = Call::to(&desk.agent.address.into(), &security).await.unwrap();
+        talk(&mut call).await;
+        call.close("that was all").await.unwrap();
+    });
+}
+
+/// What the agent says at the end of this transfer.
+async fn done(call: &mut Call, transfer: u32) -> Done {
+    loop {
+        if let Message::Done(done) = call.hear().await.unwrap()
+            && done.transfer == transfer
+        {
+            return done;
+        }
+    }
+}
+
+#[test]
+fn what_is_not_what_was_offered_is_thrown_away() {
+    let desk = Desk::new(&[]);
+    talk(&desk, async |call| {
+        let chunk = |transfer, offset, data: &'static [u8]| {
+            Message::Chunk(Chunk { transfer, offset, data: data.into() })
+        };
+        // Other bytes.
+        call.say(&Message::Offer(offer("a", b"good"))).await.unwrap();
+        call.say(&chunk(1, 0, b"evil")).await.unwrap();
+        let end = done(call, 1).await;
+        assert!(end.spoilt && end.error.unwrap().contains("BLAKE3 differs"));
+        // Too many, too early, and of no transfer.
+        for (transfer, chunks, words) in [
+            (2, vec![chunk(2, 0, b"goo"), chunk(2, 3, b"d and more")], "more bytes came"),
+            (3, vec![chunk(3, 3, b"d"), chunk(3, 0, b"goo")], "should"),
+            (4, vec![chunk(3, 0, b"x"), chunk(4, 9, b"x")], "should"),
+        ] {
+            let bytes = [b"good".as_slice(), &[transfer as u8]].concat();
+            let offer = Offer { transfer, size: 4, ..offer("a", &bytes) };
+            call.say(&Message::Offer(offer)).await.unwrap();
+            for chunk in chunks {
+                call.say(&chunk).await.unwrap();
+            }
+            let end = done(call, transfer).await;
+            assert!(end.error.as_deref().unwrap().contains(words), "{end:?}");
+        }
+        // A folder of which something is missing.
+        let folder = Some(Digest([9; 32]));
+        let whole = Offer { transfer: 5, size: 7, hash: of_nothing(), folder, ..offer("d", b"") };
+        call.say(&Message::Offer(whole)).await.unwrap();
+        assert!(done(call, 5).await.error.unwrap().contains("0 bytes of 7"));
+        // It still takes what is right.
+        call.say(&Message::Offer(Offer { transfer: 6, ..offer("a", b"good") })).await.unwrap();
+        call.say(&chunk(6, 0, b"good")).await.unwrap();
+        assert_eq!(done(call, 6).await, Done::well(6, Some("a".into())));
+        // The answer was lost: it is not taken twice.
+        let again = Offer { transfer: 7, again: true, ..offer("a", b"good") };
+        call.say(&Message::Offer(again)).await.unwrap();
+        assert_eq!(done(call, 7).await, Done::well(7, Some("a".into())));
+    });
+    assert_eq!(desk.arrived(), ["a"]);
+    assert_eq!(fs::read(desk.inbox().join("a")).unwrap(), b"good");
+}
+
+#[test]
+fn who_offers_the_same_anew_has_it() {
+    let desk = Desk::new(&[]);
+    let bytes = noise(25, 1000);
+    let part = |transfer, offset: u64, to: usize| {
+        let data = bytes[usize::try_from(offset).unwrap()..to].to_vec().into();
+        Message::Chunk(Chunk { transfer, offset, data })
+    };
+    talk(&desk, async |dead| {
+        dead.say(&Message::Offer(offer("a", &bytes))).await.unwrap();
+        dead.say(&part(1, 0, 400)).await.unwrap();
+        while !matches!(dead.hear().await.unwrap(), Message::Accept(a) if a.offset == 400) {}
+        // Another connection, while that one says nothing any more.
+        let security = Security { plain: PlainWith::Loopback, credentials: None };
+        let mut alive = Call::to(&desk.agent.address.into(), &security).await.unwrap();
+        alive.say(&Message::Offer(offer("a", &bytes))).await.unwrap();
+        while !matches!(alive.hear().await.unwrap(), Message::Accept(a) if a.offset == 400) {}
+        alive.say(&part(1, 400, 1000)).await.unwrap();
+        assert_eq!(done(&mut alive, 1).await, Done::well(1, Some("a".into())));
+        assert!(done(dead, 1).await.error.unwrap().contains("by another connection"));
+        alive.close("that was all").await.unwrap();
+    });
+    assert_eq!(fs::read(desk.inbox().join("a")).unwrap(), bytes);
+}
+
+#[test]
+fn partial_files_are_removed_after_their_time_and_are_their_senders() {
+    let folder = tempfile::tempdir().unwrap();
+    let inbox = Inbox::open(folder.path().into(), u64::MAX).unwrap();
+    let begin = |owner: &str| match inbox.begin(owner, &offer("a", b"bytes")).unwrap() {
+        Begun::Incoming(incoming) => incoming,
+        Begun::Arrived(arrived) => panic!("{arrived:?}"),
+    };
+    let mut anna = begin("anna");
+    anna.write(0, b"by").unwrap();
+    // Nobody else goes on with it, and nobody has it twice.
+    assert_eq!(begin("ben").offset(), 0);
+    assert!(matches!(inbox.begin("anna", &offer("a", b"bytes")), Err(FileError::Busy)));
+    drop(anna);
+    assert_eq!(begin("anna").offset(), 2);
+    let day = std::time::Duration::from_secs(86_400);
+    inbox.clean(day).unwrap();
+    assert_eq!(begin("anna").offset(), 2);
+    // A day later, but for one that is being written.
+    let held = begin("ben");
+    age(&folder.path().join(".hightower-partial"), day * 2);
+    inbox.clean(day).unwrap();
+    assert_eq!(begin("anna").offset(), 0);
+    drop(held);
+}
+
+/// Makes all files below as old as that.
+fn age(folder: &Path, age: std::time::Duration) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            self::age(&path, age);
+        } else {
+            let file = fs::File::options().write(true).open(&path).unwrap();
+            file.set_modified(std::time::SystemTime::now() - age).unwrap();
+        }
+    }
+}
