@@ -87,6 +87,9 @@ impl Target {
     /// # Errors
     /// When the name is not known, is several machines', or the system could not find out.
     pub async fn resolve(&self) -> Result<Vec<SocketAddr>, LookupError> {
+        if let Some(found) = Directory::found_at(&self.host) {
+            return Ok(found);
+        }
         let own = Directory::host(&self.host).map(|target| Self {
             // A port that is typed counts for more than the file's.
             port: if self.port == hightower_proto::PORT { target.port } else { self.port },
@@ -146,7 +149,9 @@ impl Target {
     /// Whether it is a server of the historical system, by its port.
     #[must_use]
     pub fn is_historical(&self) -> bool {
-        self.port == hightower_proto::historical::STREAM_PORT
+        use hightower_proto::historical::STREAM_PORT;
+        let named = || Directory::host(&self.host).is_some_and(|own| own.port == STREAM_PORT);
+        self.port == STREAM_PORT || self.port == hightower_proto::PORT && named()
     }
 }
 

@@ -7,11 +7,12 @@
 use crate::address::Target;
 use crate::agent::SOFTWARE;
 use crate::trust::PublicKey;
-use crate::viewer::{Cause, Security, dial, harmless, now_us};
+use crate::viewer::{Cause, Channel, Security, dial, dial_at, harmless, now_us};
 use bytes::Bytes;
 use hightower_proto::message::{Goodbye, Hello, Packet, Ping, Pong, Welcome};
 use hightower_proto::stream::Options;
-use hightower_proto::{Decoder, Item, Message};
+use hightower_proto::limits::MAX_TEXT;
+use hightower_proto::{Decoder, Item, Limits, Message};
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -81,8 +82,27 @@ impl Call {
     /// Why it was not reached, is not who it should be, or does not let us in.
     pub async fn to(target: &Target, security: &Security) -> Result<Self, Cause> {
         let (channel, peer) = dial(target, security, PATIENCE, |_| ()).await?;
+        Self::on(channel, peer).await
+    }
+
+    /// Calls the agent that is known by this name where it is said to be.
+    ///
+    /// # Errors
+    /// As [`Call::to`].
+    pub async fn at(
+        address: SocketAddr,
+        name: &Target,
+        security: &Security,
+    ) -> Result<Self, Cause> {
+        let (channel, peer) = dial_at(vec![address], name, security, PATIENCE, |_| ()).await?;
+        Self::on(channel, peer).await
+    }
+
+    async fn on(channel: Channel, peer: SocketAddr) -> Result<Self, Cause> {
         let (outgoing, waiting) = mpsc::channel(WAITING);
-        let decoder = Decoder::new(Options::viewer());
+        // No frames come to who does not watch, and none is held.
+        let limits = Limits { max_frame: MAX_TEXT, ..Limits::default() };
+        let decoder = Decoder::new(Options { limits, ..Options::viewer() });
         let (first, heard) = (Vec::with_capacity(FIRST), Instant::now());
         let incoming = Incoming { peer, reader: channel.reader, decoder, first, heard };
         let writing = tokio::spawn(write(channel.writer, waiting));
@@ -164,7 +184,12 @@ impl Call {
     /// # Errors
     /// When the connection broke before.
     pub async fn close(mut self, reason: &str) -> Result<(), Cause> {
-        let said = self.say(&Message::Goodbye(Goodbye { reason: reason.into() })).await;
+        let peer = self.peer;
+        let goodbye = Message::Goodbye(Goodbye { reason: reason.into() });
+        let Ok(said) = timeout(FAREWELL, self.say(&goodbye)).await else {
+            self.writing.abort();
+            return Err(Cause::Silent { peer, quiet: FAREWELL });
+        };
         drop(self.outgoing);
         match timeout(FAREWELL, &mut self.writing).await {
             Ok(Ok(Ok(()))) => said,

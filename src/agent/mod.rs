@@ -231,7 +231,8 @@ impl Agent {
             })
             .flatten();
         let ear_arbiter = Arbiter::new();
-        let card = config.discovery.then(|| {
+        let is_found = config.discovery && !address.ip().to_canonical().is_loopback();
+        let card = is_found.then(|| {
             let key = trust.as_ref().map(|trust| trust.key.fingerprint());
             Card::new(&facts_of::host(), &user, key)
         });

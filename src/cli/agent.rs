@@ -8,6 +8,7 @@ use crate::source::{Cursor, Kind};
 use crate::trust::{Opened, Plain, Roles, WINDOW};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
+use clap::builder::FalseyValueParser;
 use hightower_proto::historical;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -49,7 +50,7 @@ pub(super) struct AgentArgs {
     groups: Vec<String>,
     /// Answer nobody who asks which machines are there, and announce nothing. An agent on the
     /// loopback alone never does.
-    #[arg(long, env = "HIGHTOWER_NO_DISCOVERY")]
+    #[arg(long, env = "HIGHTOWER_NO_DISCOVERY", value_parser = FalseyValueParser::new())]
     no_discovery: bool,
     /// Where the audit log is written, if not to audit in Hightower's folder.
     #[arg(long, value_name = "DIR", env = "HIGHTOWER_AUDIT")]
@@ -296,7 +297,7 @@ async fn pair(mut opened: Opened, json: bool) {
 
 fn announce(agent: &Agent, args: &AgentArgs) -> Result<()> {
     let address = agent.address();
-    if args.insecure && !address.ip().is_loopback() {
+    if args.insecure && !args.require_keys && !address.ip().is_loopback() {
         tracing::warn!(
             "INSECURE: anyone who can reach {address} can watch this screen and lock its mouse"
         );

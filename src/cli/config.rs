@@ -5,6 +5,7 @@ use crate::directory::Directory;
 use crate::text::printable;
 use crate::trust::Place;
 use anyhow::{Context, Result, bail};
+use clap::builder::Resettable;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, Command, Subcommand};
 use std::fs::OpenOptions;
@@ -15,6 +16,11 @@ use std::process::ExitCode;
 /// What `hightower config init` writes: all of it is commented out.
 const TEMPLATE: &str = include_str!("../../assets/hightower.toml");
 
+/// Flags that say for whom or how once a command is given: in a file they would make another
+/// command of it.
+const ONCE: [&str; 10] =
+    ["all", "append", "fingerprint", "force", "forget", "help", "pair", "pause", "resume", "version"];
+
 /// Says that nobody on the networks is to be asked for anything.
 const NO_DISCOVERY: &str = "HIGHTOWER_NO_DISCOVERY";
 
@@ -22,7 +28,7 @@ const NO_DISCOVERY: &str = "HIGHTOWER_NO_DISCOVERY";
 ///
 /// It is in Hightower's folder (~/.config/hightower, or HIGHTOWER_CONFIG). A flag counts for more
 /// than an environment variable, that for more than the file, and the file for more than what is
-/// usual.
+/// usual. A switch that the file sets is taken back by its variable (HIGHTOWER_AUTOSTART=false).
 #[derive(Debug, Args)]
 pub(super) struct ConfigArgs {
     #[command(subcommand)]
@@ -85,9 +91,11 @@ fn set(mut command: Command, file: &ConfigFile) -> Result<Command, Fault> {
             let fault = format!("there is no command '{}', and no such section", printable(name));
             return Err(file.fault(key, fault));
         };
+        if ONCE.contains(&flag.as_str()) || flag == "group" && name != "agent" {
+            return Err(file.fault(key, format!("--{flag} is for when `hightower {name}` is typed")));
+        }
         let arg = sub.get_arguments().find(|arg| arg.get_long() == Some(flag));
-        let Some(arg) = arg.filter(|_| !matches!(flag.as_str(), "help" | "version")).cloned()
-        else {
+        let Some(arg) = arg.cloned() else {
             let fault = format!("`hightower {name}` has no flag --{}", printable(flag));
             return Err(file.fault(key, fault));
         };
@@ -126,7 +134,9 @@ fn set(mut command: Command, file: &ConfigFile) -> Result<Command, Fault> {
 /// Whether a flag takes a value, as if it were typed.
 fn try_value(sub: &Command, flag: &str, value: &str) -> Result<(), String> {
     let typed = [sub.get_name().to_owned(), format!("--{flag}={value}")];
-    match sub.clone().try_get_matches_from(typed) {
+    // What the environment says is another matter.
+    let sub = sub.clone().mut_args(|arg| arg.env(Resettable::Reset));
+    match sub.try_get_matches_from(typed) {
         Err(e) if matches!(e.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation) => {
             let said = e.render().to_string();
             let said = said.lines().next().unwrap_or_default();
@@ -218,6 +228,8 @@ mod tests {
             ("[agent]\nmax-fps = 1000", 2, 11, "from 0.1 to 240"),
             ("[agent]\nmax-fps = true", 2, 11, "a value"),
             ("[agent]\nautostart = 1", 2, 13, "true or false"),
+            ("[lock]\nall = true", 2, 1, "--all is for when"),
+            ("[start]\ngroup = \"a\"", 2, 1, "--group is for when"),
             ("[agent]\nmax-fps = [1, 2]", 2, 11, "one value"),
             ("[agent]\nlisten = \"here\"", 2, 10, "invalid"),
         ] {

@@ -2,17 +2,24 @@
 
 use super::signal::interruption;
 use super::trust::{TrustArgs, runtime};
+use crate::address::Target;
+use crate::call::Call;
 use crate::discovery::{Agent, Listing, Search};
+use crate::viewer::{Cause, Credentials, PlainWith, Security};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use futures_util::stream::{self, StreamExt};
 use hightower_proto::historical::BEACON_S;
+use hightower_proto::message::{About, Welcome};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// When it is asked who is there, and until when there may be answers.
 const ROUNDS: [Duration; 3] =
@@ -28,14 +35,22 @@ const AGAIN: Duration = Duration::from_secs(3);
 /// Who was not heard for so long has left: three questions, and time for an answer to the last.
 const GONE: Duration = Duration::from_secs(11);
 
+/// How often a known agent is asked how its machine is used.
+const PROVEN: Duration = Duration::from_secs(6);
+
+/// How long one may take, how many of its addresses are tried, and how many are asked at a time.
+const PATIENCE: Duration = Duration::from_secs(3);
+const TRIED: usize = 4;
+const AT_ONCE: usize = 64;
+
 /// How often it is looked whether the user has had enough.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// List the agents that are on the networks of this machine.
 ///
 /// They are asked by multicast and broadcast, and found by DNS-SD. Anybody can answer with any
-/// name: who it is shows when it is connected to. Users and states are told to operators whose
-/// key an agent knows. A name that is listed works wherever a HOST is asked for.
+/// name; those that you know are called, and prove by their keys who they are. Only then users
+/// and states are told. A name that is listed works wherever a HOST is asked for.
 #[derive(Debug, Args)]
 pub(super) struct DiscoverArgs {
     /// Go on, and show who comes and goes.
@@ -60,10 +75,10 @@ pub(super) fn run(args: DiscoverArgs) -> Result<ExitCode> {
         super::config::discovers(),
         "HIGHTOWER_NO_DISCOVERY is set, so the networks are asked for nothing"
     );
-    let operator = args.trust.if_there_is_a_key()?.map(Arc::new);
+    let mut proof = Proof::new(args.trust.if_there_is_a_key()?)?;
     let interrupted = interruption().context("can't listen for Ctrl-C")?;
     runtime()?.block_on(async {
-        let begun = Search::begin(args.port, operator).await;
+        let begun = Search::begin(args.port).await;
         let mut search = begun.context("can't ask the networks")?;
         ensure!(search.has_network(), "this machine is on no network but its own loopback");
         let start = Instant::now();
@@ -77,6 +92,7 @@ pub(super) fn run(args: DiscoverArgs) -> Result<ExitCode> {
                 return Ok(ExitCode::from(130));
             }
         }
+        proof.take(&mut search).await;
         if !args.watch {
             return shown.list(search.listing());
         }
@@ -88,6 +104,9 @@ pub(super) fn run(args: DiscoverArgs) -> Result<ExitCode> {
                 if let Err(e) = search.ask().await {
                     tracing::debug!("can't ask the networks: {e}");
                 }
+                if proof.take(&mut search).await {
+                    shown.show(search.listing())?;
+                }
                 next = Instant::now() + AGAIN;
             }
             let until = next.min(Instant::now() + LOOK);
@@ -98,6 +117,75 @@ pub(super) fn run(args: DiscoverArgs) -> Result<ExitCode> {
         }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Has agents that the operator knows prove that they are who they say, and tell how their machines
+/// are used.
+struct Proof {
+    security: Option<Security>,
+    known: HashMap<String, Target>,
+    /// When each was asked last.
+    asked: HashMap<String, Instant>,
+}
+
+impl Proof {
+    fn new(operator: Option<Credentials>) -> Result<Self> {
+        let plain = PlainWith::Nobody;
+        let security =
+            operator.map(|operator| Security { plain, credentials: Some(Arc::new(operator)) });
+        let known = super::trust::known_by_fingerprint()?;
+        Ok(Self { security, known, asked: HashMap::new() })
+    }
+
+    /// Asks those whose turn it is; whether that changed anything.
+    async fn take(&mut self, search: &mut Search) -> bool {
+        let Some(security) = &self.security else { return false };
+        let now = Instant::now();
+        let mut due = Vec::new();
+        for agent in search.listing().agents() {
+            let Some(key) = &agent.key else { continue };
+            let Some(name) = self.known.get(key) else { continue };
+            if self.asked.get(key).is_none_or(|last| now - *last >= PROVEN) {
+                self.asked.insert(key.clone(), now);
+                due.push((key.clone(), name.clone(), agent.addresses.clone()));
+            }
+        }
+        let mut told = stream::iter(due)
+            .map(async |(key, name, addresses)| {
+                for address in addresses.into_iter().take(TRIED) {
+                    let asked = timeout(PATIENCE, tell(address, &name, security)).await;
+                    match asked {
+                        Ok(Ok((host, about))) => return Some((key, name, address, host, about)),
+                        Ok(Err(e)) => tracing::debug!("{name} at {address}: {e}"),
+                        Err(_) => tracing::debug!("{name} at {address} does not answer"),
+                    }
+                }
+                None
+            })
+            .buffer_unordered(AT_ONCE);
+        let mut changed = false;
+        while let Some(told) = told.next().await {
+            let Some((key, name, address, host, about)) = told else { continue };
+            let listing = search.listing_mut();
+            changed |= listing.prove(&key, address, &name.to_string(), &host, about);
+        }
+        changed
+    }
+}
+
+/// What an agent says once it has proven who it is.
+async fn tell(
+    address: SocketAddr,
+    name: &Target,
+    security: &Security,
+) -> Result<(String, About), Cause> {
+    let call = Call::at(address, name, security).await?;
+    let Welcome { host, state, facts, .. } = call.welcome.clone();
+    let watched = state.monitoring && state.viewers > 0;
+    let about = About { user: facts.user, watched, locked: state.lock_ms.is_some() };
+    // It has said what was asked.
+    drop(call.close("that was all").await);
+    Ok((host, about))
 }
 
 async fn hear(search: &mut Search, shown: &mut Shown, until: Instant) -> Result<()> {

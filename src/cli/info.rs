@@ -32,7 +32,8 @@ pub(super) struct InfoArgs {
     /// Machines: NAME, ADDRESS, NAME:PORT, [IPV6]:PORT, or @GROUP of hightower.toml.
     #[arg(value_name = "HOST")]
     hosts: Vec<Whom>,
-    /// Every machine of hightower.toml, and every agent that is found on this machine's networks.
+    /// Every machine of hightower.toml, and every agent you know that is found on this machine's
+    /// networks.
     #[arg(long, conflicts_with = "hosts")]
     all: bool,
     /// Print one line of JSON a machine.

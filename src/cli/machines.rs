@@ -2,6 +2,7 @@
 
 use crate::address::Target;
 use crate::config::{ConfigFile, group_name};
+use crate::directory::Directory;
 use crate::discovery::Search;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
@@ -28,7 +29,8 @@ pub(super) struct Machines {
     /// Machines: NAME, ADDRESS, NAME:PORT, [IPV6]:PORT, or @GROUP of hightower.toml.
     #[arg(value_name = "HOST", required_unless_present = "all")]
     pub(super) hosts: Vec<Whom>,
-    /// Every machine of hightower.toml, and every agent that is found on this machine's networks.
+    /// Every machine of hightower.toml, and every agent you know that is found on this machine's
+    /// networks.
     #[arg(long, conflicts_with = "hosts")]
     pub(super) all: bool,
 }
@@ -83,8 +85,17 @@ impl Machines {
         }
         let mut targets = super::config::load()?.machines();
         if super::config::discovers() {
-            let found = super::trust::runtime()?.block_on(everybody());
-            targets.extend(found.context("can't find out which agents there are")?);
+            let found = super::trust::runtime()?.block_on(everybody(&targets));
+            let (known, strangers) = found.context("can't find out which agents there are")?;
+            targets.extend(known);
+            if strangers > 0 {
+                // Standard error may be closed.
+                drop(writeln!(
+                    std::io::stderr(),
+                    "left out: {strangers} agents that you don't know (`hightower discover`, \
+                     `hightower trust HOST`)"
+                ));
+            }
         }
         let mut seen = HashSet::new();
         targets.retain(|target| seen.insert(target.clone()));
@@ -96,18 +107,39 @@ impl Machines {
     }
 }
 
-/// Every agent that answers, by its first address.
-async fn everybody() -> std::io::Result<Vec<Target>> {
-    let mut search = Search::begin(hightower_proto::PORT, None).await?;
+/// Every agent that answers and is known, by that name, or needs none; and how many there are that
+/// are not known. Those that are among the machines of the file are not named twice.
+async fn everybody(file: &[Target]) -> Result<(Vec<Target>, usize)> {
+    let mut search = Search::begin(hightower_proto::PORT).await?;
     let start = Instant::now();
     let ends = ROUNDS[1..].iter().chain([&ANSWERS]);
     for end in ends {
         search.ask().await?;
         while search.hear(start + *end).await {}
     }
-    let first = |agent: &crate::discovery::Agent| agent.addresses.first().copied();
-    let agents = search.listing().agents().iter().filter(|agent| !agent.historical);
-    Ok(agents.filter_map(first).map(Target::from).collect())
+    let mut own = HashSet::new();
+    for target in file {
+        // One that can't be found is told of when it is called.
+        own.extend(target.resolve().await.unwrap_or_default());
+    }
+    let known = super::trust::known_by_fingerprint()?;
+    let (mut targets, mut strangers) = (Vec::new(), 0);
+    for agent in search.listing().agents().iter().filter(|agent| !agent.historical) {
+        let Some(address) = agent.addresses.first() else { continue };
+        if agent.addresses.iter().any(|address| own.contains(address)) {
+            continue;
+        }
+        match agent.key.as_ref().map(|key| known.get(key)) {
+            // Whether it has the key shows when it is called.
+            Some(Some(name)) => {
+                Directory::remember(&name.host, agent.addresses.clone());
+                targets.push(name.clone());
+            }
+            Some(None) => strangers += 1,
+            None => targets.push(Target::from(*address)),
+        }
+    }
+    Ok((targets, strangers))
 }
 
 /// What came of a command on a machine.

@@ -1,12 +1,12 @@
 //! Whom a command trusts: the flags for it, `hightower trust`, and the question to the user.
 
 use crate::address::Target;
-use crate::trust::{KnownAgents, Place, PublicKey, SecretKey, Standing, load_public};
+use crate::trust::{KnownAgent, KnownAgents, Place, PublicKey, SecretKey, Standing, load_public};
 use crate::viewer::{Credentials, PlainWith, Security};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
+use std::collections::HashMap;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -76,14 +76,16 @@ impl TrustArgs {
     /// What a client needs to talk to these machines. Where an agent is not known and somebody can
     /// be asked, they are asked now.
     pub(super) fn security(&self, targets: &[Target]) -> Result<Security> {
-        let plain = match (self.insecure, self.tls) {
-            (true, _) => PlainWith::Anyone,
-            (_, true) => PlainWith::Nobody,
+        // Where the file says one thing and a flag the other, the safer counts.
+        let plain = match (self.tls, self.insecure) {
+            (true, _) => PlainWith::Nobody,
+            (_, true) => PlainWith::Anyone,
             _ => PlainWith::Loopback,
         };
         let open = Security { plain, credentials: None };
         let runtime = runtime()?;
-        let found = runtime.block_on(join_all(targets.iter().map(Target::resolve)));
+        let found = stream::iter(targets).map(Target::resolve).buffered(AT_ONCE).collect::<Vec<_>>();
+        let found = runtime.block_on(found);
         let known = Place::find().ok().map(|place| KnownAgents::at(place.known_agents()));
         let pinned = |target: &Target| {
             // A file that can't be read is told of when it is used.
@@ -177,6 +179,18 @@ impl KeyArgs {
         let asked = format!("Passphrase of {}: ", key.display());
         rpassword::prompt_password(asked).map(Zeroizing::new)
     }
+}
+
+/// The names of the agents that are known, by the fingerprints of their keys: the first name of
+/// each.
+pub(super) fn known_by_fingerprint() -> Result<HashMap<String, Target>> {
+    let Ok(place) = Place::find() else { return Ok(HashMap::new()) };
+    let known = KnownAgents::at(place.known_agents()).list()?;
+    let named = |agent: KnownAgent| {
+        let name = agent.names.iter().find_map(|name| name.parse().ok())?;
+        Some((agent.key.fingerprint(), name))
+    };
+    Ok(known.into_iter().filter_map(named).collect())
 }
 
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {

@@ -1,7 +1,6 @@
 //! Listing: the agents that were found, each once, however it was found.
 
 use crate::text::printable;
-use crate::trust::KnownAgent;
 use hightower_proto::historical::FORGOTTEN_S;
 use hightower_proto::message::{About, Presence};
 use std::collections::BTreeSet;
@@ -43,8 +42,6 @@ pub struct Agent {
 pub(super) struct Word {
     pub(super) presence: Presence,
     pub(super) from: Vec<SocketAddr>,
-    /// The known agent whose signature it has.
-    pub(super) proven: Option<KnownAgent>,
     /// Whether it was heard by DNS-SD.
     pub(super) announced: bool,
     /// Whether it was a beacon of the historical system.
@@ -66,14 +63,13 @@ impl Listing {
 
     /// Takes in what was heard; whether that changed anything that is shown.
     pub(super) fn hear(&mut self, word: Word, now: Instant) -> bool {
-        let Word { presence, from, proven, announced, historical } = word;
+        let Word { presence, from, announced, historical } = word;
         if historical && self.has_agent_at(&from) {
             return false;
         }
         let Presence { host, key, about, .. } = presence;
         let about = about.map(|about| About { user: printable(&about.user), ..about });
         let (host, key) = (printable(&host), key.as_deref().map(printable));
-        let known = proven.and_then(|agent| agent.names.first().map(|name| printable(name)));
         let same = |agent: &Agent| match (&agent.key, &key) {
             (Some(one), Some(other)) => one == other,
             // The name does not tell machines apart; an address does.
@@ -88,25 +84,24 @@ impl Listing {
             }
             let addresses = Vec::new();
             let mut agent =
-                Agent { host, addresses, key, known, about, heard: now, announced, historical };
+                Agent { host, addresses, key, known: None, about, heard: now, announced, historical };
             agent.add(from);
             self.agents.push(agent);
             self.sort();
             return true;
         };
         let agent = &mut self.agents[at];
-        if agent.known.is_some() && known.is_none() {
-            // What is proven is not undone, nor kept up, by what anybody says.
+        agent.heard = now;
+        if agent.known.is_some() {
+            // What is proven is not undone by what anybody says.
             return false;
         }
         let before = agent.clone();
         agent.add(from);
-        agent.heard = now;
         agent.announced |= announced;
         agent.host = host;
         agent.key = key.or(agent.key.take());
         agent.about = about.or(agent.about.take());
-        agent.known = known;
         let changed = Agent { heard: now, announced: agent.announced, ..before } != *agent;
         if changed {
             self.sort();
@@ -114,11 +109,29 @@ impl Listing {
         changed
     }
 
+    /// The agent with this key has proven it at an address, where it is known by a name, and has said
+    /// how its machine is used. Whether that changed anything.
+    pub fn prove(&mut self, key: &str, at: SocketAddr, name: &str, host: &str, about: About) -> bool {
+        let Some(agent) = self.agents.iter_mut().find(|one| one.key.as_deref() == Some(key)) else {
+            return false;
+        };
+        let before = agent.clone();
+        // Others may have claimed the key, at addresses of their own.
+        agent.addresses = vec![at];
+        agent.known = Some(printable(name));
+        agent.host = printable(host);
+        agent.about = Some(About { user: printable(&about.user), ..about });
+        agent.heard = Instant::now();
+        let changed = Agent { heard: agent.heard, ..before } != *agent;
+        self.sort();
+        changed
+    }
+
     /// An announcement was withdrawn, of the agent at these addresses.
     pub(super) fn withdraw(&mut self, from: &[SocketAddr]) -> bool {
         let before = self.agents.len();
         self.agents.retain(|agent| {
-            !(agent.announced && agent.addresses.iter().any(|address| from.contains(address)))
+            !(agent.announced && agent.known.is_none() && agent.addresses.iter().any(|address| from.contains(address)))
         });
         self.agents.len() != before
     }
@@ -174,13 +187,12 @@ fn rank(address: &SocketAddr) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trust::SecretKey;
 
     fn word(host: &str, from: &str, key: Option<&str>) -> Word {
         let (host, key) = (host.to_owned(), key.map(str::to_owned));
         let presence = Presence { nonce: 1, host, key, about: None };
         let from = vec![from.parse().expect("an address")];
-        Word { presence, from, proven: None, announced: false, historical: false }
+        Word { presence, from, announced: false, historical: false }
     }
 
     #[test]
@@ -216,16 +228,19 @@ mod tests {
     #[test]
     fn what_is_proven_stands_against_what_anybody_says() {
         let (mut listing, now) = (Listing::default(), Instant::now());
-        let agent = KnownAgent { names: vec!["lab-7".into()], key: SecretKey::generate().public() };
-        let about = About { user: "anna\u{1b}[2J".into(), watched: true, locked: false };
-        let mut proven = word("desk", "10.0.0.7:18516", Some("A"));
-        proven.presence.about = Some(about);
-        proven.proven = Some(agent);
-        assert!(listing.hear(proven, now));
-        listing.hear(word("other", "10.0.0.8:18516", Some("A")), now);
+        let [own, other] = ["10.0.0.7:18516", "10.0.0.1:18516"].map(|at| at.parse().expect("one"));
+        listing.hear(word("desk", "10.0.0.7:18516", Some("A")), now);
+        // Somebody claims the key, before and after it is proven.
+        listing.hear(word("other", "10.0.0.1:18516", Some("A")), now);
+        assert_eq!(listing.agents()[0].addresses, [other, own]);
+        let about = || About { user: "anna\u{1b}[2J".into(), watched: true, locked: false };
+        assert!(listing.prove("A", own, "lab-7", "desk", about()));
+        assert!(!listing.prove("A", own, "lab-7", "desk", about()));
+        assert!(!listing.prove("B", own, "lab-8", "desk", about()));
+        assert!(!listing.hear(word("other", "10.0.0.1:18516", Some("A")), now));
         let [agent] = listing.agents() else { panic!("{listing:?}") };
         assert_eq!((agent.host.as_str(), agent.known.as_deref()), ("desk", Some("lab-7")));
-        assert_eq!(agent.addresses.len(), 1);
+        assert_eq!(agent.addresses, [own]);
         let about = agent.about.as_ref().expect("told");
         assert_eq!(about.user, "anna\u{fffd}[2J", "nothing raw comes from a network");
     }

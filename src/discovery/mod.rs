@@ -2,8 +2,7 @@
 //!
 //! They are asked by datagrams, by multicast and by broadcast, and listened for by DNS-SD: where
 //! one way is closed another may be open, and an agent at another port is found by the last. What
-//! is found is what somebody says: who it really is shows when it is connected to. Who asks with
-//! an operator's key is told more by the agents that know it.
+//! is found is what somebody says: who it really is shows when it is connected to, by its key.
 
 mod listing;
 mod search;

@@ -3,11 +3,8 @@
 use super::SERVICE;
 use super::listing::{Agent, Listing, Word};
 use crate::multicast::Multicast;
-use crate::trust::{KnownAgent, now_ms};
-use crate::viewer::Credentials;
 use crate::wire::wires;
-use bytes::Bytes;
-use hightower_proto::message::{Answer, KeyId, Order, Presence, Query, Signed};
+use hightower_proto::message::{Presence, Query};
 use hightower_proto::{Command, Message, historical};
 use mdns_sd::{IfKind, Receiver, ResolvedService, ServiceDaemon, ServiceEvent};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -15,9 +12,9 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV6};
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UdpSocket;
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 /// When a machine that is looked for by its name is asked for, and until when it may answer.
@@ -28,6 +25,9 @@ const END: Duration = Duration::from_millis(1200);
 /// Once a name was found, how long others of the same name may still answer.
 const OTHERS: Duration = Duration::from_millis(200);
 
+/// So long a search stands for those that come after it.
+const FRESH: Duration = Duration::from_secs(5);
+
 /// Announcements that are remembered until they are withdrawn.
 const ANNOUNCED: usize = 4096;
 
@@ -35,8 +35,6 @@ const ANNOUNCED: usize = 4096;
 pub struct Search {
     /// `None` on a machine without networks.
     multicast: Option<Multicast>,
-    /// The operator, and the agents that they know.
-    operator: Option<(Arc<Credentials>, HashMap<KeyId, KnownAgent>)>,
     /// Listens for announcements; `None` where it can't.
     browser: Option<Browser>,
     /// Hears beacons of the historical system; `None` where it can't.
@@ -55,21 +53,13 @@ struct Browser {
 }
 
 impl Search {
-    /// A search for agents at this port, by an operator or by anybody.
+    /// A search for agents at this port.
     ///
     /// # Errors
-    /// When the system does not say which networks there are, gives no sockets, or the known
-    /// agents can't be read.
-    pub async fn begin(port: u16, operator: Option<Arc<Credentials>>) -> io::Result<Self> {
-        let known = operator.as_ref().map(|operator| operator.known().clone());
-        let look = move || {
-            let known = known.map(|known| known.list()).transpose().map_err(io::Error::other)?;
-            io::Result::Ok((wires()?, known.unwrap_or_default()))
-        };
-        let (wires, known) =
-            tokio::task::spawn_blocking(look).await.map_err(io::Error::other)??;
+    /// When the system does not say which networks there are, or gives no sockets.
+    pub async fn begin(port: u16) -> io::Result<Self> {
+        let wires = tokio::task::spawn_blocking(wires).await.map_err(io::Error::other)??;
         let multicast = (!wires.is_empty()).then(|| Multicast::open(port, wires)).transpose()?;
-        let known = known.into_iter().map(|agent| (agent.key.id(), agent)).collect();
         let browser = match &multicast {
             Some(_) => Browser::open()
                 .inspect_err(|e| tracing::debug!("can't hear announcements: {e}"))
@@ -78,7 +68,6 @@ impl Search {
         };
         Ok(Self {
             multicast,
-            operator: operator.map(|operator| (operator, known)),
             browser,
             beacons: hear_beacons()
                 .inspect_err(|e| tracing::debug!("can't hear beacons: {e}"))
@@ -92,6 +81,11 @@ impl Search {
     #[must_use]
     pub fn listing(&self) -> &Listing {
         &self.listing
+    }
+
+    /// The same, to say of an agent what it has proven.
+    pub fn listing_mut(&mut self) -> &mut Listing {
+        &mut self.listing
     }
 
     /// Whether this machine is on a network at all.
@@ -117,12 +111,6 @@ impl Search {
         let plain = query.encode();
         let sent = multicast.send(|| plain.clone()).await;
         multicast.broadcast(|| plain.clone()).await;
-        if let Some((operator, _)) = &self.operator {
-            let sign = || signed(operator, &query);
-            // What can be sent plain can be sent signed.
-            drop(multicast.send(sign).await);
-            multicast.broadcast(sign).await;
-        }
         sent
     }
 
@@ -144,28 +132,14 @@ impl Search {
     }
 
     fn answered(&mut self, peer: SocketAddr, message: Message) -> bool {
-        let (reply, answer) = match message {
-            Message::Reply(reply) => (reply, None),
-            Message::SignedReply(answer) => (answer.unchecked().reply.clone(), Some(answer)),
-            _ => return false,
-        };
+        let Message::Reply(reply) = message else { return false };
         let Some(presence) = reply.presence else { return false };
         let is_ours = presence.nonce.wrapping_sub(self.queries.0) < self.queries.1;
         if !reply.ok || reply.of != Command::Query.code() || !is_ours {
             return false;
         }
-        let proven = match answer {
-            Some(answer) => match self.proof(&answer) {
-                Some(agent) => Some(agent.clone()),
-                // Somebody claims to be an agent that is known.
-                None => return false,
-            },
-            None => None,
-        };
         let from = vec![SocketAddr::new(peer.ip().to_canonical(), peer.port())];
-        let key = proven.as_ref().map(|agent| agent.key.fingerprint()).or(presence.key);
-        let presence = Presence { key, ..presence };
-        let word = Word { presence, from, proven, announced: false, historical: false };
+        let word = Word { presence, from, announced: false, historical: false };
         self.listing.hear(word, std::time::Instant::now())
     }
 
@@ -174,18 +148,8 @@ impl Search {
         let ip = peer.ip().to_canonical();
         let presence = Presence { nonce: 0, host: ip.to_string(), key: None, about: None };
         let from = vec![(ip, historical::STREAM_PORT).into()];
-        let word = Word { presence, from, proven: None, announced: false, historical: true };
+        let word = Word { presence, from, announced: false, historical: true };
         self.listing.hear(word, std::time::Instant::now())
-    }
-
-    /// The known agent that has signed an answer to us.
-    fn proof(&self, answer: &Signed<Answer>) -> Option<&KnownAgent> {
-        let (operator, known) = self.operator.as_ref()?;
-        let claimed = answer.unchecked();
-        let agent = known.get(&claimed.from)?;
-        let ours = claimed.by == operator.key().public().id();
-        answer.check(|bytes, signature| ours && agent.key.has_signed(bytes, signature))?;
-        Some(agent)
     }
 
     fn announced(&mut self, event: ServiceEvent) -> bool {
@@ -199,8 +163,7 @@ impl Search {
                 let key = service.get_property_val_str("key").unwrap_or_default();
                 let key = (!key.is_empty()).then(|| key.to_owned());
                 let presence = Presence { nonce: 0, host, key, about: None };
-                let (proven, historical) = (None, false);
-                let word = Word { presence, from, proven, announced: true, historical };
+                let word = Word { presence, from, announced: true, historical: false };
                 self.listing.hear(word, std::time::Instant::now())
             }
             ServiceEvent::ServiceRemoved(_, name) => match browser.announced.remove(&name) {
@@ -228,31 +191,64 @@ impl Drop for Browser {
     }
 }
 
+/// What a search for a name has found, whoever asked for it.
+struct Found {
+    at: Instant,
+    port: u16,
+    /// Whether all had the time to answer.
+    complete: bool,
+    agents: Vec<Agent>,
+}
+
+/// One search at a time, and what the last one found: many names are looked for at once, and those
+/// of machines that are off again and again.
+static LAST: Mutex<Option<Found>> = Mutex::const_new(None);
+
 /// The agents of this name, by their answers or announcements. Several agents that have the name
 /// are all found.
 ///
 /// # Errors
 /// When nobody can be asked.
 pub async fn find(name: &str, port: u16) -> io::Result<Vec<Agent>> {
-    let mut search = Search::begin(port, None).await?;
-    if !search.has_network() {
-        return Ok(Vec::new());
+    let mut last = LAST.lock().await;
+    let called = |found: &Found| -> Vec<Agent> {
+        found.agents.iter().filter(|agent| is_called(agent, name)).cloned().collect()
+    };
+    let fresh = last.as_ref().filter(|found| found.port == port && found.at.elapsed() < FRESH);
+    let whole = fresh.is_some();
+    if let Some(found) = fresh {
+        let agents = called(found);
+        if found.complete || !agents.is_empty() {
+            return Ok(agents);
+        }
     }
+    // Where several are looked for, all are heard at once.
+    let found = look(name, port, whole).await?;
+    let agents = called(&found);
+    *last = Some(found);
+    Ok(agents)
+}
+
+/// Looks for a machine, or for all that there are.
+async fn look(name: &str, port: u16, whole: bool) -> io::Result<Found> {
+    let mut search = Search::begin(port).await?;
     let start = Instant::now();
     let mut end = start + END;
     let mut rounds = ROUNDS.into_iter().peekable();
-    while Instant::now() < end {
+    let mut complete = true;
+    while search.has_network() && Instant::now() < end {
         if rounds.next_if(|round| start + *round <= Instant::now()).is_some() {
             search.ask().await?;
         }
         let next = rounds.peek().map_or(end, |round| start + *round);
         search.hear(next.min(end)).await;
-        if search.listing.agents().iter().any(|agent| is_called(agent, name)) {
+        if !whole && search.listing.agents().iter().any(|agent| is_called(agent, name)) {
             end = end.min(Instant::now() + OTHERS);
+            complete = false;
         }
     }
-    let agents = search.listing.agents().iter();
-    Ok(agents.filter(|agent| is_called(agent, name)).cloned().collect())
+    let agents = search.listing.agents().to_vec();
+    Ok(Found { at: Instant::now(), port, complete, agents })
 }
 
 /// Whether a machine has this name, or it is the first part of its name.
@@ -260,14 +256,6 @@ fn is_called(agent: &Agent, name: &str) -> bool {
     let first = agent.host.split('.').next().unwrap_or_default();
     let is = |one: &str| one.eq_ignore_ascii_case(name);
     !agent.historical && (is(&agent.host) || is(first))
-}
-
-/// The query, signed for every agent and for this moment.
-fn signed(operator: &Credentials, query: &Message) -> Bytes {
-    let (key, time_ms) = (operator.key(), now_ms());
-    let (by, order) = (key.public().id(), Box::new(query.clone()));
-    let order = Order { by, time_ms, counter: random(), to: Vec::new(), order };
-    Message::Signed(Signed::new(order, |bytes| key.sign(bytes))).encode()
 }
 
 fn random() -> u64 {
@@ -332,5 +320,10 @@ fn addresses(service: &ResolvedService) -> Vec<SocketAddr> {
         }
         other => SocketAddr::new(other.to_ip_addr(), service.port),
     };
-    service.addresses.iter().map(address).collect()
+    let outside = |address: &SocketAddr| {
+        // What leads to this machine itself is nobody's announcement.
+        let ip = address.ip().to_canonical();
+        !(ip.is_loopback() || ip.is_unspecified() || ip.is_multicast())
+    };
+    service.addresses.iter().map(address).filter(outside).collect()
 }

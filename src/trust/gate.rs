@@ -212,6 +212,12 @@ impl Gate {
         self.operators().list().iter().any(|one| one.expires_within(after, until))
     }
 
+    /// Whether anybody who can reach the agent may watch.
+    #[must_use]
+    pub fn takes_anybody(&self) -> bool {
+        self.plain == Plain::Anyone
+    }
+
     /// Whether the peer has to prove who it is: else [`Gate::plain`] is asked.
     #[must_use]
     pub fn asks(&self, peer: IpAddr) -> bool {

@@ -220,6 +220,14 @@ impl Grant {
         Ok(By { name, peer: self.peer })
     }
 
+    /// Writes down that they have come, and do not watch.
+    pub fn note_visit(&self) {
+        if let Ok(by) = self.standing() {
+            let outcome = "does not watch".into();
+            self.gate.audit().note(Event { outcome, ..Event::by(What::Connect, &by) });
+        }
+    }
+
     /// Writes down that something was refused.
     pub fn note_refusal(&self, why: impl fmt::Display) {
         let operator = match &self.who {

@@ -22,12 +22,27 @@ pub(crate) async fn dial(
     target: &Target,
     security: &Security,
     limit: Duration,
+    calling: impl FnMut(SocketAddr),
+) -> Result<(Channel, SocketAddr), Cause> {
+    dial_at(target.resolve().await?, target, security, limit, calling).await
+}
+
+/// Connects to the agent of this name at one of these addresses.
+///
+/// # Errors
+/// As [`dial`].
+pub(crate) async fn dial_at(
+    found: Vec<SocketAddr>,
+    target: &Target,
+    security: &Security,
+    limit: Duration,
     mut calling: impl FnMut(SocketAddr),
 ) -> Result<(Channel, SocketAddr), Cause> {
-    let found = target.resolve().await?;
     let share = limit / u32::try_from(found.len()).unwrap_or(1).max(1);
     let limit = share.max(SHARE).min(limit);
-    let mut failed = Cause::Stopped;
+    // What is wrong at one address need not be at the next: not everybody who says that they have a
+    // name has it. What is told is who was not the one before who was not there.
+    let (mut failed, mut wrong) = (Cause::Stopped, None);
     for peer in found {
         calling(peer);
         match timeout(limit, TcpStream::connect(peer)).await {
@@ -35,14 +50,16 @@ pub(crate) async fn dial(
                 if let Err(error) = keep_alive(&stream) {
                     tracing::debug!(%peer, %error, "socket options");
                 }
-                let secured = security.secure(target, stream, peer, limit).await;
-                return secured.map(|channel| (channel, peer));
+                match security.secure(target, stream, peer, limit).await {
+                    Ok(channel) => return Ok((channel, peer)),
+                    Err(cause) => wrong = wrong.or(Some(cause)),
+                }
             }
             Ok(Err(source)) => failed = Cause::connecting(peer, source),
             Err(_) => failed = Cause::TimedOut { peer, limit },
         }
     }
-    Err(failed)
+    Err(wrong.unwrap_or(failed))
 }
 
 /// Small packets at once; a peer that vanished is found out within half a minute, whether we have

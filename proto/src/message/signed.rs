@@ -195,8 +195,8 @@ impl Signable for Order {
 
 /// Whether a command may be signed.
 fn is_order(command: Command) -> bool {
-    use Command::{LockMouse, MouseMove, Query, StartMonitor, StopMonitor, UnlockMouse};
-    matches!(command, StartMonitor | StopMonitor | MouseMove | LockMouse | UnlockMouse | Query)
+    use Command::{LockMouse, MouseMove, StartMonitor, StopMonitor, UnlockMouse};
+    matches!(command, StartMonitor | StopMonitor | MouseMove | LockMouse | UnlockMouse)
 }
 
 fn recipient(bytes: &mut Bytes) -> Result<Recipient, &'static str> {

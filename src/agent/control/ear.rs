@@ -157,14 +157,11 @@ impl Ear {
             }
         };
         if let Message::Query(query) = datagram.message {
-            // Who may come in as they are may know what they would see.
-            let about = !self.office.gate.asks(route.peer.ip());
-            return self.greeter.greet(query, bytes.len(), about, stranger);
+            // Where anybody may watch, anybody may know what they would see.
+            let about = self.office.gate.takes_anybody();
+            return self.greeter.greet(query, bytes.len(), about, route);
         }
         if let Message::Signed(signed) = datagram.message {
-            if self.greeter.is_silent() && is_query(&signed) {
-                return;
-            }
             return self.signed(signed, route);
         }
         let case = Case::plain(datagram, route);
@@ -196,11 +193,6 @@ impl Ear {
             Verdict::Pass => {}
             Verdict::Obey(grant) => {
                 let Some(command) = command else { return };
-                if let Message::Query(query) = command {
-                    let length = sender.signed.as_ref().map_or(0, |(_, order)| length(order));
-                    let about = grant.standing().is_ok();
-                    return self.greeter.greet(query, length, about, sender);
-                }
                 if let Err(why) = self.deeds.take(&command, &grant, &sender) {
                     self.refuse(Some(of), &why, &sender, Refusal { stale: false, proven: true });
                 }
@@ -242,15 +234,6 @@ struct Refusal {
     stale: bool,
     /// Whether it is clear who sent it.
     proven: bool,
-}
-
-fn is_query(signed: &Signed<Order>) -> bool {
-    matches!(*signed.unchecked().order, Message::Query(_))
-}
-
-/// How long the datagram of a signed order is, in bytes.
-fn length(order: &Order) -> usize {
-    Message::Signed(Signed::new(order.clone(), |_| [0; 64])).encode().len()
 }
 
 async fn finished<T>(work: &mut Option<JoinHandle<T>>) -> Result<T, JoinError> {

@@ -1,11 +1,12 @@
 //! Greeter: answers who asks who is there.
 //!
 //! Anybody may ask, and is told what a machine is called and by what key it is known. Who sits
-//! there, and whether they are watched, is for those who may come in. A query comes several times
+//! there, and whether they are watched, is told in this way only where anybody may watch: others
+//! come in and see. A query comes several times
 //! over, by every way that it may take, and is answered once. Answers are few and short, so that
 //! nobody can use them to flood a third machine.
 
-use super::case::Sender;
+use super::udp::Route;
 use super::voice::Voice;
 use crate::agent::broadcaster::Broadcaster;
 use crate::agent::messages::AskState;
@@ -23,7 +24,7 @@ use tokio::sync::mpsc;
 const WAITING: usize = 64;
 
 /// Answers a second to one address over a while, and at once.
-const TO_ONE: (f64, f64) = (4.0, 16.0);
+const TO_ONE: (f64, f64) = (4.0, 8.0);
 
 /// The same to all together.
 const TO_ALL: (f64, f64) = (50.0, 100.0);
@@ -57,7 +58,7 @@ pub(super) struct Greeter {
     /// `None` for an agent that keeps silent.
     card: Option<Card>,
     answers: mpsc::Sender<Asked>,
-    seen: VecDeque<(SocketAddr, u32, bool)>,
+    seen: VecDeque<(SocketAddr, u32)>,
     rates: Rates,
     all: Bucket,
 }
@@ -67,7 +68,7 @@ struct Asked {
     presence: Presence,
     /// The user, where it is to be said how the machine is used.
     user: Option<String>,
-    sender: Sender,
+    route: Route,
     /// The longest answer, in bytes.
     room: usize,
 }
@@ -97,10 +98,10 @@ impl Greeter {
 
     /// Has a query answered, which came in a datagram of so many bytes. `about` says how the
     /// machine is used.
-    pub(super) fn greet(&mut self, query: Query, length: usize, about: bool, sender: Sender) {
+    pub(super) fn greet(&mut self, query: Query, length: usize, about: bool, route: Route) {
         let Some(card) = &self.card else { return };
-        let (peer, now) = (sender.route.peer, Instant::now());
-        let one = (peer, query.nonce, sender.signed.is_some());
+        let (peer, now) = (route.peer, Instant::now());
+        let one = (peer, query.nonce);
         if self.seen.contains(&one) {
             return;
         }
@@ -116,20 +117,20 @@ impl Greeter {
         let Card { host, user, key } = card.clone();
         let presence = Presence { nonce: query.nonce, host, key, about: None };
         let (user, room) = (about.then_some(user), length * Query::ANSWER);
-        if self.answers.try_send(Asked { presence, user, sender, room }).is_err() {
+        if self.answers.try_send(Asked { presence, user, route, room }).is_err() {
             tracing::debug!(%peer, "a query is not answered: too many wait");
         }
     }
 }
 
 async fn answer(mut asked: mpsc::Receiver<Asked>, voice: Voice, broadcaster: Addr<Broadcaster>) {
-    while let Some(Asked { mut presence, user, sender, room }) = asked.recv().await {
+    while let Some(Asked { mut presence, user, route, room }) = asked.recv().await {
         if let Some(user) = user {
             let Ok(state) = broadcaster.send(AskState).await else { return };
             let watched = state.monitoring && state.viewers > 0;
             presence.about = Some(About { user, watched, locked: state.lock_ms.is_some() });
         }
         let reply = Reply { presence: Some(presence), ..Reply::obeyed(Command::Query.code()) };
-        voice.answer_query(&sender, reply, room);
+        voice.answer_query(route, reply, room);
     }
 }

@@ -6,7 +6,7 @@
 use super::case::Sender;
 use super::udp::{Route, Udp};
 use bytes::Bytes;
-use hightower_proto::datagram;
+use hightower_proto::{Message, datagram};
 use hightower_proto::message::Reply;
 use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -62,9 +62,8 @@ impl Voice {
 
     /// Answers who asks who is there, as many others do too. The answer is not longer than there is
     /// room for, or is not given.
-    pub(super) fn answer_query(&self, sender: &Sender, reply: Reply, room: usize) {
-        let route = sender.route;
-        match datagram::encode(&sender.answer(reply, false)) {
+    pub(super) fn answer_query(&self, route: Route, reply: Reply, room: usize) {
+        match datagram::encode(&Message::Reply(reply)) {
             Ok(bytes) if bytes.len() <= room => self.later(route, bytes),
             Ok(_) => {
                 tracing::debug!(peer = %route.peer, "a query is shorter than its answer may be")

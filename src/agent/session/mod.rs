@@ -29,7 +29,7 @@ use crate::canvas::Version;
 use crate::trust::{Files, Grant, Permit, View};
 use actix::prelude::*;
 use hightower_proto::Message as Packet;
-use hightower_proto::message::{Goodbye, Welcome};
+use hightower_proto::message::{Facts, Goodbye, Welcome};
 pub(super) use io::Stream;
 use io::{End, Outbox, Pieces, Reader, Writer};
 use link::Link;
@@ -141,6 +141,8 @@ pub(super) struct Session {
     room: Option<oneshot::Sender<()>>,
     /// Kept by those who want to know what the machine is.
     interest: Option<Arc<Interest>>,
+    /// What the machine is, where that has changed since this began.
+    facts: Option<Arc<Facts>>,
     /// Its part in the chat.
     part: Part,
     /// Carries its files, once there are some.
@@ -189,6 +191,7 @@ impl Session {
             denials: Throttle::new(DENIALS),
             room: None,
             interest: None,
+            facts: None,
             part: Part::default(),
             courier: None,
             place,
@@ -386,7 +389,10 @@ impl Session {
         let entered =
             self.links.broadcaster.send(enter).into_actor(self).map(|answer, session, ctx| {
                 match answer {
-                    Ok(Ok(id)) => session.admission = Admission::Guest(id),
+                    Ok(Ok(id)) => {
+                        session.admission = Admission::Guest(id);
+                        session.grant.note_visit();
+                    }
                     Ok(Err(refused)) => {
                         session.refuse(refused.to_string());
                         session.forgo(ctx);
@@ -429,6 +435,10 @@ impl Session {
         let (by, holder) = (permit.by().clone(), self.grant.holder());
         let asked = async move { consent.ask(by, holder).await };
         ctx.spawn(asked.into_actor(self).map(|said, session, ctx| {
+            if !matches!(session.admission, Admission::Asked) {
+                // It did not mean to watch.
+                return;
+            }
             // It may have been taken off the list meanwhile.
             let leave = said.and_then(|stay| match session.grant.permit::<View>() {
                 Ok(permit) => Ok((stay, permit)),
@@ -498,8 +508,17 @@ impl Handler<io::Incoming> for Session {
         io::Incoming(packet): io::Incoming,
         ctx: &mut Self::Context,
     ) -> Self::Result {
-        if !matches!(self.admission, Admission::Unknown) {
-            return self.incoming(packet, ctx);
+        let is_guest = matches!(&packet, Ok(Packet::Hello(hello)) if !hello.watch);
+        match self.admission {
+            Admission::Unknown => {}
+            // Its hello was long on its way, and it was taken for a plain viewer.
+            Admission::Joined(id) if is_guest && !self.speaks => {
+                self.links.broadcaster.do_send(Leave(id));
+                (self.stay, self.monitoring) = (None, false);
+                self.outbox.frames = None;
+            }
+            Admission::Asked if is_guest && !self.speaks => {}
+            _ => return self.incoming(packet, ctx),
         }
         match &packet {
             Ok(Packet::Hello(hello)) if !hello.watch => self.visit(ctx),
@@ -544,9 +563,10 @@ impl Handler<Notice> for Session {
                 }
             }
             Notice::Facts(facts) => {
-                if self.interest.is_some() && !self.closing {
+                if self.speaks && !self.closing {
                     self.outbox.facts = Some(Packet::Struct(facts.to_struct()).encode());
                 }
+                self.facts = Some(facts);
             }
             Notice::Recheck => {
                 self.recheck_part(ctx);

@@ -88,6 +88,8 @@ impl Session {
                 return Box::pin(answers.into_actor(self).then(|answers, session, ctx| {
                     if let Ok((state, (facts, interest))) = answers {
                         session.interest = Some(interest);
+                        // What was told meanwhile is newer.
+                        let facts = session.facts.take().unwrap_or(facts);
                         session.greet(state, &facts, ctx);
                     }
                     session.settled()
