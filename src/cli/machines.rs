@@ -186,7 +186,9 @@ pub(super) async fn each_shown<F: Future<Output = Outcome>>(
     let (all, failed) = (targets.len(), targets.len() - done);
     if all > 1 && !json {
         // Standard error may be closed.
-        drop(writeln!(std::io::stderr(), "{all} machines: {done} done, {failed} failed"));
+        drop(aside(&mut || {
+            writeln!(std::io::stderr(), "{all} machines: {done} done, {failed} failed")
+        }));
     }
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
