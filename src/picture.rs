@@ -16,7 +16,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// The least size of the window, and the most at first, in pixels.
-const LEAST: (usize, usize) = (320, 120);
+const LEAST: (usize, usize) = (560, 120);
 const MOST: (usize, usize) = (1100, 800);
 
 /// The height of the line that says who sent it, and of its letters.

@@ -12,6 +12,8 @@ mod files {
     mod hostile;
     mod picture;
     mod refusals;
+    #[cfg(target_os = "linux")]
+    mod speed;
 }
 #[path = "common/chance.rs"]
 mod chance;

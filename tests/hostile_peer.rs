@@ -151,13 +151,18 @@ fn announced_lengths_cost_nothing() {
     // As many as one operator may have a quarter of.
     let agent = Agent::card(&["--accept-rate", "1000", "--max-viewers", "160"]);
     let before = agent.rss_kib();
-    let file = [&(16_i64 << 20).to_be_bytes()[..], &19_i64.to_be_bytes()].concat();
+    let file = |length: i64| [&length.to_be_bytes()[..], &19_i64.to_be_bytes()].concat();
+    let (most, more) = (file((16 << 20) + 16), file((16 << 20) + 17));
     let text = [&(65_000_i64).to_be_bytes()[..], &16_i64.to_be_bytes(), &[b'x'; 60_000]].concat();
     let mut peers: Vec<Plain> = (0..40).map(|_| Plain::connect(agent.address)).collect();
     for (i, peer) in peers.iter_mut().enumerate() {
-        peer.send(if i % 2 == 0 { &file } else { &text });
+        peer.send(match i {
+            0 => &more,
+            i if i % 2 == 0 => &most,
+            _ => &text,
+        });
     }
-    assert!(peers[0].is_closed(), "a file is more than an agent takes");
+    assert!(peers[0].is_closed(), "that is more than an agent takes");
     assert!(agent.order(&["stop"]).status.success());
     let after = agent.rss_kib();
     assert!(after < before + 16 * 1024, "{before} KiB before, {after} KiB with forty such peers");

@@ -340,7 +340,11 @@ impl Message {
     /// that for a stream, [`crate::datagram::encode`] for a datagram.
     #[must_use]
     pub fn encode(&self) -> Bytes {
-        self.packet().encode()
+        match self {
+            // It is long, and there are many.
+            Self::Chunk(chunk) => chunk.encode(),
+            other => other.packet().encode(),
+        }
     }
 }
 

@@ -86,6 +86,7 @@ proptest! {
         let packet = m.packet();
         prop_assert!(packet.fits(&Limits::default()));
         prop_assert_eq!(packet.command, m.command());
+        prop_assert_eq!(packet.encode(), m.encode());
         prop_assert_eq!(Message::parse(&packet).unwrap(), m);
     }
 

@@ -227,7 +227,9 @@ pub(super) fn summary(all: usize, done: usize) {
     if all > 1 {
         let failed = all.saturating_sub(done);
         // Standard error may be closed.
-        drop(writeln!(std::io::stderr(), "{all} machines: {done} done, {failed} failed"));
+        drop(aside(&mut || {
+            writeln!(std::io::stderr(), "{all} machines: {done} done, {failed} failed")
+        }));
     }
 }
 

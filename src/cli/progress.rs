@@ -2,7 +2,7 @@
 
 use crate::transfer::Watcher;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 
 /// The most bars at a time; a room full of machines has the total.
@@ -20,6 +20,9 @@ pub(super) struct Bars {
 pub(super) struct Bar<'a> {
     bars: &'a Bars,
     bar: ProgressBar,
+    shown: Cell<bool>,
+    /// The file that is under way.
+    name: RefCell<String>,
     /// What this machine has added to the total.
     counted: Cell<u64>,
     /// What is done of the files before this one.
@@ -28,8 +31,14 @@ pub(super) struct Bar<'a> {
     held: Cell<u64>,
 }
 
+/// A machine's bar, and that of all.
+const MACHINE: &str = "{prefix} [{bar:24}] {percent:>3}% {binary_bytes}/{binary_total_bytes} \
+                       {binary_bytes_per_sec}, {eta}  {wide_msg}";
+const ALL: &str = "{prefix} [{bar:24}] {percent:>3}% {binary_bytes}/{binary_total_bytes} \
+                   {binary_bytes_per_sec}, {eta}";
+
 fn style(template: &str) -> ProgressStyle {
-    // It is written here, and a test draws with it.
+    // A test reads both.
     let style = ProgressStyle::with_template(template);
     style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
 }
@@ -44,33 +53,34 @@ impl Bars {
         let all = MultiProgress::with_draw_target(target);
         let total = bytes.filter(|_| machines > 1).map(|bytes| {
             let bar = all.add(ProgressBar::new(bytes.saturating_mul(machines as u64)));
-            let name = format!("{:width$}", "all", width = width);
-            bar.set_style(style(
-                "{prefix} [{bar:24}] {percent:>3}% {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}, {eta}",
-            ));
+            let name = format!("{:width$}", "all");
+            bar.set_style(style(ALL));
             bar.with_prefix(name)
         });
         Self { all, total, width, open: Cell::new(0) }
     }
 
-    /// A bar for a machine.
+    /// A bar for a machine; it is shown once there is something to show.
     pub(super) fn bar(&self, name: &str) -> Bar<'_> {
-        let bar = ProgressBar::new(0);
-        self.open.set(self.open.get() + 1);
-        let bar = if self.open.get() > BARS {
-            bar.set_draw_target(ProgressDrawTarget::hidden());
-            bar
-        } else {
-            match &self.total {
-                Some(total) => self.all.insert_before(total, bar),
-                None => self.all.add(bar),
-            }
-        };
-        bar.set_style(style(
-            "{prefix} [{bar:24}] {percent:>3}% {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}, {eta}  {wide_msg}",
-        ));
+        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden());
+        bar.set_style(style(MACHINE));
         bar.set_prefix(format!("{name:width$}", width = self.width));
-        Bar { bars: self, bar, counted: Cell::new(0), before: Cell::new(0), held: Cell::new(0) }
+        let (counted, before, held) = (Cell::new(0), Cell::new(0), Cell::new(0));
+        let (shown, name) = (Cell::new(false), RefCell::default());
+        Bar { bars: self, bar, shown, name, counted, before, held }
+    }
+
+    fn show(&self, bar: &ProgressBar) -> bool {
+        if self.open.get() >= BARS {
+            return false;
+        }
+        self.open.set(self.open.get() + 1);
+        // The bar itself is the same; what comes back is another handle of it.
+        drop(match &self.total {
+            Some(total) => self.all.insert_before(total, bar.clone()),
+            None => self.all.add(bar.clone()),
+        });
+        true
     }
 
     /// Prints something while the bars are out of the way.
@@ -92,16 +102,21 @@ impl Bar<'_> {
 impl Watcher for Bar<'_> {
     fn begins(&self, name: &str, size: u64, held: u64) {
         self.before.set(self.counted.get().max(self.before.get()));
-        if self.held.get() > 0 && self.bar.message() == name {
+        let is_whole = self.bar.length() == Some(self.held.get());
+        if !is_whole && *self.name.borrow() == name {
             // The same goes on.
             self.before.set(self.before.get() - self.held.get().min(self.before.get()));
         }
         self.held.set(held);
+        if !self.shown.get() {
+            self.shown.set(self.bars.show(&self.bar));
+        }
         self.bar.set_length(size);
         self.bar.set_position(held);
         // Neither the rate nor the time left is of what was there already.
         self.bar.reset_eta();
         self.bar.set_message(name.to_owned());
+        self.name.replace(name.to_owned());
         self.count();
     }
 
@@ -118,8 +133,39 @@ impl Watcher for Bar<'_> {
 
 impl Drop for Bar<'_> {
     fn drop(&mut self) {
-        self.bars.open.set(self.bars.open.get().saturating_sub(1));
+        if self.shown.get() {
+            self.bars.open.set(self.bars.open.get() - 1);
+        }
         self.bar.finish_and_clear();
         self.bars.all.remove(&self.bar);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_total_counts_what_is_there_and_nothing_twice() {
+        for template in [MACHINE, ALL] {
+            assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
+        }
+        let bars = Bars::new(2, Some(100), 5, true);
+        let total = || bars.total.as_ref().map(ProgressBar::position);
+        let (one, other) = (bars.bar("one"), bars.bar("other"));
+        one.begins("a", 60, 0);
+        one.moved(40);
+        one.waits("it is gone");
+        one.begins("a", 60, 30);
+        assert_eq!(total(), Some(40));
+        one.moved(60);
+        // Another of the same name.
+        one.begins("a", 40, 10);
+        one.moved(40);
+        assert_eq!(total(), Some(100));
+        other.begins("a", 60, 50);
+        assert_eq!(total(), Some(150));
+        drop((one, other));
+        assert_eq!(bars.open.get(), 0);
     }
 }

@@ -33,7 +33,7 @@ pub struct Arrived {
 #[derive(Debug)]
 pub enum Begun {
     /// Its bytes may come.
-    Incoming(Incoming),
+    Incoming(Box<Incoming>),
     /// There is nothing more to come.
     Arrived(Arrived),
 }
@@ -119,7 +119,7 @@ impl Inbox {
                 }
                 Err(FileError::NoSpace { needed, free })
             }
-            _ => Ok(Begun::Incoming(Incoming { partial, size, hash, to })),
+            _ => Ok(Begun::Incoming(Box::new(Incoming { partial, size, hash, to }))),
         }
     }
 
@@ -205,8 +205,8 @@ impl Incoming {
     ///
     /// # Errors
     /// When it is not what was offered, and then it is gone; or can't be put there.
-    pub fn finish(self) -> Result<Arrived, FileError> {
-        let Self { partial: Partial { file, path, hasher, length }, size, hash, to } = self;
+    pub fn finish(self: Box<Self>) -> Result<Arrived, FileError> {
+        let Self { partial: Partial { file, path, hasher, length }, size, hash, to } = *self;
         if length != size || Digest(*hasher.finalize().as_bytes()) != hash {
             // Whether it can be removed or not, it is not what was offered.
             drop(fs::remove_file(&path));
@@ -221,7 +221,7 @@ impl Incoming {
     }
 
     /// Throws away what has arrived.
-    pub fn discard(self) {
+    pub fn discard(self: Box<Self>) {
         // It is removed after a day if it can't be now.
         drop(fs::remove_file(&self.partial.path));
     }

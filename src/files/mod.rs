@@ -29,7 +29,7 @@ pub use inbox::{Arrived, Begun, Inbox, Incoming};
 pub use name::{MAX_NAME, NameError, clean, clean_path, numbered};
 pub use outbox::{Found, Outbox};
 pub use place::{inbox, outbox};
-pub use source::Source;
+pub use source::{Known, Source};
 
 use hightower_proto::message::Digest;
 

@@ -36,8 +36,8 @@ impl Partials {
     /// The folder of a sender.
     fn home(&self, owner: &str) -> PathBuf {
         // Whatever it is, it is no path.
-        self.folder
-            .join(&*blake3::hash(owner.as_bytes()).to_hex().as_str().get(..32).unwrap_or("x"))
+        let name = blake3::hash(owner.as_bytes()).to_hex();
+        self.folder.join(name.as_str())
     }
 
     /// Where the files of a folder wait for each other.

@@ -21,6 +21,14 @@ pub struct Source {
     pub hash: Digest,
 }
 
+/// What a file was when it was hashed, so that it need not be hashed for each who gets it.
+#[derive(Debug, Clone, Copy)]
+pub struct Known {
+    size: u64,
+    modified: Option<SystemTime>,
+    hash: Digest,
+}
+
 impl Source {
     /// Opens and hashes a file that a user has named; `name` is for people.
     ///
@@ -28,6 +36,24 @@ impl Source {
     /// When it is not there, is no file, or can't be read.
     pub fn open(path: &Path, name: &str) -> Result<Self, FileError> {
         Self::of(File::open(path), path, name)
+    }
+
+    /// Opens a file again that was hashed before.
+    ///
+    /// # Errors
+    /// When it can't be read, or is not any more what it was.
+    pub fn reopen(path: &Path, name: &str, known: &Known) -> Result<Self, FileError> {
+        let file = File::open(path).map_err(|cause| missing(cause, path, name))?;
+        let &Known { size, modified, hash } = known;
+        let source = Self { file, name: name.to_owned(), at: 0, size, modified, hash };
+        source.check()?;
+        Ok(source)
+    }
+
+    /// What it was when it was hashed.
+    #[must_use]
+    pub fn known(&self) -> Known {
+        Known { size: self.size, modified: self.modified, hash: self.hash }
     }
 
     /// Hashes what was opened.

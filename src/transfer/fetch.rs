@@ -9,9 +9,13 @@ use crate::viewer::{Cause, Security};
 use hightower_proto::Message;
 use hightower_proto::message::{Accept, Done, Fetch, Offer};
 use std::time::Duration;
+use tokio::time::timeout;
 
 /// How often something is fetched anew when what arrived was not what was offered.
 const ANEW: u32 = 1;
+
+/// How long the agent has to hear that something is not taken.
+const FAREWELL: Duration = Duration::from_secs(10);
 
 /// What is fetched, and whereto.
 #[derive(Debug, Clone)]
@@ -140,28 +144,38 @@ impl<W: Watcher> Fetching<'_, W> {
             None => match self.receive(leg, &offer, &name).await {
                 Ok(arrived) => arrived,
                 Err(Setback::Broke(cause)) => return Err(Setback::Broke(cause)),
+                // The agent itself has ended it.
+                Err(Setback::Failed(error @ TransferError::Refused { .. })) => {
+                    return Err(error.into());
+                }
                 Err(setback) => {
-                    let words = match &setback {
-                        Setback::Spoilt(error) | Setback::Failed(error) => error.to_string(),
-                        Setback::Broke(cause) => cause.to_string(),
-                    };
-                    leg.voice.say(&Message::Done(Done::failed(self.transfer, words))).await;
-                    // The agent's answer to that is the end of this attempt.
-                    loop {
-                        match next(&mut leg.call).await {
-                            Ok(Message::Done(done)) if done.transfer == self.transfer => break,
-                            Ok(_) => {}
-                            Err(_) => break,
-                        }
-                    }
+                    self.give_up(leg, &setback).await;
                     return Err(setback);
                 }
             },
         };
         let done = Done::well(self.transfer, Some(arrived.name.clone()));
-        self.last = offer.path.is_none().then(|| (offer, arrived));
+        self.last = offer.path.is_none().then_some((offer, arrived));
         leg.call.say(&Message::Done(done)).await?;
         Ok(())
+    }
+
+    /// Tells the agent that it is not taken, and waits until that is done with it.
+    async fn give_up(&self, leg: &mut Leg, setback: &Setback) {
+        let words = match setback {
+            Setback::Spoilt(error) | Setback::Failed(error) => error.to_string(),
+            Setback::Broke(cause) => cause.to_string(),
+        };
+        leg.voice.say(&Message::Done(Done::failed(self.transfer, words))).await;
+        let done = async {
+            while let Ok(message) = next(&mut leg.call).await {
+                if matches!(message, Message::Done(done) if done.transfer == self.transfer) {
+                    break;
+                }
+            }
+        };
+        // What it says of this transfer later is passed over.
+        drop(timeout(FAREWELL, done).await);
     }
 
     async fn receive(
@@ -201,9 +215,9 @@ impl<W: Watcher> Fetching<'_, W> {
     async fn fill(
         &mut self,
         leg: &mut Leg,
-        mut incoming: Incoming,
+        mut incoming: Box<Incoming>,
         name: &str,
-    ) -> Result<Incoming, Setback> {
+    ) -> Result<Box<Incoming>, Setback> {
         let transfer = self.transfer;
         loop {
             let offset = incoming.offset();

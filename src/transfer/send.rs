@@ -3,21 +3,26 @@
 use super::journey::{Journey, Leg, blocking, next};
 use super::{Carried, TransferError, Watcher};
 use crate::address::Target;
-use crate::files::{Entry, FileError, Source, Survey, Walk, of_nothing};
+use crate::files::{Entry, FileError, Known, Source, Survey, Walk, of_nothing};
 use crate::text::printable;
 use crate::viewer::{Cause, Security};
 use hightower_proto::Message;
 use hightower_proto::limits::{MAX_CHUNK, WINDOW};
 use hightower_proto::message::{Chunk, Digest, Done, Offer};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{OnceCell, mpsc};
+use tokio::time::timeout;
 
 /// Chunks that are read ahead.
 const AHEAD: usize = 2;
 
 /// How often a file is sent from the beginning when what arrived was not what was sent.
 const ANEW: u32 = 1;
+
+/// How long the agent has to throw away what is no more.
+const FAREWELL: Duration = Duration::from_secs(10);
 
 /// What is sent.
 #[derive(Debug, Clone)]
@@ -32,6 +37,8 @@ pub struct Parcel {
     pub size: u64,
     /// It is a picture, to be shown and not kept.
     pub show: bool,
+    /// What it was when it was hashed, for all who get it.
+    known: Arc<OnceCell<Known>>,
 }
 
 impl Parcel {
@@ -54,15 +61,12 @@ impl Parcel {
                 .ok_or_else(|| FileError::Special(shown.clone()))?,
         };
         let name = named.to_string_lossy().into_owned();
-        let path = path.to_owned();
-        if about.is_dir() {
-            let survey = Survey::of(&path)?;
-            return Ok(Self { path, name, folder: Some(survey), size: survey.size, show: false });
-        }
-        if !about.is_file() {
+        let folder = about.is_dir().then(|| Survey::of(path)).transpose()?;
+        if folder.is_none() && !about.is_file() {
             return Err(FileError::Special(shown));
         }
-        Ok(Self { path, name, folder: None, size: about.len(), show: false })
+        let size = folder.map_or(about.len(), |survey| survey.size);
+        Ok(Self { path: path.to_owned(), name, folder, size, show: false, known: Arc::default() })
     }
 }
 
@@ -126,7 +130,14 @@ impl<W: Watcher> Sending<'_, W> {
 
     async fn file(&mut self, parcel: &Parcel) -> Result<(), TransferError> {
         let (path, name) = (parcel.path.clone(), parcel.path.display().to_string());
-        let source = blocking(move || Source::open(&path, &name)).await?;
+        let first = (path.clone(), name.clone());
+        let known = parcel.known.get_or_try_init(async || {
+            let (path, name) = first;
+            let hashed = blocking(move || Source::open(&path, &name)).await?;
+            hashed.map(|source| source.known()).map_err(|why| fault(&parcel.name, why))
+        });
+        let known = *known.await?;
+        let source = blocking(move || Source::reopen(&path, &name, &known)).await?;
         let source = source.map_err(|why| fault(&parcel.name, why))?;
         let offer = self.offer(&parcel.name, source.size, source.hash);
         let offer = Offer { show: parcel.show, ..offer };
@@ -297,6 +308,8 @@ impl<W: Watcher> Sending<'_, W> {
             // The agent is told, so that it does not keep what is no more.
             let done = Done::failed(transfer, why.to_string());
             leg.voice.say(&Message::Done(done)).await;
+            // It says so when it is done with that; if not, it keeps it for a day.
+            drop(timeout(FAREWELL, self.verified(leg, transfer, name)).await);
             return (source, Err(fault(name, why).into()));
         }
         let result = match result {

@@ -57,7 +57,7 @@ const PIECES: [&str; 40] = [
 fn name(chance: &mut Chance) -> String {
     let pieces = 1 + (chance.next() % 5) as usize;
     let mut name: String = (0..pieces).map(|_| PIECES[(chance.next() % 40) as usize]).collect();
-    if chance.next() % 500 == 0 {
+    if chance.next().is_multiple_of(500) {
         name = name.repeat(200);
     }
     name
@@ -98,16 +98,16 @@ fn nothing_is_ever_written_outside_the_inbox() {
     let (mut taken, mut refused) = (0, 0);
     for number in 0..OFFERS {
         let bytes = number.to_le_bytes();
-        let in_folder = chance.next() % 3 == 0;
+        let in_folder = chance.next().is_multiple_of(3);
         let folder = in_folder.then(|| Digest([(chance.next() % 3) as u8; 32]));
-        let path = (in_folder && chance.next() % 4 != 0).then(|| name(&mut chance));
+        let path = (in_folder && !chance.next().is_multiple_of(4)).then(|| name(&mut chance));
         let complete = in_folder && path.is_none();
         let size = if complete { chance.next() % 64 } else { bytes.len() as u64 };
         let hash = Digest(*blake3::hash(&bytes).as_bytes());
-        let (name, show) = (name(&mut chance), chance.next() % 16 == 0);
+        let (name, show) = (name(&mut chance), chance.next().is_multiple_of(16));
         let offer = Offer { transfer: 1, name, size, hash, folder, path, again: false, show };
         // As whose it is comes from a key, but who knows.
-        let owner = if number % 2 == 0 { "../../outside" } else { "anna" };
+        let owner = if number.is_multiple_of(2) { "../../outside" } else { "anna" };
         match inbox.begin(owner, &offer) {
             Ok(Begun::Incoming(mut incoming)) => {
                 incoming.write(0, &bytes).unwrap();

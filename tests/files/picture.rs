@@ -42,10 +42,9 @@ fn a_picture_is_shown_until_it_is_closed_and_not_kept() {
     await_that("the window", || xdotool(&window).status.success());
     let kept = || partial(&folder.path().join("inbox"));
     assert!(kept() > 0);
-    // Its keys are looked for as soon as it has them.
-    xdotool(&["mousemove", "400", "300"]);
+    // It is in the middle of the display, and who is under the pointer has the keys.
     await_that("its end", || {
-        xdotool(&["mousemove", "160", "80", "sleep", "0.1", "key", "Escape"]);
+        xdotool(&["mousemove", "400", "300", "sleep", "0.1", "key", "Escape"]);
         !xdotool(&window).status.success()
     });
     await_that("nothing left of it", || kept() == 0);

@@ -1,6 +1,6 @@
 //! Files: offered, accepted from where they broke off, sent in chunks, and verified.
 
-use super::PayloadError;
+use super::{PACKET_HEADER, PayloadError};
 use crate::command::Command;
 use crate::limits::MAX_CHUNK;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -121,7 +121,15 @@ impl Chunk {
     }
 
     pub(super) fn payload(&self) -> Bytes {
-        let mut out = BytesMut::with_capacity(CHUNK_HEAD + self.data.len());
+        self.encode().split_off(PACKET_HEADER)
+    }
+
+    /// The whole packet, its data copied once.
+    pub(super) fn encode(&self) -> Bytes {
+        let length = PACKET_HEADER + CHUNK_HEAD + self.data.len();
+        let mut out = BytesMut::with_capacity(length);
+        out.put_i64(length as i64);
+        out.put_i64(Command::Chunk.code());
         out.put_u32(self.transfer);
         out.put_u64(self.offset);
         out.put_slice(&self.data);

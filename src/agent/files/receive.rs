@@ -163,7 +163,7 @@ impl Receiving {
     }
 
     /// Takes chunks until all is here.
-    async fn fill(&mut self, mut incoming: Incoming) -> Result<Incoming, Failure> {
+    async fn fill(&mut self, mut incoming: Box<Incoming>) -> Result<Box<Incoming>, Failure> {
         let transfer = self.offer.transfer;
         loop {
             let offset = incoming.offset();

@@ -261,3 +261,31 @@ pub(super) async fn read(mut reader: Reader, session: Recipient<Incoming>, bulk:
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_files_go_after_all_else_and_one_at_a_time() {
+        let mut outbox = Outbox::default();
+        let (taken, mut first) = oneshot::channel();
+        outbox.bulk.push_back((Bytes::from_static(b"part 1 "), taken));
+        let (taken, mut second) = oneshot::channel();
+        outbox.bulk.push_back((Bytes::from_static(b"part 2 "), taken));
+        outbox.frames = Some(Arc::new([Bytes::from_static(b"frame ")]));
+        outbox.pong = Some(Bytes::from_static(b"pong "));
+        outbox.push(Bytes::from_static(b"reply "));
+        outbox.last = Some(Bytes::from_static(b"goodbye"));
+        let mut next = || {
+            let mut pieces = outbox.take()?;
+            Some(pieces.copy_to_bytes(pieces.remaining()))
+        };
+        assert_eq!(next().as_deref(), Some(&b"reply pong frame part 1 "[..]));
+        assert!(first.try_recv().is_ok() && second.try_recv().is_err());
+        assert_eq!(next().as_deref(), Some(&b"part 2 "[..]));
+        assert!(second.try_recv().is_ok());
+        assert_eq!(next().as_deref(), Some(&b"goodbye"[..]));
+        assert_eq!(next(), None);
+    }
+}

@@ -1,0 +1,78 @@
+//! How fast files are sent on the loopback, beside two programs that copy one through a socket
+//! pair; and how much memory it takes.
+
+use crate::common::homes::obeyed;
+use crate::{Desk, noise};
+use std::fs::{self, File};
+use std::io::{Seek, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// The most that a transfer may take of an agent's memory, in KiB.
+const MOST_KIB: u64 = 4096;
+
+#[test]
+fn a_transfer_takes_little_memory() {
+    let desk = Desk::new(&[]);
+    let here = tempfile::tempdir().unwrap();
+    let (short, long) = (here.path().join("short"), here.path().join("long"));
+    fs::write(&short, noise(30, 300_000)).unwrap();
+    let part = noise(31, 8 << 20);
+    let mut file = File::create(&long).unwrap();
+    (0..16).for_each(|_| file.write_all(&part).unwrap());
+    // What is done for the first time.
+    obeyed(&desk.send(&[short.to_str().unwrap()]));
+    let before = desk.agent.rss_kib();
+    obeyed(&desk.send(&[long.to_str().unwrap()]));
+    let status = fs::read_to_string(format!("/proc/{}/status", desk.agent.id())).unwrap();
+    let peak = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    let peak: u64 = peak.split_whitespace().nth(1).unwrap().parse().unwrap();
+    println!("{before} KiB before, {peak} KiB at most with 128 MiB received");
+    assert!(peak < before + MOST_KIB, "{before} KiB before, {peak} KiB at most");
+}
+
+/// Copies a file through a socket pair, by two processes.
+fn copy(from: &Path, to: &Path, sync: bool) -> Duration {
+    let start = Instant::now();
+    let (one, other) = UnixStream::pair().unwrap();
+    let file = File::create(to).unwrap();
+    let into = file.try_clone().unwrap();
+    let mut reader = Command::new("cat").stdin(OwnedFd::from(other)).stdout(into).spawn().unwrap();
+    let mut writer = Command::new("cat").arg(from).stdout(OwnedFd::from(one)).spawn().unwrap();
+    assert!(writer.wait().unwrap().success() && reader.wait().unwrap().success());
+    if sync {
+        file.sync_data().unwrap();
+    }
+    start.elapsed()
+}
+
+#[test]
+#[ignore = "it measures; run it alone"]
+fn how_fast_it_is_beside_a_socket_pair() {
+    let desk = Desk::new(&[]);
+    let here = tempfile::tempdir().unwrap();
+    let (from, to) = (here.path().join("from"), here.path().join("to"));
+    let part = noise(32, 8 << 20);
+    let mut file = File::create(&from).unwrap();
+    (0..64).for_each(|_| file.write_all(&part).unwrap());
+    file.sync_all().unwrap();
+    let mebibytes = file.stream_position().unwrap() as f64 / f64::from(1 << 20);
+    let mut times = [const { Vec::new() }; 3];
+    for _ in 0..7 {
+        times[0].push(copy(&from, &to, false));
+        times[1].push(copy(&from, &to, true));
+        let start = Instant::now();
+        obeyed(&desk.send(&[from.to_str().unwrap()]));
+        times[2].push(start.elapsed());
+        fs::remove_file(desk.inbox().join("from")).unwrap();
+    }
+    let names = ["through a socket pair", "the same, on the disk", "sent, verified, on the disk"];
+    for (name, times) in names.iter().zip(&mut times) {
+        times.sort();
+        let median = times[times.len() / 2].as_secs_f64();
+        println!("{name:28} {median:.2} s, {:5.0} MiB/s", mebibytes / median);
+    }
+}
