@@ -69,8 +69,21 @@ fn agents_are_found_whatever_address_they_listen_at_and_tell_operators_more() {
     let unknown = room.operator(&["info", "lab-9"]);
     let said = stderr(&unknown);
     assert!(!unknown.status.success() && said.contains("'lab-9'"), "{said}");
+    // Those that are known, by the names that they are known by; and nobody else.
     let all = room.operator(&["info", "--all", "--json"]);
-    assert_eq!(agents(&all).len(), 3, "{all:?}");
+    obeyed(&all);
+    let names: Vec<_> = agents(&all).iter().map(|one| one["host"].clone()).collect();
+    assert_eq!(names, ["lab-1", "LAB-2"], "{all:?}");
+    assert!(stderr(&all).contains("left out: 1 agents"), "{}", stderr(&all));
+    // One that is in the file as well is named once.
+    room.write("hightower.toml", "[hosts]\none = \"10.72.84.1\"\n");
+    let all = room.operator(&["discover", "--json"]);
+    obeyed(&all);
+    obeyed(&room.operator(&["trust", "one", "--accept-new"]));
+    let all = room.operator(&["info", "--all", "--json"]);
+    obeyed(&all);
+    let names: Vec<_> = agents(&all).iter().map(|one| one["host"].clone()).collect();
+    assert_eq!(names, ["one", "LAB-2"], "{all:?}");
 }
 
 #[test]
@@ -96,6 +109,9 @@ fn who_is_silent_is_not_found_and_one_at_another_port_is_by_its_announcement() {
     (1..=3).for_each(|machine| room.allow(machine, "all"));
     let _silent = room.agent(1, "0.0.0.0:18516", &["--no-discovery"]);
     let _loopback = common::Agent::start(&mut room.command(2, "127.0.0.1:18516", &[]));
+    // Not even those on its own machine are answered.
+    let asked = room.on(2, "python3").args(["-c", ASK, "127.0.0.1", "1"]).output().unwrap();
+    assert_eq!(stdout(&asked).trim(), "[]", "{}", stderr(&asked));
     let _other = room.agent(3, "0.0.0.0:4000", &[]);
     let end = Instant::now() + PATIENCE;
     loop {
@@ -139,22 +155,47 @@ fn who_comes_and_who_goes_is_shown() {
     drop(watch.wait());
 }
 
+/// Asks an agent so often, each question twice, and says how long the answers are.
+const ASK: &str = r#"
+import socket, struct, sys
+ask = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+ask.settimeout(1)
+lengths = []
+for nonce in range(int(sys.argv[2])):
+    query = struct.pack(">qqI", 180, 44, nonce) + bytes(160)
+    for _ in range(2):
+        ask.sendto(query, (sys.argv[1], 18516))
+try:
+    while True:
+        lengths.append(len(ask.recv(2000)))
+except TimeoutError:
+    print(lengths)
+"#;
+
 #[test]
 fn an_answer_is_short_rare_and_given_once() {
-    use hightower_proto::message::Query;
     let Some(room) = Room::furnish("short", 1) else { return };
     room.allow(1, "all");
-    let mut command = room.command(1, "0.0.0.0:18516", &["-vv"]);
-    let mut agent = common::Agent::start(&mut command);
-    agent.await_log("hears orders to the room");
-    let ask = |query: Query| {
-        room.datagram("10.72.84.1", &hightower_proto::Message::Query(query).encode());
+    let mut agent = common::Agent::start(&mut room.command(1, "0.0.0.0:18516", &["-vv"]));
+    let ask = |often: &str| {
+        let asked = room.at_desk("python3").args(["-c", ASK, "10.72.84.1", often]).output();
+        let lengths: Vec<usize> = serde_json::from_str(&stdout(&asked.unwrap())).unwrap();
+        assert!(lengths.iter().all(|length| *length <= 4 * 180), "{lengths:?}");
+        lengths.len()
     };
-    // Too little room for an answer of four times the length.
-    ask(Query { nonce: 7, padding: 0 });
-    agent.await_log("shorter than its answer may be");
-    for nonce in 0..40 {
-        ask(Query::new(nonce));
-    }
+    // Each is asked twice.
+    assert_eq!(ask("3"), 3);
+    let answers = ask("200");
+    assert!((1..=16).contains(&answers), "{answers} of 200");
     agent.await_log("there are too many");
+    // Too little room for an answer of four times the length.
+    let short = hightower_proto::message::Query { nonce: 7, padding: 0 };
+    let short = hightower_proto::Message::Query(short).encode();
+    let end = Instant::now() + PATIENCE;
+    // Once it is answered again at all.
+    while ask("1") == 0 {
+        assert!(Instant::now() < end, "no answer any more");
+    }
+    room.datagram("10.72.84.1", &short);
+    agent.await_log("shorter than its answer may be");
 }

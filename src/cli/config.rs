@@ -18,8 +18,18 @@ const TEMPLATE: &str = include_str!("../../assets/hightower.toml");
 
 /// Flags that say for whom or how once a command is given: in a file they would make another
 /// command of it.
-const ONCE: [&str; 10] =
-    ["all", "append", "fingerprint", "force", "forget", "help", "pair", "pause", "resume", "version"];
+const ONCE: [&str; 10] = [
+    "all",
+    "append",
+    "fingerprint",
+    "force",
+    "forget",
+    "help",
+    "pair",
+    "pause",
+    "resume",
+    "version",
+];
 
 /// Says that nobody on the networks is to be asked for anything.
 const NO_DISCOVERY: &str = "HIGHTOWER_NO_DISCOVERY";
@@ -92,7 +102,9 @@ fn set(mut command: Command, file: &ConfigFile) -> Result<Command, Fault> {
             return Err(file.fault(key, fault));
         };
         if ONCE.contains(&flag.as_str()) || flag == "group" && name != "agent" {
-            return Err(file.fault(key, format!("--{flag} is for when `hightower {name}` is typed")));
+            return Err(
+                file.fault(key, format!("--{flag} is for when `hightower {name}` is typed"))
+            );
         }
         let arg = sub.get_arguments().find(|arg| arg.get_long() == Some(flag));
         let Some(arg) = arg.cloned() else {

@@ -217,7 +217,11 @@ pub(super) async fn each_shown<F: Future<Output = Outcome>>(
         printed.context("can't write to standard output")?;
     }
     if !json {
-        summary(targets.len(), done);
+        // Standard error may be closed.
+        drop(aside(&mut || {
+            summary(targets.len(), done);
+            Ok(())
+        }));
     }
     Ok(if done == targets.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -227,9 +231,7 @@ pub(super) fn summary(all: usize, done: usize) {
     if all > 1 {
         let failed = all.saturating_sub(done);
         // Standard error may be closed.
-        drop(aside(&mut || {
-            writeln!(std::io::stderr(), "{all} machines: {done} done, {failed} failed")
-        }));
+        drop(writeln!(std::io::stderr(), "{all} machines: {done} done, {failed} failed"));
     }
 }
 

@@ -84,7 +84,8 @@ impl TrustArgs {
         };
         let open = Security { plain, credentials: None };
         let runtime = runtime()?;
-        let found = stream::iter(targets).map(Target::resolve).buffered(AT_ONCE).collect::<Vec<_>>();
+        let found =
+            stream::iter(targets).map(Target::resolve).buffered(AT_ONCE).collect::<Vec<_>>();
         let found = runtime.block_on(found);
         let known = Place::find().ok().map(|place| KnownAgents::at(place.known_agents()));
         let pinned = |target: &Target| {

@@ -83,8 +83,16 @@ impl Listing {
                 self.agents.retain(|agent| !(agent.historical && is_of(agent, &from)));
             }
             let addresses = Vec::new();
-            let mut agent =
-                Agent { host, addresses, key, known: None, about, heard: now, announced, historical };
+            let mut agent = Agent {
+                host,
+                addresses,
+                key,
+                known: None,
+                about,
+                heard: now,
+                announced,
+                historical,
+            };
             agent.add(from);
             self.agents.push(agent);
             self.sort();
@@ -111,7 +119,14 @@ impl Listing {
 
     /// The agent with this key has proven it at an address, where it is known by a name, and has said
     /// how its machine is used. Whether that changed anything.
-    pub fn prove(&mut self, key: &str, at: SocketAddr, name: &str, host: &str, about: About) -> bool {
+    pub fn prove(
+        &mut self,
+        key: &str,
+        at: SocketAddr,
+        name: &str,
+        host: &str,
+        about: About,
+    ) -> bool {
         let Some(agent) = self.agents.iter_mut().find(|one| one.key.as_deref() == Some(key)) else {
             return false;
         };
@@ -131,7 +146,9 @@ impl Listing {
     pub(super) fn withdraw(&mut self, from: &[SocketAddr]) -> bool {
         let before = self.agents.len();
         self.agents.retain(|agent| {
-            !(agent.announced && agent.known.is_none() && agent.addresses.iter().any(|address| from.contains(address)))
+            !(agent.announced
+                && agent.known.is_none()
+                && agent.addresses.iter().any(|address| from.contains(address)))
         });
         self.agents.len() != before
     }

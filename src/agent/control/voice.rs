@@ -6,8 +6,8 @@
 use super::case::Sender;
 use super::udp::{Route, Udp};
 use bytes::Bytes;
-use hightower_proto::{Message, datagram};
 use hightower_proto::message::Reply;
+use hightower_proto::{Message, datagram};
 use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
