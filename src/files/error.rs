@@ -93,7 +93,7 @@ pub enum FileError {
 
 impl FileError {
     /// An error of the system's.
-    pub(super) fn io(
+    pub(crate) fn io(
         what: &'static str,
         path: impl Into<PathBuf>,
     ) -> impl FnOnce(io::Error) -> Self {

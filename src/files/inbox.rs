@@ -201,6 +201,16 @@ impl Incoming {
         Ok(())
     }
 
+    /// The file, to be brought to the disk while more of it comes. An error of that is told only
+    /// once, so whoever does it must not pass over it.
+    ///
+    /// # Errors
+    /// When the system says no.
+    pub fn file(&self) -> Result<File, FileError> {
+        let file = self.partial.file.try_clone();
+        file.map_err(FileError::io("write to", &self.partial.path))
+    }
+
     /// Verifies it and puts it in its place.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use crate::chaos::{Chaos, Fault};
 use crate::common::homes::obeyed;
-use crate::common::{Agent, hightower, stdout};
+use crate::common::{Agent, hightower, know, stdout};
 use crate::{Desk, await_that, noise, partial, told};
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -36,6 +36,7 @@ fn a_file_to_three_agents_arrives_though_the_link_is_cut_three_times() {
             })
         })
         .collect();
+    wires.iter().for_each(|wire| know(wire.address));
     let hosts: Vec<String> = wires.iter().map(|wire| wire.address.to_string()).collect();
     let mut command = hightower();
     command.args(["send", "--json"]).arg(&path).args(&hosts);
@@ -77,6 +78,7 @@ fn what_is_fetched_goes_on_where_it_was_cut() {
     let wire = Chaos::tcp(desk.agent.address, move || {
         cuts.next().map_or(Fault::Cut(u64::MAX), Fault::Cut)
     });
+    know(wire.address);
     let here = tempfile::tempdir().unwrap();
     let mut command = hightower();
     command.args(["fetch", "--json", &format!("{}:d", wire.address)]).arg(here.path());

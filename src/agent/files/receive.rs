@@ -9,13 +9,18 @@ use crate::text::printable;
 use crate::trust::{By, Denied, Files, Grant, Message, Permit};
 use hightower_proto::Message as Packet;
 use hightower_proto::message::{Accept, Chunk, Done, Offer};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// Who offers a file and sends nothing for so long does not send it.
 const IDLE: Duration = Duration::from_secs(300);
+
+/// So many bytes are written before they are brought to the disk.
+const FLUSH: usize = 32 << 20;
 
 /// The longest picture that is shown, in bytes.
 const MAX_PICTURE: u64 = 16 << 20;
@@ -165,10 +170,12 @@ impl Receiving {
     /// Takes chunks until all is here.
     async fn fill(&mut self, mut incoming: Box<Incoming>) -> Result<Box<Incoming>, Failure> {
         let transfer = self.offer.transfer;
+        let mut flush = Flush::default();
         loop {
             let offset = incoming.offset();
             self.voice.say(&Packet::Accept(Accept { transfer, offset })).await?;
             if incoming.is_whole() {
+                flush.end().await?;
                 return Ok(incoming);
             }
             let part = timeout(IDLE, self.parts.recv()).await.map_err(|_| Failure::Idle)?;
@@ -191,6 +198,7 @@ impl Receiving {
             })
             .await?;
             written?;
+            flush.wrote(length, &incoming).await?;
             self.office.pace(length).await;
         }
     }
@@ -219,6 +227,33 @@ impl Receiving {
             Ok(permit) => permit.note_failure(words),
             Err(_) => self.grant.note_refusal(words),
         }
+    }
+}
+
+/// Brings to the disk what was written while more is, so that little is left at the end.
+#[derive(Default)]
+struct Flush {
+    written: usize,
+    under_way: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Flush {
+    async fn wrote(&mut self, length: usize, incoming: &Incoming) -> Result<(), Failure> {
+        self.written += length;
+        if self.written >= FLUSH && self.under_way.as_ref().is_none_or(JoinHandle::is_finished) {
+            self.end().await?;
+            self.written = 0;
+            let file = incoming.file()?;
+            self.under_way = Some(tokio::task::spawn_blocking(move || file.sync_data()));
+        }
+        Ok(())
+    }
+
+    /// Waits for it.
+    async fn end(&mut self) -> Result<(), Failure> {
+        let Some(under_way) = self.under_way.take() else { return Ok(()) };
+        let synced = under_way.await.map_err(|_| Failure::Died)?;
+        Ok(synced.map_err(FileError::io("write to", "the inbox"))?)
     }
 }
 
