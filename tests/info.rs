@@ -52,6 +52,20 @@ fn an_agent_tells_what_its_machine_is_and_nobody_watches_meanwhile() {
 }
 
 #[test]
+fn whoever_says_late_that_they_do_not_watch_is_no_viewer_any_more() {
+    let mut agent = Agent::card(&["--autostart"]);
+    let mut late = Plain::connect(agent.address);
+    // Who has said nothing for a while is taken for a plain viewer.
+    agent.await_log("a viewer has connected");
+    late.frame();
+    let hello = Message::Hello(Hello { watch: false, ..Hello::new("late") });
+    late.send(&hello.encode());
+    agent.await_log("a viewer has left");
+    let told = told(&run(&["info", "--json", &agent.address.to_string()]));
+    assert_eq!(told["state"]["viewers"], 0, "{told}");
+}
+
+#[test]
 fn the_monitors_are_those_of_the_display_and_their_scale_is_its_own() {
     let Some(xvfb) = Xvfb::start(800, 600) else { return };
     let (display, screen) = x11rb::connect(Some(&xvfb.display)).unwrap();
