@@ -41,6 +41,8 @@ pub enum What {
     Connect,
     /// It has left.
     Leave,
+    /// Somebody was let in who does not watch.
+    Visit,
     /// Somebody was not let in, or a command was not obeyed.
     Refuse,
     /// Monitoring was started.

@@ -223,8 +223,7 @@ impl Grant {
     /// Writes down that they have come, and do not watch.
     pub fn note_visit(&self) {
         if let Ok(by) = self.standing() {
-            let outcome = "does not watch".into();
-            self.gate.audit().note(Event { outcome, ..Event::by(What::Connect, &by) });
+            self.gate.audit().note(Event::by(What::Visit, &by));
         }
     }
 
