@@ -17,6 +17,9 @@ mod xvfb;
 #[cfg(unix)]
 #[path = "recording/command.rs"]
 mod command;
+#[cfg(unix)]
+#[path = "recording/damage.rs"]
+mod damage;
 #[cfg(target_os = "linux")]
 #[path = "recording/disk.rs"]
 mod disk;

@@ -1,6 +1,6 @@
 //! An animated PNG.
 
-use super::{Exported, Job, in_words, largest, picture, rgb, whole};
+use super::{Exported, Job, canvas, in_words, picture, rgb, whole};
 use crate::recording::{Recording, RecordingError};
 use crate::rect::Rect;
 use crate::viewer::Picture;
@@ -13,9 +13,9 @@ use std::time::Duration;
 
 pub(super) fn write(path: &Path, from: &mut Recording, job: &Job<'_>) -> anyhow::Result<Exported> {
     let shown = job.part.shown(from.index());
-    let (size, mixed) = largest(shown.iter().map(|&(number, _)| from.index().size_of(number)));
     let count = u32::try_from(shown.len()).context("that are too many pictures for one file")?;
     ensure!(count > 0, "there is no picture in that part");
+    let (size, mixed) = canvas(shown.iter().map(|&(number, _)| from.index().size_of(number)))?;
     whole(path, |beside| {
         let file = File::create(beside).map_err(RecordingError::writing(path))?;
         let words = |error| in_words(error, path);

@@ -10,6 +10,7 @@ pub use part::Part;
 use super::{Recording, RecordingError};
 use crate::viewer::{Picture, save};
 use anyhow::{Context, bail, ensure};
+use hightower_proto::Limits;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -166,6 +167,18 @@ fn largest(sizes: impl Iterator<Item = (u32, u32)>) -> ((u32, u32), bool) {
         size = (size.0.max(width), size.1.max(height));
     }
     (size, mixed)
+}
+
+/// The same, for a result that is one picture after another on one canvas. Each picture has a size
+/// that is allowed; the widest and the highest together may still be more than anybody holds.
+fn canvas(sizes: impl Iterator<Item = (u32, u32)>) -> anyhow::Result<((u32, u32), bool)> {
+    let ((width, height), mixed) = largest(sizes);
+    ensure!(
+        Limits::default().allow_image(width, height),
+        "the screen changed its size, and {width}x{height}, which all pictures would fit into, is \
+         too large: export to a folder, as in frames/, or only a part, with --from and --to"
+    );
+    Ok(((width, height), mixed))
 }
 
 /// A part of a picture as RGB, three bytes a pixel; what lies beyond the picture is black.

@@ -1,6 +1,6 @@
 //! Videos, by ffmpeg: it gets plain pixels by its standard input, at a fixed rate.
 
-use super::{Exported, Job, largest, picture, rgb, whole};
+use super::{Exported, Job, canvas, picture, rgb, whole};
 use crate::recording::{Recording, RecordingError};
 use crate::text::printable;
 use anyhow::{Context, bail, ensure};
@@ -22,7 +22,7 @@ pub(super) fn write(path: &Path, from: &mut Recording, job: &Job<'_>) -> anyhow:
     let fps = job.part.fps.unwrap_or(FPS);
     let pictures = job.part.pictures(from.index());
     ensure!(!pictures.is_empty(), "there is no picture in that part");
-    let (size, mixed) = largest(pictures.map(|number| from.index().size_of(number)));
+    let (size, mixed) = canvas(pictures.map(|number| from.index().size_of(number)))?;
     job.part.check(from.index(), fps)?;
     let count = job.part.ticks(from.index(), fps);
     whole(path, |beside| {
