@@ -12,6 +12,9 @@ mod chaos;
 mod common;
 #[path = "chat/cuts.rs"]
 mod cuts;
+#[path = "common/fake_agent.rs"]
+#[allow(dead_code, reason = "another test's, which uses all of it")]
+mod fake_agent;
 #[path = "chat/plain.rs"]
 mod plain;
 #[path = "chat/room.rs"]

@@ -4,7 +4,10 @@ use crate::chance::Chance;
 use crate::chaos::{Chaos, Fault};
 use crate::common::chatter::Chatter;
 use crate::common::{Agent, hightower};
+use crate::fake_agent::FakeAgent;
 use crate::site::Site;
+use hightower_proto::Message;
+use hightower_proto::message::{Joined, Room};
 use std::collections::BTreeSet;
 
 /// More than may wait, and than are taken at once.
@@ -76,4 +79,33 @@ fn an_agent_that_is_started_anew_has_another_room() {
     assert_eq!(there.event("sent")["line"], 2);
     let (status, _) = there.end();
     assert!(status.success());
+}
+
+#[test]
+fn ctrl_c_names_what_was_not_said_and_what_nobody_knows_of() {
+    let agent = FakeAgent::new();
+    let mut typed = Chatter::start(hightower().args(["chat", &agent.target().to_string()]));
+    let mut there = agent.accept_speaking();
+    there.expect(|message| matches!(message, Message::Join(_)));
+    let joined = Joined { you: 1, after: 0, missing: 0, newest: 0, present: Vec::new() };
+    there.say(&Message::Room(Room { room: 7, joined: Some(joined), ..Room::default() }));
+    typed.event("present");
+    // It is heard, and never answered.
+    typed.say("one");
+    there.expect(|message| matches!(message, Message::Say(say) if say.text == "one"));
+    drop((there, agent));
+    typed.event("disconnected");
+    for line in ["two", "three"] {
+        typed.say(line);
+        typed.event("waits");
+    }
+    typed.signal("INT");
+    let one = typed.event("unanswered");
+    assert_eq!((&one["line"], &one["text"]), (&1.into(), &"one".into()), "{one}");
+    for text in ["two", "three"] {
+        let event = typed.event("not_sent");
+        assert_eq!((&event["text"], &event["error"]), (&text.into(), &"interrupted".into()));
+    }
+    let (status, rest) = typed.end();
+    assert!(status.code() == Some(1) && rest.is_empty(), "{status} {rest:?}");
 }

@@ -76,6 +76,11 @@ impl Chatter {
     pub fn id(&self) -> u32 {
         self.child.id()
     }
+
+    pub fn signal(&self, name: &str) {
+        let id = self.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+    }
 }
 
 impl Drop for Chatter {

@@ -1,6 +1,7 @@
 //! `hightower chat`: a talk with those who sit at machines, and with their other operators.
 
 mod input;
+mod state;
 mod talk;
 mod wire;
 mod words;
@@ -16,8 +17,10 @@ use input::{Input, Typed};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
-use talk::{Line, State, Talk, Told, WAITING};
+use state::State;
+use talk::{Line, Talk, Told, WAITING};
 use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use wire::Place;
 use words::Words;
@@ -35,7 +38,9 @@ const PRESENT: usize = 256;
 /// machine talks with the operators of the agent that runs here.
 ///
 /// On a terminal, /who says who is present, and Ctrl-D ends it. Otherwise each line of the input is
-/// said, each event printed as a line, and the exit code says whether all was said to all.
+/// said, each event printed as a line, and the exit code says whether all was said to all. After
+/// Ctrl-C each line that was not said is named, and so is each that perhaps was. When the network
+/// breaks at the end, what is left to say waits half a minute for it.
 #[derive(Debug, Args)]
 pub(super) struct ChatArgs {
     /// Machines: NAME, ADDRESS, NAME:PORT, [IPV6]:PORT, or @GROUP of hightower.toml.
@@ -102,6 +107,8 @@ struct Chat {
     rooms: Vec<Room>,
     told: mpsc::Receiver<(usize, Told)>,
     talks: Vec<JoinHandle<()>>,
+    /// The talks go on as long as it is here.
+    going: Option<watch::Sender<()>>,
     input: Input,
     words: Words,
     typed: u64,
@@ -113,18 +120,20 @@ impl Chat {
     /// Begins all talks. Must be called inside a tokio runtime.
     fn begin(places: Vec<(String, Place)>, input: Input, json: bool) -> Self {
         let (tell, told) = mpsc::channel(NEWS);
+        let (goes, going) = watch::channel(());
         let patient = places.len() > 1;
         let (mut rooms, mut talks) = (Vec::new(), Vec::new());
         for (index, (name, place)) in places.into_iter().enumerate() {
             let (lines, typed) = mpsc::channel(WAITING);
-            let (told, state) = (tell.clone(), State::new());
-            let talk = Talk { place, lines: typed, told, index, patient, state };
+            let (told, going, state) = (tell.clone(), going.clone(), State::new());
+            let talk = Talk { place, lines: typed, told, index, patient, going, state };
             talks.push(tokio::spawn(talk.run()));
             rooms.push(Room { name, lines: Some(lines), you: 0, present: None, as_of: 0 });
         }
         let names = rooms.iter().map(|room| room.name.clone()).collect();
         let words = Words::new(names, json, input.is_terminal());
-        Self { rooms, told, talks, input, words, typed: 0, failed: false }
+        let going = Some(goes);
+        Self { rooms, told, talks, going, input, words, typed: 0, failed: false }
     }
 
     async fn run(mut self) -> Result<ExitCode> {
@@ -145,18 +154,18 @@ impl Chat {
                     Typed::Line(line) => open = self.line(line)?,
                     Typed::Bad(why) => self.refuse(&why)?,
                     Typed::End => open = false,
-                    Typed::Stop => {
-                        self.failed |= self.unsaid();
-                        return Ok(());
-                    }
+                    Typed::Stop => open = self.stop(),
                 },
                 told = self.told.recv() => match told {
                     Some((index, told)) => self.heard(index, told)?,
                     None => return Ok(()),
                 },
                 _ = signals.next() => {
-                    self.failed |= self.unsaid();
-                    return Ok(());
+                    if self.going.is_none() {
+                        self.failed |= self.unsaid();
+                        return Ok(());
+                    }
+                    open = self.stop();
                 }
             }
             if !open {
@@ -174,6 +183,12 @@ impl Chat {
         };
         let connected = self.rooms.iter().filter(|room| room.present.is_some());
         !connected.into_iter().any(is_full) && !self.rooms.iter().all(is_full)
+    }
+
+    /// Ends all talks, each of which tells what it has not said: no more is typed.
+    fn stop(&mut self) -> bool {
+        self.going = None;
+        false
     }
 
     /// Whether something that was typed may not be said yet.
@@ -240,7 +255,7 @@ impl Chat {
             }
             Told::Lost(_) => room.present = None,
             Told::Over(_) => (room.present, self.failed) = (None, true),
-            Told::Unsaid(..) => self.failed = true,
+            Told::Unsaid(..) | Told::Unanswered(..) => self.failed = true,
             _ => {}
         }
         self.words.told(&mut self.input, index, room.you, told)

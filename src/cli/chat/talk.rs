@@ -1,15 +1,15 @@
 //! A talk with one room, through cuts of the network: it comes back by itself, says again what was
 //! not answered, and takes each event once.
 
+use super::state::State;
 use super::wire::{Gone, Place, Wire};
 use crate::text::printable;
 use hightower_proto::message::{Event, Had, Join, Member, Reply, Room, Say};
 use hightower_proto::{Command, Message};
-use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// Lines that may wait to be said.
@@ -20,12 +20,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The waits before trying again: the first, and the longest.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
-
-/// How long what was typed waits for a connection that was lost.
-const KEPT: Duration = Duration::from_secs(300);
-
-/// The same, once nothing more is typed.
-const LAST: Duration = Duration::from_secs(10);
 
 /// Something to say.
 #[derive(Debug, Clone)]
@@ -52,6 +46,8 @@ pub(super) enum Told {
     Waits(Line),
     /// A line was not said.
     Unsaid(Line, String),
+    /// A line was sent, and nobody knows whether it was heard.
+    Unanswered(Line, String),
 }
 
 /// How it came into the room.
@@ -73,39 +69,9 @@ pub(super) struct Talk {
     pub(super) index: usize,
     /// Whether to try again when the first call fails.
     pub(super) patient: bool,
+    /// Gone when all is to end now.
+    pub(super) going: watch::Receiver<()>,
     pub(super) state: State,
-}
-
-/// What outlives a connection.
-pub(super) struct State {
-    member: u64,
-    /// Of the message that was numbered last.
-    number: u64,
-    had: Option<Had>,
-    waiting: VecDeque<(Say, Line)>,
-    /// Whether the first of them may have been heard: it was sent, and not answered.
-    sent: bool,
-    /// Since when there is no connection.
-    lost: Option<Instant>,
-    /// Why there is none, as it was told last.
-    cause: Option<String>,
-    /// Since when nothing more is typed.
-    last: Option<Instant>,
-}
-
-impl State {
-    pub(super) fn new() -> Self {
-        Self {
-            member: RandomState::new().build_hasher().finish(),
-            number: 0,
-            had: None,
-            waiting: VecDeque::new(),
-            sent: false,
-            lost: None,
-            cause: None,
-            last: None,
-        }
-    }
 }
 
 fn for_good(why: String) -> Gone {
@@ -113,8 +79,20 @@ fn for_good(why: String) -> Gone {
 }
 
 impl Talk {
-    /// Goes on until all lines are said and no more come, or it is over.
+    /// Goes on until all lines are said and no more come, or it is over. What was typed is told of
+    /// in any case.
     pub(super) async fn run(mut self) {
+        let mut going = self.going.clone();
+        let stopped = tokio::select! {
+            () = self.go_on() => false,
+            _ = going.changed() => true,
+        };
+        if stopped {
+            self.turn_away("interrupted").await;
+        }
+    }
+
+    async fn go_on(&mut self) {
         let mut wait = BACK_OFF.0;
         loop {
             let gone = match self.place.connect().await {
@@ -206,12 +184,9 @@ impl Talk {
             };
             self.state.had = Some(Had { room: room.room, event: joined.after });
             (self.state.lost, self.state.cause) = (None, None);
-            if std::mem::take(&mut self.state.sent)
-                && way == Way::Anew
-                && let Some((_, line)) = self.state.waiting.pop_front()
-            {
-                let why = "the agent was started anew, and nobody knows whether it was heard";
-                self.tell(Told::Unsaid(line, why.into())).await;
+            if self.state.sent && way == Way::Anew {
+                let why = "the agent was started anew";
+                self.settle(|line| Told::Unanswered(line, why.into())).await;
             }
             let present = joined.present.into_iter().map(harmless).collect();
             let (you, missing, newest) = (joined.you, joined.missing, joined.newest);
@@ -227,6 +202,8 @@ impl Talk {
             event.who = harmless(event.who);
             self.tell(Told::Happened(event)).await;
         }
+        // What was not answered is sent again, with nothing in between.
+        self.state.sent &= !is_in;
         is_in
     }
 
@@ -235,15 +212,12 @@ impl Talk {
         if reply.of == Command::Join.code() && !reply.ok {
             return Err(for_good(why));
         }
-        if reply.of == Command::Say.code()
-            && std::mem::take(&mut self.state.sent)
-            && let Some((_, line)) = self.state.waiting.pop_front()
-        {
-            let told = match reply.ok {
+        if reply.of == Command::Say.code() && self.state.sent {
+            let settled = |line| match reply.ok {
                 true => Told::Said(line, reply.heard_by.unwrap_or_default()),
                 false => Told::Unsaid(line, why),
             };
-            self.tell(told).await;
+            self.settle(settled).await;
         }
         Ok(())
     }
@@ -264,14 +238,12 @@ impl Talk {
     async fn pause(&mut self, wait: Duration, why: &str) -> bool {
         let end = Instant::now() + jitter(wait);
         loop {
-            let ends = self.state.last.is_some() && self.state.waiting.is_empty();
-            let late = |since: Option<Instant>, kept| since.is_some_and(|at| at.elapsed() > kept);
-            if ends || late(self.state.last, LAST) {
+            let over = self.state.is_over();
+            if over || self.state.is_late() {
                 self.give_up(why).await;
-                return false;
             }
-            if late(self.state.lost, KEPT) {
-                self.give_up(why).await;
+            if over {
+                return false;
             }
             let takes = self.state.waiting.len() < WAITING && self.state.last.is_none();
             if !takes {
@@ -291,21 +263,41 @@ impl Talk {
         }
     }
 
-    /// Nothing of what waits is said any more.
+    /// Nothing of what waits is said any more, but what was sent may have been heard.
     async fn give_up(&mut self, why: &str) {
-        self.state.sent = false;
-        for (_, line) in std::mem::take(&mut self.state.waiting) {
-            self.tell(Told::Unsaid(line, why.to_owned())).await;
+        while !self.state.waiting.is_empty() {
+            let sent = self.state.sent;
+            self.settle(|line| match sent {
+                true => Told::Unanswered(line, why.to_owned()),
+                false => Told::Unsaid(line, why.to_owned()),
+            })
+            .await;
         }
     }
 
-    async fn over(mut self, why: String) {
+    /// It is known what has become of the first line that waits. It is told, or waits on: also when
+    /// this is given up.
+    async fn settle(&mut self, told: impl FnOnce(Line) -> Told) {
+        let place = self.told.reserve().await;
+        self.state.sent = false;
+        // Whoever hears it may have gone.
+        if let (Some((_, line)), Ok(place)) = (self.state.waiting.pop_front(), place) {
+            place.send((self.index, told(line)));
+        }
+    }
+
+    async fn over(&mut self, why: String) {
         self.give_up(&why).await;
         self.tell(Told::Over(why.clone())).await;
-        // Who types something after this is told so at once.
+        self.turn_away(&why).await;
+    }
+
+    /// Says nothing more. Who types something after this is told so at once.
+    async fn turn_away(&mut self, why: &str) {
+        self.give_up(why).await;
         self.lines.close();
         while let Some(line) = self.lines.recv().await {
-            self.tell(Told::Unsaid(line, why.clone())).await;
+            self.tell(Told::Unsaid(line, why.to_owned())).await;
         }
     }
 

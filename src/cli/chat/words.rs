@@ -68,7 +68,7 @@ impl Words {
         you: u64,
         told: Told,
     ) -> Result<()> {
-        if matches!(told, Told::Said(..) | Told::Unsaid(..)) {
+        if matches!(told, Told::Said(..) | Told::Unsaid(..) | Told::Unanswered(..)) {
             self.under_way = self.under_way.saturating_sub(1);
         }
         if self.json {
@@ -111,6 +111,11 @@ impl Words {
             }
             Told::Unsaid(line, why) => {
                 let words = format!("-- not said: {} ({why})", short(&line));
+                input.remark(&self.line(index, now, &words))
+            }
+            Told::Unanswered(line, why) => {
+                let unknown = "-- sent, and nobody knows whether it was heard";
+                let words = format!("{unknown}: {} ({why})", short(&line));
                 input.remark(&self.line(index, now, &words))
             }
             Told::Said(..) => Ok(()),
@@ -196,6 +201,9 @@ fn of(host: &str, you: u64, told: &Told) -> Value {
         Told::Waits(line) => json!({ "event": "waits", "line": line.typed }),
         Told::Unsaid(line, why) => {
             json!({ "event": "not_sent", "line": line.typed, "text": &*line.text, "error": why })
+        }
+        Told::Unanswered(line, why) => {
+            json!({ "event": "unanswered", "line": line.typed, "text": &*line.text, "error": why })
         }
     };
     if let Value::Object(value) = &mut value {
