@@ -14,6 +14,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
+#[cfg(test)]
+mod tests;
+
 /// How much may wait for the disk, in bytes: some seconds of a lively screen.
 const ROOM: usize = 32 << 20;
 
@@ -54,6 +57,8 @@ pub struct Recorder {
     target: String,
     /// What the agent has said of itself.
     welcome: Bytes,
+    /// That is to be written in this part still.
+    due: bool,
     /// What goes on from here; `None` where only a key frame helps.
     part: Option<Part>,
     /// What is to be said before the next part.
@@ -111,6 +116,7 @@ impl Recorder {
             thread: Some(thread),
             target,
             welcome: Bytes::new(),
+            due: false,
             part: None,
             gap: None,
             asked: false,
@@ -124,11 +130,17 @@ impl Recorder {
         &self.queue.progress
     }
 
-    /// What the agent says of itself; may come before or after its first frame.
+    /// What the agent says of itself; may come before or after its first frame. It may say it as
+    /// often as it likes: what is new is written, with the next frame where there is no room now.
     pub fn welcome(&mut self, packet: &Packet) {
-        self.welcome = packet.encode();
+        let welcome = packet.encode();
+        if welcome == self.welcome {
+            return;
+        }
+        self.welcome = welcome;
         if self.part.is_some() {
-            self.queue.push([self.welcome.clone(), Bytes::new(), Bytes::new()], true);
+            let piece = [self.welcome.clone(), Bytes::new(), Bytes::new()];
+            self.due = !self.queue.push(piece, false);
         }
     }
 
@@ -166,7 +178,7 @@ impl Recorder {
         if self.part.take().is_some() {
             self.say(&Note::Lost { at_us: now_us, cause: cause.to_owned() });
         }
-        self.welcome = Bytes::new();
+        (self.welcome, self.due) = (Bytes::new(), false);
     }
 
     /// Ends it. What has come is still written, which [`Listener::ended`] tells of.
@@ -208,7 +220,7 @@ impl Recorder {
         if let Some(note) = &note {
             tail.put_slice(&note.encode());
         }
-        if begins {
+        if begins || self.due {
             tail.put_slice(&self.welcome);
         }
         let gap = self.gap.as_ref().filter(|_| begins).map(Note::encode).unwrap_or_default();
@@ -223,8 +235,9 @@ impl Recorder {
             [first.freeze(), payload.clone(), tail.freeze()]
         };
         let taken = self.queue.push(piece, false);
-        if taken && begins {
-            self.gap = None;
+        if taken {
+            self.gap.take_if(|_| begins);
+            self.due = false;
         }
         taken
     }
