@@ -36,6 +36,8 @@ mod screen;
 #[cfg(unix)]
 #[path = "recording/shot.rs"]
 mod shot;
+#[path = "recording/times.rs"]
+mod times;
 #[cfg(target_os = "linux")]
 #[path = "recording/window.rs"]
 mod window;

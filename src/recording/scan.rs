@@ -159,9 +159,10 @@ impl Scan {
             self.picture(place.start, true, size);
             return Ok(());
         };
+        // Of each frame, as a note may follow any of an update.
+        self.captured_us = Some(info.captured_us);
         if info.is_key() {
             self.open = None;
-            self.captured_us = Some(info.captured_us);
             self.here = Some((info.version, size));
             self.picture(place.start, true, size);
             return Ok(());
@@ -178,7 +179,6 @@ impl Scan {
             return Ok(());
         };
         if info.last {
-            self.captured_us = Some(info.captured_us);
             self.here = Some((info.version, info.canvas));
             self.picture(start, false, info.canvas);
         } else {
