@@ -32,7 +32,8 @@ const KEYS_APART_US: u64 = 10_000_000;
 const KEY_TIMES: u64 = 2;
 const DELTAS: u64 = 600;
 
-/// How far the agent's clock and ours may part before it is believed that one was set.
+/// How far the agent's clock and ours may part before it is believed that one was set. Where the
+/// agent's goes back it was, however little.
 const CLOCKS_PART_US: u64 = 30_000_000;
 
 /// The bytes every JPEG begins with: historical servers send such, and each stands alone.
@@ -73,6 +74,8 @@ pub struct Recorder {
 struct Part {
     /// When a frame came, and when it was captured by the agent's clock.
     clock: (u64, Option<u64>),
+    /// When the last one was captured by that.
+    captured: Option<u64>,
     /// When its last key frame came, and how long that was.
     key: (u64, u64),
     /// How many deltas have come since, and how long they were.
@@ -163,8 +166,11 @@ impl Recorder {
             return self.fall_behind(now_us);
         }
         let captured = info.map(|info| info.captured_us);
-        if let Some(part) = self.part.as_mut().filter(|_| noted) {
-            part.clock = (now_us, captured);
+        if let Some(part) = &mut self.part {
+            part.captured = captured;
+            if noted {
+                part.clock = (now_us, captured);
+            }
         }
         if info.is_none_or(|info| info.last) {
             self.queue.progress.pictures.fetch_add(1, Ordering::Relaxed);
@@ -207,7 +213,8 @@ impl Recorder {
                 let (ours, theirs) =
                     (now_us.wrapping_sub(came), now_captured.wrapping_sub(captured));
                 let apart = ours.wrapping_sub(theirs).cast_signed().unsigned_abs();
-                (apart > CLOCKS_PART_US).then_some(Note::Frame { at_us: now_us })
+                let back = part.captured.is_some_and(|last| now_captured < last);
+                (back || apart > CLOCKS_PART_US).then_some(Note::Frame { at_us: now_us })
             }
         }
     }
@@ -245,7 +252,8 @@ impl Recorder {
     /// Counts a frame that was put on its way, and asks for a key frame when one is due.
     fn count(&mut self, length: u64, is_key: bool, clock: (u64, Option<u64>)) {
         let now_us = clock.0;
-        let part = self.part.get_or_insert(Part { clock, key: (now_us, length), deltas: (0, 0) });
+        let (key, captured) = ((now_us, length), clock.1);
+        let part = self.part.get_or_insert(Part { clock, captured, key, deltas: (0, 0) });
         if is_key {
             self.asked = false;
             (part.key, part.deltas) = ((now_us, length), (0, 0));
