@@ -17,6 +17,9 @@ use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+/// What a key's fingerprint begins with.
+const FINGERPRINT: &str = "SHA256:";
+
 /// A kind of things that take a role.
 pub trait Kind {
     /// The role.
@@ -249,18 +252,23 @@ impl Grant {
         }
     }
 
-    /// What an operator is called where others have to tell them apart: by the name in the list,
-    /// and by the key as well where the list has that name twice. `None` where nobody was asked.
+    /// What an operator is called where others have to tell them apart: by the name in the list, as
+    /// `shown` there, and by the key as well where that is shown twice. `None` where nobody was
+    /// asked.
     #[must_use]
-    pub fn title(&self) -> Option<String> {
+    pub fn title(&self, shown: impl Fn(&str) -> String) -> Option<String> {
         let Who::Operator(key) = &self.who else { return None };
         let list = self.gate.operators();
-        let name = list.by_id(&key.id()).map_or("", |operator| &operator.name);
-        let same = list.list().iter().filter(|operator| operator.name == name).count();
-        if same > 1 && !name.is_empty() {
+        let name = list.by_id(&key.id()).map(|operator| shown(&operator.name)).unwrap_or_default();
+        if name.is_empty() {
+            return Some(key.fingerprint());
+        }
+        let same = list.list().iter().filter(|operator| shown(&operator.name) == name).count();
+        // Or a name that is made to look as if it was shown with another one's key.
+        if same > 1 || name.to_ascii_uppercase().contains(FINGERPRINT) {
             return Some(format!("{name} {}", key.fingerprint()));
         }
-        Some(called(name, key).to_string())
+        Some(name)
     }
 
     /// Whether the peer is known by a key.

@@ -110,6 +110,38 @@ fn two_of_one_name_are_told_apart_and_nobody_passes_for_the_person() {
     assert_eq!(kim.event("said")["who"], first["who"]);
 }
 
+/// What is left out of a name, or cut off, leaves no two the same.
+#[test]
+fn nobody_is_called_as_another_one_is_whatever_the_list_says() {
+    let site = Site::open();
+    let keys = [site.homes.operator.path(), site.ben.path()].map(|folder| {
+        let line = fs::read_to_string(folder.join("operator_key.pub")).unwrap();
+        line.rsplit_once(' ').unwrap().0.to_owned()
+    });
+    let print = site.homes.key().public().fingerprint();
+    let long = "x".repeat(63);
+    let mut kim = site.chat_here();
+    for (anna, ben) in [
+        ("anna".to_owned(), "anna()".to_owned()),
+        ("anna".into(), "ａｎｎａ".into()),
+        (long.clone(), format!("{long} y")),
+        (format!("{long}yz"), format!("{long}yy")),
+        // Without a name, and by a name that is the other's key.
+        (String::new(), print.clone()),
+    ] {
+        let lines = [(&keys[0], &anna), (&keys[1], &ben)].map(|(key, name)| {
+            // A line's end is no part of a name.
+            format!("message {key} {name}").trim_end().to_owned() + "\n"
+        });
+        fs::write(site.homes.list(), lines.concat()).unwrap();
+        let (_one, first) = (site.chat(Site::anna), kim.event("joined"));
+        let (_two, second) = (site.chat(Site::ben), kim.event("joined"));
+        let name = |event: &Value| event["who"]["name"].as_str().unwrap().to_owned();
+        assert!(name(&first).ends_with(&print), "{first}");
+        assert!(name(&second).contains("SHA256:") && !name(&second).ends_with(&print), "{second}");
+    }
+}
+
 #[test]
 fn the_person_has_a_few_chats_open_and_can_still_ask_their_agent() {
     let site = Site::open();

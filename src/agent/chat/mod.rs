@@ -6,11 +6,11 @@
 #[cfg(unix)]
 pub(super) mod counter;
 mod ledger;
+mod name;
 
 use super::capture::now_us;
 use super::notices::{Notices, who};
 use crate::chat::{Bounds, NoSeat, Owner, Pace, Room, Said, Seat, Taken, TooFast, Unsaid, Who};
-use crate::text::printable;
 use crate::trust::{Denied, Grant, Permit, Talk};
 use actix::prelude::*;
 use hightower_proto::message::{self as packet, Join, Joined, Reply};
@@ -20,9 +20,6 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
-
-/// The longest name that others are shown, in characters.
-const NAME: usize = 64;
 
 /// What somebody is told who has no place in the room any more.
 const OUT: &str = "you took nothing for too long, or came in again elsewhere";
@@ -129,27 +126,16 @@ impl Speaker {
     pub(super) fn of(grant: &Grant) -> Result<Self, Denied> {
         let permit = grant.permit::<Talk>()?;
         let owner = grant.holder().map_or(Owner::Program, Owner::Holder);
-        let name = match grant.title() {
-            Some(title) => name(&title),
-            None => who(permit.by()),
-        };
+        let name = grant.title(name::shown).unwrap_or_else(|| who(permit.by()));
         Ok(Self::Peer { who: Who { owner, name }, permit })
     }
-}
-
-/// What an operator is called in the room, where nobody may pass for the person at the machine, nor
-/// for somebody without a name.
-fn name(title: &str) -> String {
-    let name = printable(title).replace(['(', ')'], "");
-    let name: String = name.trim().chars().take(NAME).collect();
-    if name.starts_with("somebody ") { format!("'{name}'") } else { name }
 }
 
 impl Chat {
     /// `user` is whose machine it is.
     pub(super) fn new(user: &str, notices: Arc<Notices>) -> Self {
         let number = RandomState::new().build_hasher().finish();
-        let user = name(user);
+        let user = name::shown(user);
         let user = if user.is_empty() { "the person".into() } else { user };
         Self {
             room: Room::new(number, Bounds::default()),
@@ -339,14 +325,5 @@ mod tests {
         let (room, taken) = stalled.take().await.expect("it runs");
         let told = news(room, taken).expect("a word");
         assert_eq!(told.out.as_deref(), Some(OUT));
-    }
-
-    #[test]
-    fn nobody_passes_for_the_person_or_for_somebody_without_a_name() {
-        assert_eq!(name("anna@desk"), "anna@desk");
-        assert_eq!(name("kim (here)"), "kim here");
-        assert_eq!(name("somebody on this machine"), "'somebody on this machine'");
-        assert_eq!(name("a\u{202e}\nb"), "a\u{fffd} b");
-        assert_eq!(name(&"x".repeat(1000)).len(), NAME);
     }
 }

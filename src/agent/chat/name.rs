@@ -1,0 +1,52 @@
+//! Names in the room, by which nobody passes for another.
+
+use crate::text::printable;
+use unicode_normalization::UnicodeNormalization;
+
+/// The longest name that others are shown, in characters; a fingerprint comes on top where two have
+/// the same.
+const NAME: usize = 64;
+
+/// What stands around "here" behind the name of the person at the machine, and what looks so and is
+/// not made one of these by compatibility.
+const PARENTHESES: [char; 14] =
+    ['(', ')', '❨', '❩', '❪', '❫', '⟮', '⟯', '⦅', '⦆', '⸨', '⸩', '﴾', '﴿'];
+
+/// What an operator is called in the room, where nobody may pass for the person at the machine, nor
+/// for somebody without a name, nor for whoever reads it. What is done to a name may make two the
+/// same, so they are compared after this.
+pub(super) fn shown(name: &str) -> String {
+    // Fullwidth letters, and others that are the same but for their looks.
+    let name = printable(&name.nfkc().collect::<String>()).replace(PARENTHESES, "");
+    let name: String = name.trim().chars().take(NAME).collect();
+    let name = name.trim_end();
+    if name.starts_with("somebody ") || name == "you" { format!("'{name}'") } else { name.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_passes_for_the_person_or_for_somebody_without_a_name() {
+        for (name, as_shown) in [
+            ("anna@desk", "anna@desk"),
+            (" Jürgen\u{202e}\nx ", "Jürgen\u{fffd} x"),
+            ("kim (here)", "kim here"),
+            ("kim （here）", "kim here"),
+            ("kim ❨here❩", "kim here"),
+            ("anna()", "anna"),
+            ("anna ()", "anna"),
+            ("ａｎｎａ", "anna"),
+            ("()", ""),
+            ("you", "'you'"),
+            ("somebody on this machine", "'somebody on this machine'"),
+            ("(somebody) at 10.0.0.9", "'somebody at 10.0.0.9'"),
+        ] {
+            assert_eq!(shown(name), as_shown, "{name}");
+        }
+        let long = "x".repeat(63);
+        assert_eq!(shown(&format!("{long} y")), long);
+        assert_eq!(shown(&"x".repeat(128)).chars().count(), NAME);
+    }
+}
