@@ -136,23 +136,28 @@ pub(super) fn run(args: RecordArgs) -> anyhow::Result<ExitCode> {
         }
         bail!("{error}");
     }
-    let nothing = progress.pictures() == 0;
-    if !nothing {
+    if progress.pictures() > 0 {
         output.recorded(&progress)?;
     }
+    if matches!(end, End::NoPicture) {
+        let view = client.view();
+        let why = view.cause.as_ref().map(|cause| printable(&cause.to_string()));
+        let why = why.unwrap_or_else(|| crate::viewer::waiting_for(&view));
+        bail!("nothing was recorded: no picture within {} s: {why}", FIRST_PICTURE.as_secs());
+    }
+    verdict(&end, progress.pictures(), progress.gaps())
+}
+
+/// How it went, when so many pictures were recorded, and the disk was too slow so many times.
+fn verdict(end: &End, pictures: u64, gaps: u64) -> anyhow::Result<ExitCode> {
     match end {
         End::Lost(cause) => bail!("{cause}"),
-        End::Interrupted if nothing => {
+        _ if gaps > 0 => bail!("pictures are missing: the disk was slower than the stream"),
+        End::Interrupted if pictures == 0 => {
             eprintln!("hightower: nothing was recorded: no picture came");
             Ok(ExitCode::from(130))
         }
-        End::NoPicture => {
-            let view = client.view();
-            let why = view.cause.as_ref().map(|cause| printable(&cause.to_string()));
-            let why = why.unwrap_or_else(|| crate::viewer::waiting_for(&view));
-            bail!("nothing was recorded: no picture within {} s: {why}", FIRST_PICTURE.as_secs())
-        }
-        End::Done | End::Interrupted | End::Failed => Ok(ExitCode::SUCCESS),
+        End::Done | End::Interrupted | End::NoPicture | End::Failed => Ok(ExitCode::SUCCESS),
     }
 }
 
@@ -279,4 +284,18 @@ impl Output {
 fn print(line: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{line}").and_then(|()| out.flush()).context("standard output")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disk that is too slow is hard to come by, so this is tried without one.
+    #[test]
+    fn a_recording_that_lacks_pictures_is_a_failure() {
+        let fails = |end, pictures, gaps| verdict(&end, pictures, gaps).is_err();
+        assert!(fails(End::Done, 5, 1) && fails(End::Interrupted, 5, 2));
+        assert!(fails(End::Lost("gone".into()), 5, 0));
+        assert!(!fails(End::Done, 5, 0) && !fails(End::Interrupted, 5, 0));
+    }
 }

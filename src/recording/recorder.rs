@@ -192,6 +192,9 @@ impl Recorder {
         if self.over {
             return;
         }
+        if let Some(gap) = self.gap.take() {
+            self.say(&gap);
+        }
         if self.queue.progress.pictures() > 0 {
             self.say(&Note::Ended { at_us: now_us });
         }

@@ -161,6 +161,29 @@ fn a_disk_that_is_too_slow_leaves_a_gap_and_begins_again_with_a_key_frame() {
 }
 
 #[test]
+fn a_recording_that_ends_while_the_disk_is_behind_tells_of_the_gap() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.ht");
+    let (ear, hears) = ear();
+    let writer = Writer::open(&path, Existing::Refuse).unwrap();
+    let mut recorder = Recorder::start_with_room(writer, "lab-7".into(), ear.clone(), 16).unwrap();
+    let mut version = 1;
+    give(&mut recorder, plain(SIZE, 1, 7), 1_000_000);
+    while ear.behind.load(Ordering::Relaxed) == 0 {
+        version += 1;
+        assert!(version < 1_000_000, "it is never behind");
+        give(&mut recorder, delta(version), 1_000_000 + version);
+    }
+    recorder.end(9_000_000);
+    while hears.recv_timeout(LONG).unwrap() != "ended" {}
+    assert_eq!(recorder.progress().gaps(), 1);
+    let recording = Recording::open(&path).unwrap();
+    let [mark] = &recording.index().marks[..] else { panic!("{:?}", recording.index().marks) };
+    assert!(mark.cause.contains("slower than the stream"), "{mark:?}");
+    assert_eq!(recording.index().length(), std::time::Duration::from_secs(8));
+}
+
+#[test]
 fn places_to_begin_at_are_asked_for_now_and_then_and_not_on_a_quiet_screen() {
     let folder = tempfile::tempdir().unwrap();
     let (ear, _hears) = ear();
