@@ -102,7 +102,7 @@ pub(super) fn run(args: ExportArgs) -> anyhow::Result<ExitCode> {
     line.0.finish_and_clear();
     let exported = match exported {
         Err(error) if interrupted.load(Ordering::Relaxed) => {
-            eprintln!("hightower: {error:#}");
+            super::remark(format_args!("hightower: {error:#}"));
             return Ok(ExitCode::from(130));
         }
         other => other?,
@@ -139,7 +139,7 @@ fn say(
             Output::Folder(_) => "each picture has its own",
             _ => "smaller pictures are at the left upper corner, on black",
         };
-        eprintln!("hightower: the screen changed its size: {what}");
+        super::remark(format_args!("hightower: the screen changed its size: {what}"));
     }
     Ok(())
 }
@@ -153,7 +153,7 @@ fn verdict(recording: &Recording) -> anyhow::Result<ExitCode> {
     }
     match (recording.shortfall(), &recording.index().tail) {
         (Some(words), Tail::Damaged(_)) => bail!("{}", printable(&words)),
-        (Some(words), _) => eprintln!("hightower: {}", printable(&words)),
+        (Some(words), _) => super::remark(format_args!("hightower: {}", printable(&words))),
         (None, _) => {}
     }
     Ok(ExitCode::SUCCESS)

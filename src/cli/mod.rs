@@ -32,7 +32,7 @@ mod view;
 
 use anyhow::Result;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
@@ -197,6 +197,12 @@ fn log_to_stderr(level: &str) -> WorkerGuard {
         .compact()
         .init();
     guard
+}
+
+/// Says something on standard error, for the person alone. It may be closed, or on a full disk, and
+/// that ends nothing.
+fn remark(words: impl std::fmt::Display) {
+    drop(writeln!(std::io::stderr(), "{words}"));
 }
 
 /// A line of progress on standard error, where somebody looks at one.

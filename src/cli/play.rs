@@ -72,7 +72,7 @@ pub(super) fn run(args: PlayArgs) -> anyhow::Result<ExitCode> {
     let interrupted = interruption().context("can't listen for Ctrl-C")?;
     let recording = Recording::open_some(&args.file)?;
     if let Some(words) = recording.shortfall() {
-        eprintln!("hightower: {}", crate::text::printable(&words));
+        super::remark(format_args!("hightower: {}", crate::text::printable(&words)));
     }
     let options = PlayOptions {
         size: args.size.map(|size| (size.width, size.height)),

@@ -154,7 +154,7 @@ fn verdict(end: &End, pictures: u64, gaps: u64) -> anyhow::Result<ExitCode> {
         End::Lost(cause) => bail!("{cause}"),
         _ if gaps > 0 => bail!("pictures are missing: the disk was slower than the stream"),
         End::Interrupted if pictures == 0 => {
-            eprintln!("hightower: nothing was recorded: no picture came");
+            super::remark("hightower: nothing was recorded: no picture came");
             Ok(ExitCode::from(130))
         }
         End::Done | End::Interrupted | End::NoPicture | End::Failed => Ok(ExitCode::SUCCESS),
@@ -241,7 +241,7 @@ impl Output {
             return print(&json.to_string());
         }
         if self.line.is_hidden() {
-            eprintln!("{words}");
+            super::remark(words);
         } else {
             self.line.println(words);
         }

@@ -87,6 +87,36 @@ fn it_records_for_a_time_and_says_what_it_has() {
     assert!(replaced.index().began_us > first.index().began_us);
 }
 
+/// Whoever reads it has gone.
+fn unread() -> Stdio {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    writer.into()
+}
+
+#[test]
+fn words_that_nobody_can_read_end_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.ht");
+    let file = path.to_str().unwrap();
+    let agent = Agent::card(&CARD);
+    let code = |args: &[&str]| {
+        let mut command = hightower();
+        command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(unread());
+        command.status().unwrap().code()
+    };
+    let address = agent.address.to_string();
+    assert_eq!(code(&["record", &address, "-o", file, "--for", "0.3"]), Some(0));
+    assert!(assert_cards(&path) > 0);
+    // That it was cut off is said; that it is there already is an error, of one's own code.
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() - 3]).unwrap();
+    let apng = folder.path().join("x.apng");
+    assert_eq!(code(&["export", file, apng.to_str().unwrap()]), Some(0));
+    assert_eq!(code(&["export", file, apng.to_str().unwrap()]), Some(1));
+    assert_eq!(code(&["play", file]), Some(1));
+}
+
 #[test]
 fn without_a_name_the_file_is_called_by_host_and_time() {
     let folder = tempfile::tempdir().unwrap();
