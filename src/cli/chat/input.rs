@@ -1,11 +1,12 @@
-//! What is typed, and where what happens is shown: a line editor on a terminal, which lets lines
-//! arrive above the one that is being typed; plain lines otherwise.
+//! What is typed: a line editor on a terminal, which lets lines arrive above the one that is being
+//! typed; plain lines otherwise.
 
+use super::output::{Output, Printer};
 use crate::trust::Place;
 use anyhow::{Context, Result};
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
-use rustyline::{Config, Editor, ExternalPrinter};
+use rustyline::{Config, Editor};
 use std::fs::OpenOptions;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -29,30 +30,27 @@ pub(super) enum Typed {
     Stop,
 }
 
-type Printer = Box<dyn ExternalPrinter + Send>;
-
 #[cfg(unix)]
 type Before = rustix::termios::Termios;
 #[cfg(not(unix))]
 type Before = ();
 
-/// Where lines come from, and events go to.
+/// Where lines come from.
 pub(super) struct Input {
     typed: mpsc::Receiver<Typed>,
-    printer: Option<Printer>,
     /// How the terminal was before it was edited on.
     before: Option<Before>,
 }
 
 impl Input {
-    /// Begins to read, on a thread of its own.
-    pub(super) fn open(history: bool, json: bool) -> Result<Self> {
+    /// Begins to read, on a thread of its own; gives also where lines are shown meanwhile.
+    pub(super) fn open(history: bool, json: bool) -> Result<(Self, Output)> {
         // One at a time: whoever pastes a book waits until it is said.
         let (sender, typed) = mpsc::channel(1);
         let thread = std::thread::Builder::new().name("input".into());
         if json || !io::stdin().is_terminal() || !io::stdout().is_terminal() {
             thread.spawn(move || read(io::stdin().lock(), &sender))?;
-            return Ok(Self { typed, printer: None, before: None });
+            return Ok((Self { typed, before: None }, Output::open(None)?));
         }
         #[cfg(unix)]
         let before = rustix::termios::tcgetattr(io::stdin()).ok();
@@ -65,13 +63,9 @@ impl Input {
             editor.load_history(file).with_context(|| format!("can't read {}", file.display()))?;
         }
         let printer = editor.create_external_printer().context("can't show lines here")?;
+        let printer: Printer = Box::new(printer);
         thread.spawn(move || edit(editor, file.as_deref(), &sender))?;
-        Ok(Self { typed, printer: Some(Box::new(printer)), before })
-    }
-
-    /// Whether somebody types on a terminal and sees what they type.
-    pub(super) fn is_terminal(&self) -> bool {
-        self.printer.is_some()
+        Ok((Self { typed, before }, Output::open(Some(printer))?))
     }
 
     /// The next that is typed. May be given up and asked again without losing any.
@@ -79,36 +73,17 @@ impl Input {
         self.typed.recv().await.unwrap_or(Typed::End)
     }
 
-    /// Shows a line that belongs to the results.
-    pub(super) fn show(&mut self, line: &str) -> Result<()> {
-        let shown = match &mut self.printer {
-            Some(printer) => printer.print(format!("{line}\n")).map_err(anyhow::Error::from),
-            None => {
-                let mut out = io::stdout().lock();
-                writeln!(out, "{line}").and_then(|()| out.flush()).map_err(Into::into)
-            }
-        };
-        shown.context("can't write to standard output")
-    }
-
-    /// Shows a line for the person alone.
-    pub(super) fn remark(&mut self, line: &str) -> Result<()> {
-        if self.is_terminal() {
-            return self.show(line);
-        }
-        // Standard error may be closed.
-        drop(writeln!(io::stderr(), "{line}"));
-        Ok(())
-    }
-
-    /// Leaves the terminal as it was: the editor may be in the middle of a line.
-    pub(super) fn close(&mut self) {
+    /// Leaves the terminal as it was: the editor may be in the middle of a line. A terminal that takes
+    /// nothing is left at that.
+    pub(super) fn close(&mut self, takes: bool) {
         #[cfg(unix)]
         if let Some(before) = self.before.take() {
             use rustix::termios::{OptionalActions, tcsetattr};
             // Without a terminal there is nothing to leave as it was.
             let _ = tcsetattr(io::stdin(), OptionalActions::Now, &before);
-            drop(writeln!(io::stdout()));
+            if takes {
+                drop(writeln!(io::stdout()));
+            }
         }
     }
 }

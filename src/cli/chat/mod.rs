@@ -1,6 +1,7 @@
 //! `hightower chat`: a talk with those who sit at machines, and with their other operators.
 
 mod input;
+mod output;
 mod state;
 mod talk;
 mod wire;
@@ -10,18 +11,21 @@ use super::machines::{Machines, Whom};
 use super::signal::Signals;
 use super::trust::{TrustArgs, runtime};
 use crate::chat::Unsaid;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use hightower_proto::message::{Member, What};
 use input::{Input, Typed};
+use output::Output;
+use state::State;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
-use state::State;
+use std::time::Duration;
 use talk::{Line, Talk, Told, WAITING};
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
 use wire::Place;
 use words::Words;
 
@@ -30,6 +34,9 @@ const NEWS: usize = 64;
 
 /// Those in a room who are kept in mind; an agent lets fewer in.
 const PRESENT: usize = 256;
+
+/// How long after Ctrl-C what there is to be shown may take.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Talk with those who sit at machines.
 ///
@@ -65,8 +72,8 @@ pub(super) struct ChatArgs {
 pub(super) fn run(args: ChatArgs) -> Result<ExitCode> {
     let places = args.places()?;
     // Asked for before the terminal is another's.
-    let input = Input::open(args.history, args.json)?;
-    runtime()?.block_on(async { Chat::begin(places, input, args.json).run().await })
+    let ends = Input::open(args.history, args.json)?;
+    runtime()?.block_on(async { Chat::begin(places, ends, args.json).run().await })
 }
 
 impl ChatArgs {
@@ -110,15 +117,18 @@ struct Chat {
     /// The talks go on as long as it is here.
     going: Option<watch::Sender<()>>,
     input: Input,
+    output: Output,
     words: Words,
     typed: u64,
+    /// When it ends at the latest, once it was told to.
+    until: Option<Instant>,
     /// Whether something was not said, or a talk failed.
     failed: bool,
 }
 
 impl Chat {
     /// Begins all talks. Must be called inside a tokio runtime.
-    fn begin(places: Vec<(String, Place)>, input: Input, json: bool) -> Self {
+    fn begin(places: Vec<(String, Place)>, (input, output): (Input, Output), json: bool) -> Self {
         let (tell, told) = mpsc::channel(NEWS);
         let (goes, going) = watch::channel(());
         let patient = places.len() > 1;
@@ -131,39 +141,54 @@ impl Chat {
             rooms.push(Room { name, lines: Some(lines), you: 0, present: None, as_of: 0 });
         }
         let names = rooms.iter().map(|room| room.name.clone()).collect();
-        let words = Words::new(names, json, input.is_terminal());
-        let going = Some(goes);
-        Self { rooms, told, talks, going, input, words, typed: 0, failed: false }
+        let words = Words::new(names, json, output.is_terminal());
+        let (going, typed, until, failed) = (Some(goes), 0, None, false);
+        Self { rooms, told, talks, going, input, output, words, typed, until, failed }
     }
 
     async fn run(mut self) -> Result<ExitCode> {
         let went = self.converse().await;
         self.talks.iter().for_each(JoinHandle::abort);
-        self.input.close();
-        went?;
-        Ok(if self.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        self.input.close(matches!(went, Ok(true)));
+        let shown = went?;
+        // A terminal that takes no more takes no word of that either.
+        if !shown && !self.output.is_terminal() {
+            bail!("interrupted before all that happened could be shown");
+        }
+        Ok(if self.failed || !shown { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 
-    /// Goes on until nothing more is typed and all is said, or every talk is over.
-    async fn converse(&mut self) -> Result<()> {
+    /// Goes on until nothing more is typed and all is said, or every talk is over; whether all of it
+    /// was shown, too.
+    async fn converse(&mut self) -> Result<bool> {
         let mut signals = Signals::hear().context("can't hear Ctrl-C")?;
-        let mut open = true;
+        let (mut open, mut talking) = (true, true);
         loop {
+            // Nothing is taken that brings more to be shown than waits already.
+            let shows = self.output.has_room();
+            let until = self.until;
             tokio::select! {
-                typed = self.input.next(), if open && self.has_room() => match typed {
-                    Typed::Line(line) => open = self.line(line)?,
-                    Typed::Bad(why) => self.refuse(&why)?,
+                typed = self.input.next(), if open && shows && self.has_room() => match typed {
+                    Typed::Line(line) => open = self.line(line),
+                    Typed::Bad(why) => self.refuse(&why),
                     Typed::End => open = false,
                     Typed::Stop => open = self.stop(),
                 },
-                told = self.told.recv() => match told {
-                    Some((index, told)) => self.heard(index, told)?,
-                    None => return Ok(()),
+                told = self.told.recv(), if talking && shows => match told {
+                    Some((index, told)) => self.heard(index, told),
+                    None => {
+                        (open, talking) = (false, false);
+                        self.output.close();
+                    }
                 },
-                _ = signals.next() => {
-                    if self.going.is_none() {
-                        self.failed |= self.unsaid();
-                        return Ok(());
+                shown = self.output.pass_on() => {
+                    if shown? {
+                        return Ok(true);
+                    }
+                }
+                () = leaving(&mut signals, until) => {
+                    if until.is_some() {
+                        return Ok(false);
                     }
                     open = self.stop();
                 }
@@ -187,59 +212,56 @@ impl Chat {
 
     /// Ends all talks, each of which tells what it has not said: no more is typed.
     fn stop(&mut self) -> bool {
-        self.going = None;
+        (self.going, self.until) = (None, Some(Instant::now() + FAREWELL));
         false
     }
 
-    /// Whether something that was typed may not be said yet.
-    fn unsaid(&self) -> bool {
-        self.words.under_way() > 0
-    }
-
     /// Takes a line that was typed; whether there may be more.
-    fn line(&mut self, line: String) -> Result<bool> {
-        if self.input.is_terminal() {
+    fn line(&mut self, line: String) -> bool {
+        if self.output.is_terminal() {
             match line.trim() {
-                "" => return Ok(true),
-                "/quit" => return Ok(false),
+                "" => return true,
+                "/quit" => return false,
                 "/who" => {
                     for (index, room) in self.rooms.iter().enumerate() {
                         let present = room.present.as_deref();
-                        self.words.who(&mut self.input, index, room.you, present)?;
+                        self.words.who(&mut self.output, index, room.you, present);
                     }
-                    return Ok(true);
+                    return true;
                 }
                 _ => {}
             }
         }
         match Unsaid::check(&line) {
             // An empty line says nothing.
-            Err(Unsaid::Empty) => return Ok(true),
-            Err(why) => return self.refuse(&why.to_string()).map(|()| true),
+            Err(Unsaid::Empty) => return true,
+            Err(why) => {
+                self.refuse(&why.to_string());
+                return true;
+            }
             Ok(()) => {}
         }
         self.typed += 1;
         let line = Line { typed: self.typed, text: Arc::from(line) };
         for index in 0..self.rooms.len() {
             let Some(lines) = &self.rooms[index].lines else { continue };
-            self.words.begin();
             let why = match lines.try_send(line.clone()) {
                 Ok(()) => continue,
                 Err(TrySendError::Full(_)) => format!("{WAITING} lines wait to be said already"),
                 Err(TrySendError::Closed(_)) => "the talk with it has ended".into(),
             };
-            self.heard(index, Told::Unsaid(line.clone(), why))?;
+            self.heard(index, Told::Unsaid(line.clone(), why));
         }
-        Ok(true)
+        true
     }
 
     /// Something that was typed can't be said.
-    fn refuse(&mut self, why: &str) -> Result<()> {
+    fn refuse(&mut self, why: &str) {
         self.failed = true;
-        self.words.refused(&mut self.input, why)
+        self.words.refused(&mut self.output, why);
     }
 
-    fn heard(&mut self, index: usize, told: Told) -> Result<()> {
+    fn heard(&mut self, index: usize, told: Told) {
         let room = &mut self.rooms[index];
         match &told {
             Told::In { you, present, newest, .. } => {
@@ -258,6 +280,20 @@ impl Chat {
             Told::Unsaid(..) | Told::Unanswered(..) => self.failed = true,
             _ => {}
         }
-        self.words.told(&mut self.input, index, room.you, told)
+        self.words.told(&mut self.output, index, room.you, told);
+    }
+}
+
+/// Waits for Ctrl-C, or until it is time to leave.
+async fn leaving(signals: &mut Signals, until: Option<Instant>) {
+    let late = async {
+        match until {
+            Some(until) => sleep_until(until).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = signals.next() => {}
+        () = late => {}
     }
 }

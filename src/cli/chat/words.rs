@@ -1,9 +1,8 @@
 //! What happens in rooms, in words for people or for scripts.
 
-use super::input::Input;
+use super::output::Output;
 use super::talk::{Line, Told, Way};
 use crate::text::{printable, printable_whole};
-use anyhow::Result;
 use hightower_proto::message::{Event, Member, What};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -20,59 +19,38 @@ pub(super) struct Words {
     /// Whether what somebody types is on the screen already.
     typed: bool,
     zone: TimeZone,
-    /// Lines, once for each machine, of which it is not known yet what comes of them.
-    under_way: usize,
 }
 
 impl Words {
     pub(super) fn new(names: Vec<String>, json: bool, typed: bool) -> Self {
         let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-        Self { names, width, json, typed, zone: TimeZone::system(), under_way: 0 }
-    }
-
-    /// A line is on its way to a machine.
-    pub(super) fn begin(&mut self) {
-        self.under_way += 1;
-    }
-
-    /// Lines, once for each machine, of which it is not known yet what comes of them.
-    pub(super) fn under_way(&self) -> usize {
-        self.under_way
+        Self { names, width, json, typed, zone: TimeZone::system() }
     }
 
     /// Something was not even sent.
-    pub(super) fn refused(&self, input: &mut Input, why: &str) -> Result<()> {
+    pub(super) fn refused(&self, output: &mut Output, why: &str) {
         if self.json {
-            input.show(&json!({ "event": "refused", "error": why }).to_string())
+            output.show(json!({ "event": "refused", "error": why }).to_string());
         } else {
-            input.remark(&format!("hightower: {why}"))
+            output.remark(format!("hightower: {why}"));
         }
     }
 
     /// Who is in a room.
     pub(super) fn who(
         &self,
-        input: &mut Input,
+        output: &mut Output,
         index: usize,
         you: u64,
         present: Option<&[Member]>,
-    ) -> Result<()> {
+    ) {
         let words = present.map_or_else(|| "not connected".into(), |all| with_you(you, all));
-        input.show(&self.line(index, Timestamp::now(), &words))
+        output.show(self.line(index, Timestamp::now(), &words));
     }
 
-    pub(super) fn told(
-        &mut self,
-        input: &mut Input,
-        index: usize,
-        you: u64,
-        told: Told,
-    ) -> Result<()> {
-        if matches!(told, Told::Said(..) | Told::Unsaid(..) | Told::Unanswered(..)) {
-            self.under_way = self.under_way.saturating_sub(1);
-        }
+    pub(super) fn told(&self, output: &mut Output, index: usize, you: u64, told: Told) {
         if self.json {
-            return input.show(&of(&self.names[index], you, &told).to_string());
+            return output.show(of(&self.names[index], you, &told).to_string());
         }
         let now = Timestamp::now();
         match told {
@@ -87,38 +65,38 @@ impl Words {
                          meanwhile is lost"
                         .into(),
                 };
-                input.show(&self.line(index, now, &format!("-- {words}")))
+                output.show(self.line(index, now, &format!("-- {words}")))
             }
             Told::Happened(event) => {
                 let own = event.who.id == you;
                 let said = matches!(event.what, What::Said { .. });
                 // One's own coming and going is told otherwise.
                 if own && (self.typed || !said) {
-                    return Ok(());
+                    return;
                 }
                 let at = i64::try_from(event.time_us).ok();
                 let at = at.and_then(|us| Timestamp::from_microsecond(us).ok()).unwrap_or(now);
-                input.show(&self.line(index, at, &event_words(&event, own)))
+                output.show(self.line(index, at, &event_words(&event, own)))
             }
             Told::Lost(why) => {
                 let words = format!("-- not connected: {why}; trying again");
-                input.remark(&self.line(index, now, &words))
+                output.remark(self.line(index, now, &words))
             }
-            Told::Over(why) => input.remark(&self.line(index, now, &format!("-- ended: {why}"))),
+            Told::Over(why) => output.remark(self.line(index, now, &format!("-- ended: {why}"))),
             Told::Waits(line) => {
                 let words = format!("-- is said when it is connected again: {}", short(&line));
-                input.remark(&self.line(index, now, &words))
+                output.remark(self.line(index, now, &words))
             }
             Told::Unsaid(line, why) => {
                 let words = format!("-- not said: {} ({why})", short(&line));
-                input.remark(&self.line(index, now, &words))
+                output.remark(self.line(index, now, &words))
             }
             Told::Unanswered(line, why) => {
                 let unknown = "-- sent, and nobody knows whether it was heard";
                 let words = format!("{unknown}: {} ({why})", short(&line));
-                input.remark(&self.line(index, now, &words))
+                output.remark(self.line(index, now, &words))
             }
-            Told::Said(..) => Ok(()),
+            Told::Said(..) => {}
         }
     }
 
