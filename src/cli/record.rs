@@ -54,7 +54,7 @@ pub(super) struct RecordArgs {
     #[arg(long = "for", value_name = "TIME", value_parser = super::duration)]
     time: Option<Duration>,
 
-    /// Go on in a recording that is there
+    /// Go on in a recording that is there; half a frame at its end is cut off
     #[arg(long, conflicts_with = "force")]
     append: bool,
 
@@ -123,9 +123,14 @@ pub(super) fn run(args: RecordArgs) -> anyhow::Result<ExitCode> {
     };
     // Before anybody is connected to.
     let writer = Writer::open(&path, existing)?;
+    let mut output = Output { json: args.json, line: super::progress("{spinner} {msg}", None) };
+    if let bytes @ 1.. = writer.cut() {
+        let file = path.display();
+        let words = format!("the last {bytes} bytes of {file} were half a frame, and are gone");
+        output.event(&Event::Notice(words), &args.target)?;
+    }
     let client = Client::start(args.target.clone(), options)?;
     let progress = client.record(writer)?;
-    let mut output = Output { json: args.json, line: super::progress("{spinner} {msg}", None) };
     let end = follow(&client, &args, &progress, &interrupted, &mut output)?;
     finish(&client, &progress, &mut output)?;
     output.line.finish_and_clear();

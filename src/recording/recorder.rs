@@ -37,7 +37,7 @@ const DELTAS: u64 = 600;
 const CLOCKS_PART_US: u64 = 30_000_000;
 
 /// The bytes every JPEG begins with: historical servers send such, and each stands alone.
-const JPEG: [u8; 3] = [0xff, 0xd8, 0xff];
+pub(super) const JPEG: [u8; 3] = [0xff, 0xd8, 0xff];
 
 /// Whom a recorder asks and tells.
 pub trait Listener: Send + Sync + 'static {

@@ -1,10 +1,15 @@
 //! From item to item in a file, by their headers.
 
+use super::recorder::JPEG;
 use hightower_proto::message::{PACKET_HEADER, Packet};
-use hightower_proto::stream::{FRAME_MAGIC, Options, StreamError};
+use hightower_proto::png::SIGNATURE;
+use hightower_proto::stream::{FRAME_HEADER, FRAME_MAGIC, Options, StreamError};
 use hightower_proto::{Command, Decoder, Item, Limits};
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
+
+/// How much is read at once, in bytes.
+const PIECE: usize = 64 << 10;
 
 /// A file's items. What a recording grows by while it is read is not seen.
 #[derive(Debug)]
@@ -53,7 +58,7 @@ impl Walk {
     pub(super) fn new(mut file: File, limits: Limits) -> io::Result<Self> {
         let length = file.metadata()?.len();
         file.seek(SeekFrom::Start(0))?;
-        Ok(Self { reader: BufReader::with_capacity(64 << 10, file), limits, at: 0, length })
+        Ok(Self { reader: BufReader::with_capacity(PIECE, file), limits, at: 0, length })
     }
 
     pub(super) fn length(&self) -> u64 {
@@ -103,6 +108,35 @@ impl Walk {
         Ok(Some(Packet { command, payload }))
     }
 
+    /// Whether another frame begins somewhere behind the item that begins there: then that was not cut
+    /// off, but says a wrong length.
+    pub(super) fn has_frame_behind(&mut self, start: u64) -> io::Result<bool> {
+        const HEAD: usize = FRAME_HEADER + SIGNATURE.len();
+        let mut at = start + 1;
+        loop {
+            let piece = self.read(at, PIECE as u64)?;
+            if piece.len() < HEAD {
+                return Ok(false);
+            }
+            if piece.windows(HEAD).any(|head| self.begins_frame(head)) {
+                return Ok(true);
+            }
+            // One may begin in this piece and end in the next.
+            at += (piece.len() - (HEAD - 1)) as u64;
+        }
+    }
+
+    /// Whether these are the first bytes of a frame: nothing else looks so.
+    fn begins_frame(&self, head: &[u8]) -> bool {
+        let Some((length, image)) =
+            head.strip_prefix(&FRAME_MAGIC).and_then(|rest| rest.split_first_chunk())
+        else {
+            return false;
+        };
+        (1..=self.limits.max_frame).contains(&u64::from_le_bytes(*length))
+            && (image.starts_with(&SIGNATURE) || image.starts_with(&JPEG))
+    }
+
     /// Reads so many bytes, or as many as there are.
     fn read(&mut self, at: u64, length: u64) -> io::Result<Vec<u8>> {
         let by = i64::try_from(i128::from(at) - i128::from(self.at)).map_err(io::Error::other)?;
@@ -119,11 +153,7 @@ impl Walk {
 
 /// How long the header is that begins so.
 fn header(head: &[u8]) -> usize {
-    if head.first() == Some(&FRAME_MAGIC[0]) {
-        hightower_proto::stream::FRAME_HEADER
-    } else {
-        PACKET_HEADER
-    }
+    if head.first() == Some(&FRAME_MAGIC[0]) { FRAME_HEADER } else { PACKET_HEADER }
 }
 
 /// The command's code in a packet's header.

@@ -2,6 +2,8 @@
 
 use super::RecordingError;
 use super::index::{Index, Tail};
+use super::walk::Walk;
+use hightower_proto::Limits;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -30,6 +32,8 @@ pub struct Writer {
     replaces: bool,
     /// It was made now.
     fresh: bool,
+    /// So many bytes were half an item at its end, and are gone.
+    cut: u64,
 }
 
 impl Writer {
@@ -62,21 +66,35 @@ impl Writer {
         if cfg!(unix) && matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
             return Err(RecordingError::InUse(path.to_owned()));
         }
-        let mut length = 0;
+        let (mut length, mut cut) = (0, 0);
         if !fresh && existing == Existing::Append {
             let index = Index::of(&file, path)?;
-            length = match index.tail {
-                Tail::Whole | Tail::Cut(_) => index.end,
-                Tail::Damaged(_) => {
-                    return Err(RecordingError::Damaged { path: path.to_owned(), at: index.end });
+            length = index.end;
+            let is_damaged = match index.tail {
+                Tail::Whole => false,
+                Tail::Cut(bytes) => {
+                    cut = bytes;
+                    let walk = file.try_clone().and_then(|file| Walk::new(file, Limits::default()));
+                    let behind = walk.and_then(|mut walk| walk.has_frame_behind(length));
+                    behind.map_err(RecordingError::reading(path))?
                 }
+                Tail::Damaged(_) => true,
             };
+            if is_damaged {
+                return Err(RecordingError::Damaged { path: path.to_owned(), at: length });
+            }
             // What a crash has left behind the last whole item would hide all that follows.
             file.set_len(length).map_err(writing())?;
             file.seek(SeekFrom::Start(length)).map_err(writing())?;
         }
         let replaces = !fresh && existing == Existing::Replace;
-        Ok(Self { path: path.to_owned(), file, length, replaces, fresh })
+        Ok(Self { path: path.to_owned(), file, length, replaces, fresh, cut })
+    }
+
+    /// How many bytes of half an item were at its end, and are gone.
+    #[must_use]
+    pub fn cut(&self) -> u64 {
+        self.cut
     }
 
     /// The file's path.

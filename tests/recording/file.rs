@@ -359,6 +359,8 @@ fn a_file_that_is_there_is_kept_gone_on_in_or_replaced_as_is_asked_for() {
     let mut more = Made::default();
     more.begin((24, 16), Duration::from_secs(100));
     let mut writer = Writer::open(&path, Existing::Append).unwrap();
+    let half = made.bytes.len() - made.pictures[9].0;
+    assert!(writer.cut() == 11 && half > 11);
     let other = Writer::open(&path, Existing::Append).unwrap_err();
     assert!(matches!(other, RecordingError::InUse(_)), "{other}");
     writer.write(&[&more.bytes]).unwrap();
