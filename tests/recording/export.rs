@@ -78,6 +78,12 @@ fn an_animation_has_every_picture_for_its_time() {
         assert!(*pixels == made.pictures[number].1, "tick {tick}");
         assert_eq!(*time, Duration::from_millis(250));
     }
+    // At one that is no whole number of milliseconds, it is as long as it was all the same.
+    let output = export(&from, &to, &["--force", "--fps", "30"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let frames = animation(&to);
+    let length: Duration = frames.iter().map(|(.., time)| *time).sum();
+    assert_eq!((frames.len(), length), (180, Duration::from_secs(6)));
 }
 
 #[test]

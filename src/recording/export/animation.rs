@@ -27,6 +27,7 @@ pub(super) fn write(path: &Path, from: &mut Recording, job: &Job<'_>) -> anyhow:
         encoder.set_animated(count, 0).map_err(words)?;
         let mut writer = encoder.write_header().map_err(words)?;
         let mut before: Option<Arc<Picture>> = None;
+        let mut delays = Delays::default();
         for (done, &(number, time)) in shown.iter().enumerate() {
             let picture = picture(from, number)?;
             // The first one has to be all of it.
@@ -39,7 +40,7 @@ pub(super) fn write(path: &Path, from: &mut Recording, job: &Job<'_>) -> anyhow:
                 .and_then(|()| writer.set_frame_dimension(part.width as u32, part.height as u32))
                 .and_then(|()| writer.set_frame_position(part.x as u32, part.y as u32))
                 .map_err(words)?;
-            let (parts, of) = delay(time);
+            let (parts, of) = delays.next(time);
             writer.set_frame_delay(parts, of).map_err(words)?;
             let pixels = rgb(&picture, (part.x, part.y), (part.width, part.height));
             writer.write_image_data(&pixels).map_err(words)?;
@@ -82,6 +83,23 @@ fn trimmed(before: &Picture, picture: &Picture, part: Rect) -> Rect {
     changed
 }
 
+/// For how long each picture is shown. What one is rounded by, the next one makes up for.
+#[derive(Default)]
+struct Delays {
+    /// When the next one is due, and when it comes.
+    times: (Duration, Duration),
+}
+
+impl Delays {
+    fn next(&mut self, time: Duration) -> (u16, u16) {
+        let (due, comes) = &mut self.times;
+        *due = due.saturating_add(time);
+        let (parts, of) = delay(due.saturating_sub(*comes));
+        *comes += Duration::from_millis(1000 / u64::from(of) * u64::from(parts));
+        (parts, of)
+    }
+}
+
 /// A time as a fraction of two numbers of 16 bits, as exact as they are.
 fn delay(time: Duration) -> (u16, u16) {
     for parts in [1000, 100, 10] {
@@ -105,5 +123,19 @@ mod tests {
         assert_eq!(delay(Duration::from_secs(3600)), (36_000, 10));
         assert_eq!(delay(Duration::from_secs(50_000)), (50_000, 1));
         assert_eq!(delay(Duration::from_secs(500_000)), (65_535, 1));
+    }
+
+    #[test]
+    fn what_is_rounded_adds_up_to_nothing() {
+        let mut delays = Delays::default();
+        let mut ms = 0;
+        for number in 1..=3000 {
+            let (parts, of) = delays.next(Duration::from_secs_f64(1.0 / 30.0));
+            ms += u64::from(parts) * 1000 / u64::from(of);
+            assert!(ms.abs_diff(number * 1000 / 30) <= 1, "picture {number}");
+        }
+        // A long one is less exact, which the next one makes up for.
+        assert_eq!(delays.next(Duration::from_millis(700_049)), (7000, 10));
+        assert_eq!(delays.next(Duration::from_millis(1000)), (1049, 1000));
     }
 }
