@@ -11,6 +11,9 @@ pub enum FileError {
     /// The name can't be had.
     #[error(transparent)]
     Name(#[from] NameError),
+    /// It is several things at once, or what nobody has asked for.
+    #[error("the offer makes no sense: {0}")]
+    Odd(&'static str),
     /// It is longer than is taken.
     #[error("it is {} long, and {} is the most that is taken", size(*length), size(*limit))]
     TooLarge {

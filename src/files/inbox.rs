@@ -83,6 +83,7 @@ impl Inbox {
     /// # Errors
     /// Why it is not taken.
     pub fn begin(&self, owner: &str, offer: &Offer) -> Result<Begun, FileError> {
+        check(offer)?;
         let name = clean(&offer.name)?;
         let (size, hash) = (offer.size, offer.hash);
         let to = match (offer.folder, &offer.path) {
@@ -234,6 +235,19 @@ impl Incoming {
     pub fn discard(self: Box<Self>) {
         // It is removed after a day if it can't be now.
         drop(fs::remove_file(&self.partial.path));
+    }
+}
+
+/// Whether an offer is one thing: a file, something of a folder, a folder, or a picture that is
+/// shown.
+///
+/// # Errors
+/// When it is more than one.
+pub fn check(offer: &Offer) -> Result<(), FileError> {
+    match (&offer.folder, &offer.path, offer.show) {
+        (None, Some(_), _) => Err(FileError::Odd("a path in no folder")),
+        (Some(_), _, true) => Err(FileError::Odd("a folder can't be shown")),
+        _ => Ok(()),
     }
 }
 

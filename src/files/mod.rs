@@ -25,7 +25,7 @@ mod source;
 
 pub use error::FileError;
 pub use folder::{Entry, Survey, Walk};
-pub use inbox::{Arrived, Begun, Inbox, Incoming};
+pub use inbox::{Arrived, Begun, Inbox, Incoming, check};
 pub use name::{MAX_NAME, NameError, clean, clean_path, numbered};
 pub use outbox::{Found, Outbox};
 pub use place::{inbox, outbox};

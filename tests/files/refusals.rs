@@ -205,6 +205,30 @@ fn what_is_not_what_was_offered_is_thrown_away() {
 }
 
 #[test]
+fn what_is_shown_is_no_folder_and_a_path_is_in_one() {
+    let desk = Desk::new(&[]);
+    let (folder, path) = (Some(Digest([8; 32])), Some("x".to_owned()));
+    talk(&desk, async |call| {
+        for (transfer, folder, path, show) in [
+            (1, folder, path.clone(), true),
+            (2, folder, None, true),
+            (3, None, path.clone(), false),
+            (4, None, path.clone(), true),
+        ] {
+            let offer = Offer { transfer, folder, path, show, ..offer("d", b"") };
+            call.say(&Message::Offer(offer)).await.unwrap();
+            let end = done(call, transfer).await;
+            assert!(end.error.as_deref().unwrap().contains("makes no sense"), "{end:?}");
+        }
+    });
+    // Not even where it would have waited.
+    assert_eq!(fs::read_dir(desk.inbox()).unwrap().count(), 0);
+    let inbox = Inbox::open(desk.inbox(), u64::MAX).unwrap();
+    let odd = inbox.begin("anna", &Offer { path, ..offer("d", b"") });
+    assert!(matches!(odd, Err(FileError::Odd(_))), "{odd:?}");
+}
+
+#[test]
 fn who_offers_the_same_anew_has_it() {
     let desk = Desk::new(&[]);
     let bytes = noise(25, 1000);

@@ -216,6 +216,11 @@ impl Handler<Parcel> for Courier {
                 return self.put(code, "picture", bytes);
             }
             Packet::Offer(offer) => {
+                // By what it is, it is told which role it takes.
+                if let Err(odd) = crate::files::check(&offer) {
+                    let done = Done::failed(offer.transfer, odd.to_string());
+                    return self.say(Packet::Done(done));
+                }
                 let denied = match offer.show {
                     true => self.grant.permit::<crate::trust::Message>().err(),
                     false => self.grant.permit::<Files>().err(),
