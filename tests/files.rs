@@ -7,6 +7,7 @@
 mod common;
 
 mod files {
+    mod agents;
     mod arrivals;
     mod cuts;
     mod hostile;
@@ -19,6 +20,9 @@ mod files {
 mod chance;
 #[path = "common/chaos.rs"]
 mod chaos;
+#[allow(dead_code, reason = "frames are of no use here")]
+#[path = "common/fake_agent.rs"]
+mod fake_agent;
 #[path = "common/xvfb.rs"]
 mod xvfb;
 

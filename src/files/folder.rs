@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 /// The most files in one folder that are sent.
-const MAX_FILES: usize = 100_000;
+pub const MAX_FILES: usize = 100_000;
 
 /// One thing in a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]

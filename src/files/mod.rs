@@ -24,7 +24,7 @@ mod place;
 mod source;
 
 pub use error::FileError;
-pub use folder::{Entry, Survey, Walk};
+pub use folder::{Entry, MAX_FILES, Survey, Walk};
 pub use inbox::{Arrived, Begun, Inbox, Incoming, check};
 pub use name::{MAX_NAME, NameError, clean, clean_path, numbered};
 pub use outbox::{Found, Outbox};

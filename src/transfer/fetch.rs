@@ -3,11 +3,11 @@
 use super::journey::{Journey, Leg, blocking, next};
 use super::{Carried, TransferError, Watcher};
 use crate::address::Target;
-use crate::files::{Arrived, Begun, FileError, Inbox, Incoming};
+use crate::files::{Arrived, Begun, FileError, Inbox, Incoming, MAX_FILES, clean};
 use crate::text::printable;
 use crate::viewer::{Cause, Security};
 use hightower_proto::Message;
-use hightower_proto::message::{Accept, Done, Fetch, Offer};
+use hightower_proto::message::{Accept, Digest, Done, Fetch, Offer};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -61,7 +61,7 @@ pub async fn fetch<W: Watcher>(
     let mut journey = Journey::new(target, security, patience, watcher);
     let mut leg = journey.begin().await?;
     let owner = target.to_string();
-    let mut fetching = Fetching { journey, wanted, owner, transfer: 0, last: None };
+    let mut fetching = Fetching { journey, wanted, owner, transfer: 0, last: None, given: None };
     let mut spoilt = 0;
     loop {
         fetching.transfer += 1;
@@ -95,6 +95,16 @@ struct Fetching<'a, W> {
     transfer: u32,
     /// What was put in its place last, if the agent was not heard to have finished since.
     last: Option<(Offer, Arrived)>,
+    /// What is given on this connection.
+    given: Option<Given>,
+}
+
+/// What an agent gives: a file, or all that is in one folder.
+struct Given {
+    folder: Option<Digest>,
+    offers: usize,
+    /// The last of it has arrived.
+    whole: bool,
 }
 
 impl<W: Watcher> Fetching<'_, W> {
@@ -105,6 +115,7 @@ impl<W: Watcher> Fetching<'_, W> {
         let carried = &mut self.journey.carried;
         (carried.files, carried.bytes) = (0, 0);
         carried.names.clear();
+        self.given = None;
         leg.call.say(&Message::Fetch(Fetch { transfer, name })).await?;
         loop {
             match next(&mut leg.call).await? {
@@ -128,6 +139,24 @@ impl<W: Watcher> Fetching<'_, W> {
     fn refused(&self, why: &str) -> Setback {
         let (name, why) = (printable(&self.wanted.name), printable(why));
         TransferError::Refused { name, why }.into()
+    }
+
+    /// Whether this is what was asked for, or is in it: an agent has no other choice of names.
+    fn check(&mut self, offer: &Offer) -> Result<(), TransferError> {
+        let folder = offer.folder;
+        let given = self.given.get_or_insert(Given { folder, offers: 0, whole: false });
+        given.offers += 1;
+        let asked = self.wanted.name.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+        let is_called_so =
+            matches!((clean(&offer.name), clean(asked)), (Ok(name), Ok(asked)) if name == asked);
+        if !is_called_so || offer.show || given.whole || given.folder != folder {
+            return Err(TransferError::Odd("gives something else than it was asked for"));
+        }
+        if given.offers > MAX_FILES + 1 {
+            return Err(TransferError::Odd("gives more files than there may be in a folder"));
+        }
+        given.whole = offer.path.is_none();
+        Ok(())
     }
 
     /// Takes one thing, and says that it is here.
@@ -189,6 +218,7 @@ impl<W: Watcher> Fetching<'_, W> {
             let error = TransferError::File { name: name.to_owned(), why };
             if spoilt { Setback::Spoilt(error) } else { Setback::Failed(error) }
         };
+        self.check(offer)?;
         let (inbox, owner, of) = (self.wanted.into.clone(), self.owner.clone(), offer.clone());
         let begun = self.hearing(leg, move || inbox.begin(&owner, &of)).await?.map_err(failed)?;
         let is_file =

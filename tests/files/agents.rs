@@ -1,0 +1,103 @@
+//! What an agent does that is not as it should be, and what is fetched from it all the same.
+
+use crate::fake_agent::{FakeAgent, Viewer};
+use hightower::files::{Inbox, of_nothing};
+use hightower::transfer::{Carried, TransferError, Wanted, fetch};
+use hightower::viewer::{PlainWith, Security};
+use hightower_proto::Message;
+use hightower_proto::message::{Chunk, Digest, Done, Fetch, Offer};
+use std::path::Path;
+use std::time::Duration;
+
+/// How long a connection may be away.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn offer(transfer: u32, name: &str, bytes: &[u8]) -> Offer {
+    let (size, hash) = (bytes.len() as u64, Digest(*blake3::hash(bytes).as_bytes()));
+    let (folder, path, again, show) = (None, None, false, false);
+    Offer { transfer, name: name.into(), size, hash, folder, path, again, show }
+}
+
+/// Fetches from an agent that does this, whatever it is.
+fn fetched(
+    name: &str,
+    into: &Path,
+    agent: impl FnOnce(FakeAgent) + Send + 'static,
+) -> Result<Carried, TransferError> {
+    let fake = FakeAgent::new();
+    let target = fake.target();
+    let agent = std::thread::spawn(move || agent(fake));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let security = Security { plain: PlainWith::Loopback, credentials: None };
+    let into = Inbox::open(into.into(), u64::MAX).unwrap();
+    let wanted = Wanted { name: name.into(), into };
+    let result = runtime.block_on(fetch(&target, &security, &wanted, PATIENCE, &()));
+    agent.join().unwrap();
+    result
+}
+
+/// Whoever fetches next, and the number of that.
+fn asked(agent: &FakeAgent) -> (Viewer, u32) {
+    let mut viewer = agent.accept_speaking();
+    let Message::Fetch(Fetch { transfer, .. }) =
+        viewer.expect(|said| matches!(said, Message::Fetch(_)))
+    else {
+        unreachable!()
+    };
+    (viewer, transfer)
+}
+
+/// What it says at the end of what was offered last.
+fn done(viewer: &mut Viewer) -> Done {
+    match viewer.expect(|said| matches!(said, Message::Done(_))) {
+        Message::Done(done) => done,
+        _ => unreachable!(),
+    }
+}
+
+fn chunk(transfer: u32, data: &'static [u8]) -> Message {
+    Message::Chunk(Chunk { transfer, offset: 0, data: data.into() })
+}
+
+#[test]
+fn an_agent_gives_what_it_was_asked_for_and_nothing_else() {
+    let folder = Some(Digest([1; 32]));
+    let other = Some(Digest([2; 32]));
+    let path = || Some("x".to_owned());
+    let plain = |name: &str| offer(1, name, b"evil");
+    let in_folder = |folder, path| Offer { folder, path, ..offer(1, "d", b"evil") };
+    let whole = Offer { folder, size: 4, ..offer(1, "d", b"") };
+    // What was asked for, what is taken, and what is not.
+    for (name, good, bad) in [
+        ("report", vec![], plain(".bashrc")),
+        ("sub/report", vec![], plain("sub")),
+        ("report", vec![], Offer { show: true, ..plain("report") }),
+        ("report", vec![plain("report")], plain("report")),
+        ("d", vec![in_folder(folder, path())], in_folder(other, path())),
+        ("d", vec![in_folder(folder, path())], plain("d")),
+        ("d", vec![in_folder(folder, path()), whole.clone()], whole),
+    ] {
+        let into = tempfile::tempdir().unwrap();
+        let count = usize::from(good.iter().any(|offer| offer.path.is_none()));
+        let said = format!("{bad:?}");
+        let result = fetched(name, into.path(), move |agent| {
+            let (mut viewer, transfer) = asked(&agent);
+            for good in good {
+                viewer.say(&Message::Offer(Offer { transfer, ..good.clone() }));
+                if good.hash != of_nothing() {
+                    viewer.say(&chunk(transfer, b"evil"));
+                }
+                assert_eq!(done(&mut viewer).error, None);
+            }
+            viewer.say(&Message::Offer(Offer { transfer, ..bad }));
+            viewer.say(&chunk(transfer, b"evil"));
+            assert!(done(&mut viewer).error.unwrap().contains("something else"));
+            viewer.say(&Message::Done(Done::failed(transfer, "it was not taken")));
+            drop(viewer.rest());
+        });
+        assert!(matches!(result, Err(TransferError::Odd(_))), "{said}: {result:?}");
+        let names = std::fs::read_dir(into.path()).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name());
+        assert_eq!(names.filter(|name| name != ".hightower-partial").count(), count, "{said}");
+    }
+}
