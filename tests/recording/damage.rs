@@ -1,8 +1,8 @@
 //! Recordings that were made to do harm, or have come to some.
 
 use crate::common::{Agent, run, stderr, stdout};
-use crate::made::{Made, lesson};
-use hightower::recording::{Existing, RecordingError, Writer};
+use crate::made::{Made, lesson, open_again};
+use hightower::recording::{Existing, RecordingError};
 use std::time::Duration;
 
 #[test]
@@ -45,7 +45,7 @@ fn a_length_that_is_wrong_costs_no_frame_behind_it() {
         // Of 60 MiB, it says.
         made.bytes[at + 2..at + 10].copy_from_slice(&(60u64 << 20).to_le_bytes());
         let path = made.save(folder.path());
-        let refused = Writer::open(&path, Existing::Append).unwrap_err();
+        let refused = open_again(&path, Existing::Append).unwrap_err();
         let is_there =
             matches!(refused, RecordingError::Damaged { at: place, .. } if place == at as u64);
         assert!(is_there, "frame {frame}: {refused}");
@@ -54,6 +54,7 @@ fn a_length_that_is_wrong_costs_no_frame_behind_it() {
     // The last one may as well have been cut off.
     let last = made.pictures[38].0;
     made.bytes = whole[..last + 100].to_vec();
+    let folder = tempfile::tempdir().unwrap();
     let path = made.save(folder.path());
     let (file, agent) = (path.to_str().unwrap(), Agent::card(&["--autostart"]));
     let address = agent.address.to_string();

@@ -2,7 +2,7 @@
 
 use crate::common::disk::Disk;
 use crate::fake_agent::{FakeAgent, LONG, Viewer, delta_info, rgb_delta, tile};
-use crate::made::plain;
+use crate::made::{open_again, plain};
 use hightower::recording::{
     Existing, Listener, Progress, Recorder, Recording, RecordingError, Tail, Writer,
 };
@@ -59,7 +59,7 @@ fn a_full_disk_is_said_at_once_loses_nothing_and_the_session_goes_on() {
     // There is room again, and it is gone on with in the same file.
     let pictures = recording.index().len();
     std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(30_000).unwrap();
-    let progress = client.record(Writer::open(&path, Existing::Append).unwrap()).unwrap();
+    let progress = client.record(open_again(&path, Existing::Append).unwrap()).unwrap();
     viewer.expect(|m| matches!(m, Message::Refresh));
     viewer.frame(&plain(SIZE, version + 1, 9));
     client.wait_until(LONG, |view| view.sequence == version + 1).unwrap();

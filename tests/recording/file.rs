@@ -2,7 +2,7 @@
 
 use crate::chance::{self, Chance};
 use crate::fake_agent::{FakeAgent, LONG, delta_info, rgb, rgb_delta, tile};
-use crate::made::{BEGAN, Made, assert_pictures, lesson, plain};
+use crate::made::{BEGAN, Made, assert_pictures, lesson, open_again, plain};
 use hightower::recording::{Existing, Note, Progress, Recording, RecordingError, Tail, Writer};
 use hightower::viewer::{Client, ClientOptions};
 use hightower_proto::message::Goodbye;
@@ -14,7 +14,7 @@ use std::time::Duration;
 const SIZE: (u32, u32) = (64, 48);
 
 fn record(client: &Client, path: &Path, existing: Existing) -> Arc<Progress> {
-    client.record(Writer::open(path, existing).unwrap()).unwrap()
+    client.record(open_again(path, existing).unwrap()).unwrap()
 }
 
 /// Ends the recording, and waits until it is written.
@@ -370,7 +370,7 @@ fn a_file_that_is_there_is_kept_gone_on_in_or_replaced_as_is_asked_for() {
     assert_pictures(&mut recording, &pictures);
     assert_eq!(recording.index().time_of(10), Duration::from_secs(100));
     assert_eq!(recording.index().tail, Tail::Whole);
-    let mut writer = Writer::open(&path, Existing::Replace).unwrap();
+    let mut writer = open_again(&path, Existing::Replace).unwrap();
     writer.write(&[&more.bytes]).unwrap();
     writer.finish().unwrap();
     assert!(std::fs::read(&path).unwrap() == more.bytes);

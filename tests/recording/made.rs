@@ -1,13 +1,13 @@
 //! Recordings made byte by byte, and what is to be seen in them.
 
-use crate::fake_agent::{rgb, rgb_delta, rgb_frame, tile};
-use hightower::recording::{Note, Recording};
+use crate::fake_agent::{LONG, rgb, rgb_delta, rgb_frame, tile};
+use hightower::recording::{Existing, Note, Recording, RecordingError, Writer};
 use hightower::viewer::Picture;
 use hightower_proto::FrameInfo;
 use hightower_proto::htfr::Tile;
 use hightower_proto::stream::frame_header;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A recording in the making, and the pictures that it should have.
 #[derive(Default)]
@@ -126,4 +126,16 @@ pub(crate) fn picture(size: (u32, u32), pixels: &[u32]) -> Picture {
 /// A whole screen of one colour, as a frame of this version.
 pub(crate) fn plain(size: (u32, u32), version: u64, color: u32) -> Vec<u8> {
     rgb_frame(size.0, size.1, version, &|_, _| color)
+}
+
+/// Opens a file that was recorded to by this program before. A child that another test begins has all
+/// files open, and so their locks, until it has become what it is to be.
+pub(crate) fn open_again(path: &Path, existing: Existing) -> Result<Writer, RecordingError> {
+    let end = Instant::now() + LONG;
+    loop {
+        match Writer::open(path, existing) {
+            Err(RecordingError::InUse(_)) if Instant::now() < end => std::thread::yield_now(),
+            other => return other,
+        }
+    }
 }
