@@ -142,7 +142,7 @@ impl<W: Watcher> Fetching<'_, W> {
     }
 
     /// Whether this is what was asked for, or is in it: an agent has no other choice of names.
-    fn check(&mut self, offer: &Offer) -> Result<(), TransferError> {
+    fn check(&mut self, offer: &Offer) -> Result<(), &'static str> {
         let folder = offer.folder;
         let given = self.given.get_or_insert(Given { folder, offers: 0, whole: false });
         given.offers += 1;
@@ -150,10 +150,10 @@ impl<W: Watcher> Fetching<'_, W> {
         let is_called_so =
             matches!((clean(&offer.name), clean(asked)), (Ok(name), Ok(asked)) if name == asked);
         if !is_called_so || offer.show || given.whole || given.folder != folder {
-            return Err(TransferError::Odd("gives something else than it was asked for"));
+            return Err("gives something else than it was asked for");
         }
         if given.offers > MAX_FILES + 1 {
-            return Err(TransferError::Odd("gives more files than there may be in a folder"));
+            return Err("gives more files than there may be in a folder");
         }
         given.whole = offer.path.is_none();
         Ok(())
@@ -218,7 +218,7 @@ impl<W: Watcher> Fetching<'_, W> {
             let error = TransferError::File { name: name.to_owned(), why };
             if spoilt { Setback::Spoilt(error) } else { Setback::Failed(error) }
         };
-        self.check(offer)?;
+        self.check(offer).map_err(TransferError::Odd)?;
         let (inbox, owner, of) = (self.wanted.into.clone(), self.owner.clone(), offer.clone());
         let begun = self.hearing(leg, move || inbox.begin(&owner, &of)).await?.map_err(failed)?;
         let is_file =
