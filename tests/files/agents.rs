@@ -1,5 +1,7 @@
 //! What an agent does that is not as it should be, and what is fetched from it all the same.
 
+#![allow(clippy::result_large_err, reason = "it is the last thing that a transfer gives")]
+
 use crate::fake_agent::{FakeAgent, Viewer};
 use hightower::files::{Inbox, of_nothing};
 use hightower::transfer::{Carried, TransferError, Wanted, fetch};
@@ -55,8 +57,15 @@ fn done(viewer: &mut Viewer) -> Done {
     }
 }
 
-fn chunk(transfer: u32, data: &'static [u8]) -> Message {
-    Message::Chunk(Chunk { transfer, offset: 0, data: data.into() })
+/// Offers it, and sends these bytes once they are asked for.
+fn give(viewer: &mut Viewer, offer: Offer) {
+    let (transfer, has_bytes) = (offer.transfer, offer.hash != of_nothing());
+    viewer.say(&Message::Offer(offer));
+    if has_bytes {
+        viewer.expect(|said| matches!(said, Message::Accept(accept) if accept.offset == 0));
+        let data = b"evil".as_slice().into();
+        viewer.say(&Message::Chunk(Chunk { transfer, offset: 0, data }));
+    }
 }
 
 #[test]
@@ -83,14 +92,10 @@ fn an_agent_gives_what_it_was_asked_for_and_nothing_else() {
         let result = fetched(name, into.path(), move |agent| {
             let (mut viewer, transfer) = asked(&agent);
             for good in good {
-                viewer.say(&Message::Offer(Offer { transfer, ..good.clone() }));
-                if good.hash != of_nothing() {
-                    viewer.say(&chunk(transfer, b"evil"));
-                }
+                give(&mut viewer, Offer { transfer, ..good });
                 assert_eq!(done(&mut viewer).error, None);
             }
             viewer.say(&Message::Offer(Offer { transfer, ..bad }));
-            viewer.say(&chunk(transfer, b"evil"));
             assert!(done(&mut viewer).error.unwrap().contains("something else"));
             viewer.say(&Message::Done(Done::failed(transfer, "it was not taken")));
             drop(viewer.rest());
