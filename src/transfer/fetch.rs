@@ -161,6 +161,11 @@ impl<W: Watcher> Fetching<'_, W> {
 
     /// Takes one thing, and says that it is here.
     async fn take(&mut self, leg: &mut Leg, offer: Offer) -> Result<(), Setback> {
+        if let Err(odd) = self.check(&offer) {
+            let setback = TransferError::Odd(odd).into();
+            self.give_up(leg, &setback).await;
+            return Err(setback);
+        }
         let name = printable(offer.path.as_deref().unwrap_or(&offer.name));
         let same = |(last, _): &&(Offer, Arrived)| {
             let (mut a, mut b) = (last.clone(), offer.clone());
@@ -218,7 +223,6 @@ impl<W: Watcher> Fetching<'_, W> {
             let error = TransferError::File { name: name.to_owned(), why };
             if spoilt { Setback::Spoilt(error) } else { Setback::Failed(error) }
         };
-        self.check(offer).map_err(TransferError::Odd)?;
         let (inbox, owner, of) = (self.wanted.into.clone(), self.owner.clone(), offer.clone());
         let begun = self.hearing(leg, move || inbox.begin(&owner, &of)).await?.map_err(failed)?;
         let is_file =
