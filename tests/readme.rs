@@ -104,6 +104,11 @@ fn every_command_of_the_readme_works() {
                 let help = common::run(&["view", "--help"]);
                 assert!(help.status.success() && stdout(&help).contains("--headless"));
             }
+            ["hightower", "wall", ..] => {
+                arguments.dedup();
+                let said = stderr(&hightower().args(&arguments).output().unwrap());
+                assert!(said.contains("no display"), "{command}: {said}");
+            }
             // The networks of the tests are asked for nothing. Discovery has a test of its own.
             ["hightower", "discover"] => {
                 let said = stderr(&hightower().arg("discover").output().unwrap());
@@ -190,8 +195,8 @@ fn every_help_text_is_there_and_the_readme_names_no_option_that_is_not() {
     let top = stdout(&common::run(&["--help"]));
     let mut all = top.clone();
     for task in [
-        "demo", "agent", "view", "start", "stop", "lock", "unlock", "mouse", "keygen", "id",
-        "trust", "pair", "status", "discover", "info", "config", "shot", "record", "play",
+        "demo", "agent", "view", "wall", "start", "stop", "lock", "unlock", "mouse", "keygen",
+        "id", "trust", "pair", "status", "discover", "info", "config", "shot", "record", "play",
         "export", "chat", "say", "send", "fetch",
     ] {
         assert!(top.contains(task), "{task} is not in the help");

@@ -29,6 +29,7 @@ mod signal;
 mod status;
 mod trust;
 mod view;
+mod wall;
 
 use anyhow::Result;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -43,6 +44,7 @@ Examples:
   hightower demo                         See it work on this machine
   hightower agent                        Serve this machine's screen on the loopback
   hightower view lab-07                  Watch it in a window
+  hightower wall @room2                  Watch a whole room in one window
   hightower record lab-07                Record it; play and export show what was recorded
   hightower stop lab-07                  Stop capturing there
   hightower lock --for 10s lab-07        Hold its mouse still for ten seconds
@@ -76,6 +78,7 @@ enum Task {
     Demo(demo::DemoArgs),
     Agent(agent::AgentArgs),
     View(view::ViewArgs),
+    Wall(wall::WallArgs),
     Shot(shot::ShotArgs),
     Record(record::RecordArgs),
     Play(play::PlayArgs),
@@ -147,6 +150,7 @@ impl Cli {
             Task::Demo(args) => demo::run(args),
             Task::Agent(args) => agent::run(args),
             Task::View(args) => view::run(args),
+            Task::Wall(args) => wall::run(args),
             Task::Shot(args) => shot::run(args),
             Task::Record(args) => record::run(args),
             Task::Play(args) => play::run(args),

@@ -5,7 +5,7 @@ use super::trust::TrustArgs;
 use crate::address::Target;
 use crate::viewer::headless::{self, HeadlessOptions};
 use crate::viewer::window::{self, WindowOptions};
-use crate::viewer::{Client, ClientOptions};
+use crate::viewer::{Client, ClientOptions, Folders};
 use anyhow::Context;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -142,7 +142,7 @@ pub(super) fn run(args: ViewArgs) -> anyhow::Result<ExitCode> {
         return headless::run(&client, &args.target, &wanted, &interrupted);
     }
     let size = args.size.map(|size| (size.width, size.height));
-    let (screenshots, recordings) = (args.screenshots, args.recordings);
-    let wanted = WindowOptions { size, screenshots, recordings };
+    let folders = Folders { screenshots: args.screenshots, recordings: args.recordings };
+    let wanted = WindowOptions { size, folders };
     window::run(args.target, options, wanted, &interrupted)
 }

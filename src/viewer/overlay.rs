@@ -34,6 +34,25 @@ pub(super) const KEYS: Keys = &[
     ("Q, Esc", "quit"),
 ];
 
+/// The keys of a wall.
+pub(super) const WALL_KEYS: Keys = &[
+    ("Enter, click", "show one large; again, or Esc: back"),
+    ("Arrows", "move about, and from one to the next"),
+    ("Space", "mark and unmark; right click and Ctrl-click too"),
+    ("A", "mark all, or none"),
+    ("", "for those marked, or the one with the frame:"),
+    ("S", "start the monitoring"),
+    ("X", "stop the monitoring"),
+    ("L", "lock the pointer"),
+    ("U", "unlock the pointer"),
+    ("P", "save a screenshot in full size"),
+    ("T", "say something to those who sit there"),
+    ("", "and:"),
+    ("F", "full screen on and off"),
+    ("H, F1", "this help on and off"),
+    ("Q, Esc", "quit"),
+];
+
 /// The keys of a window that plays a recording.
 pub(super) const PLAY_KEYS: Keys = &[
     ("Space", "pause, and go on"),

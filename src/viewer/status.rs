@@ -71,12 +71,23 @@ pub fn waiting_for(view: &View) -> String {
     }
 }
 
-/// How alarming a part of the status line is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How alarming a part of the status line is, least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Mood {
     Good,
     Warning,
     Bad,
+}
+
+impl Mood {
+    /// The colour of its words.
+    pub(super) fn color(self) -> u32 {
+        match self {
+            Self::Good => 0x4c_c38a,
+            Self::Warning => 0xf2_c14e,
+            Self::Bad => 0xff_6b5e,
+        }
+    }
 }
 
 /// The states worth a word of their own, the most alarming first.

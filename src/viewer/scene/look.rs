@@ -16,7 +16,7 @@ use std::time::Duration;
 const LOWEST: usize = 90;
 
 /// How long a notice is shown.
-const NOTICE: Duration = Duration::from_secs(6);
+pub(in crate::viewer) const NOTICE: Duration = Duration::from_secs(6);
 
 /// How the picture is laid into the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -200,7 +200,7 @@ fn facts(view: &View) -> Vec<(String, String)> {
 }
 
 /// What to say in the middle of the window: why there is no picture, or none that is the truth.
-fn message(view: &View, target: &Target) -> Option<(String, Vec<String>)> {
+pub(in crate::viewer) fn message(view: &View, target: &Target) -> Option<(String, Vec<String>)> {
     let host = status::host(view, target);
     if let Some(cause) = &view.cause {
         let title = match view.link {
