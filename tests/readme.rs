@@ -65,6 +65,11 @@ fn every_command_of_the_readme_works() {
                 let mut agent = hightower();
                 pairs = Some(Agent::start(agent.args(&arguments).env("HIGHTOWER_CONFIG", home)));
             }
+            // By this user's systemd; it has a test of its own.
+            ["hightower", "agent", "--install" | "--uninstall", ..] => {
+                let help = stdout(&common::run(&["agent", "--help"]));
+                assert!(help.contains(words[2]), "{command}");
+            }
             // Runs until it is told to stop; without a screen it needs the test card.
             ["hightower", "agent", ..] => {
                 if !command.contains("--source") {
@@ -108,6 +113,11 @@ fn every_command_of_the_readme_works() {
                 arguments.dedup();
                 let said = stderr(&hightower().args(&arguments).output().unwrap());
                 assert!(said.contains("no display"), "{command}: {said}");
+            }
+            // It takes a role that nobody has here; what it does has a test of its own.
+            ["hightower", "power", ..] => {
+                let said = hightower().args(&arguments).output().unwrap();
+                assert!(!said.status.success(), "{command}: {}", stdout(&said));
             }
             // The networks of the tests are asked for nothing. Discovery has a test of its own.
             ["hightower", "discover"] => {
@@ -197,7 +207,7 @@ fn every_help_text_is_there_and_the_readme_names_no_option_that_is_not() {
     for task in [
         "demo", "agent", "view", "wall", "start", "stop", "lock", "unlock", "mouse", "keygen",
         "id", "trust", "pair", "status", "discover", "info", "config", "shot", "record", "play",
-        "export", "chat", "say", "send", "fetch",
+        "export", "chat", "say", "power", "send", "fetch",
     ] {
         assert!(top.contains(task), "{task} is not in the help");
         let output = common::run(&[task, "--help"]);

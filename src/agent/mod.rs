@@ -15,7 +15,7 @@
 //! `demand`, and only a wish makes the source thread look at the screen again. So a slow viewer
 //! costs nobody anything, and without viewers nothing runs.
 //!
-//! Beside these, `chat` is the room in which those who may say something talk with who sits here.
+//! `power` restarts the machine and the like. Beside these, `chat` is the room in which those who may say something talk with who sits here.
 //!
 //! All actors but `mouse` and `control` share one arbiter. What can block has a thread of its own: the source,
 //! the encoder's workers, the pointer.
@@ -45,6 +45,7 @@ mod pairing;
 pub(crate) mod person;
 mod places;
 mod pointer;
+mod power;
 mod session;
 mod throttle;
 #[cfg(unix)]
@@ -81,6 +82,7 @@ use messages::{Recheck, Release, Shutdown};
 use mouse::{Mouse, SystemMouse};
 use notices::Notices;
 use places::Places;
+use power::Power;
 use session::Links;
 use std::fs::File;
 use std::net::SocketAddr;
@@ -154,6 +156,7 @@ impl Agent {
         let (screen, screen_changes) = watch::channel(None);
         let notices = if config.notices { Notices::on_desktop()? } else { Notices::default() };
         let files = files::Office::new(config.files.clone(), notices.teller());
+        let power = Power::new(notices.teller()).start();
         let notices = Arc::new(notices);
         let broadcaster =
             Broadcaster::new(&config, Arc::clone(&demand), Arc::clone(&notices)).start();
@@ -193,6 +196,7 @@ impl Agent {
             consent,
             registrar,
             chat: chat.clone(),
+            power: power.clone(),
             guests: Places::new(GUESTS, 0),
             files,
             broadcaster: broadcaster.clone(),
@@ -224,6 +228,7 @@ impl Agent {
                         source: described.clone(),
                         fingerprint: trust.as_ref().map(|trust| trust.key.fingerprint()),
                         may_pause: config.allow_pause,
+                        power: power.clone(),
                         chat: chat.clone(),
                         chats: Arc::new(Semaphore::new(console::CHATS)),
                     },

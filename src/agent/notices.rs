@@ -69,12 +69,17 @@ struct Waiting {
     said: Vec<String>,
     /// How many found no place among them.
     more_said: usize,
+    /// What comes before all that: the newest.
+    urgent: Option<String>,
     ended: bool,
 }
 
 impl Waiting {
     fn is_empty(&self) -> bool {
-        self.news.is_empty() && self.arrivals.is_empty() && self.said.is_empty()
+        self.news.is_empty()
+            && self.arrivals.is_empty()
+            && self.said.is_empty()
+            && self.urgent.is_none()
     }
 }
 
@@ -102,7 +107,7 @@ impl Shared {
         news.sort_by_key(|news| (!news.began, news.ended));
         let arrivals = std::mem::take(&mut waiting.arrivals);
         let all = news.iter().map(News::words).chain(arrivals.iter().map(Arrival::words));
-        let mut lines: Vec<_> = all.collect();
+        let mut lines: Vec<_> = waiting.urgent.take().into_iter().chain(all).collect();
         match std::mem::take(&mut waiting.more) {
             0 => {}
             more => lines.push(format!("… and {more} more")),
@@ -224,6 +229,14 @@ impl Teller {
         } else {
             waiting.arrivals.push(Arrival { who, name, count: 1 });
         }
+        shared.changed.notify_one();
+    }
+
+    /// The machine is about to be restarted, or the like.
+    pub(super) fn power(&self, words: &str) {
+        let Some(shared) = self.0.as_ref().and_then(Weak::upgrade) else { return };
+        let mut waiting = shared.waiting();
+        waiting.urgent = Some(printable_whole(words));
         shared.changed.notify_one();
     }
 }

@@ -39,14 +39,35 @@ pub(super) fn asker(limit: Duration) -> Asker {
     })
 }
 
+/// Counts down in a window to what is about to happen; true when the person cancels it there, false
+/// when they have closed the window or the time is over.
+///
+/// # Errors
+/// Why no window counts.
+pub(super) fn count_down(
+    what: &'static str,
+    who: &str,
+    delay: Duration,
+) -> impl Future<Output = Result<bool, String>> + use<> {
+    let (who, seconds) = (who.to_owned(), delay.as_secs().max(1).to_string());
+    async move {
+        run(&["--quiet", QUESTION, "--seconds", &seconds, "--countdown", what, "--", &who]).await
+    }
+}
+
 async fn in_window(name: &str, from: &str, limit: Duration) -> Result<bool, String> {
+    let seconds = limit.as_secs().max(1).to_string();
+    run(&["--quiet", QUESTION, "--seconds", &seconds, "--from", from, "--", name]).await
+}
+
+/// Runs this program to show a window; gives whether the person said yes. Dropped, it is ended.
+async fn run(arguments: &[&str]) -> Result<bool, String> {
     if !crate::viewer::window::has_display() {
         return Err("there is no display".into());
     }
     let program = std::env::current_exe().map_err(|e| e.to_string())?;
     let mut command = Command::new(program);
-    let seconds = limit.as_secs().max(1).to_string();
-    command.args(["--quiet", QUESTION, "--seconds", &seconds, "--from", from, "--", name]);
+    command.args(arguments);
     command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
     let status = command.status().await.map_err(|e| e.to_string())?;
     match status.code() {

@@ -82,6 +82,17 @@ pub(super) struct AgentArgs {
     #[cfg(unix)]
     #[arg(long, conflicts_with = "pair")]
     resume: bool,
+    /// Have an agent start when you log in, and now, with the other options that are given; by
+    /// systemd, in a sandbox.
+    #[arg(long, conflicts_with_all = ["uninstall", "pair"])]
+    install: bool,
+    /// Have it start no more, and end it.
+    #[arg(long, conflicts_with = "pair")]
+    uninstall: bool,
+    /// Start no agent: cancel the restart, or whatever the one that runs already counts down to.
+    #[cfg(unix)]
+    #[arg(long, conflicts_with_all = ["pause", "resume", "pair"])]
+    cancel_power: bool,
     /// What to capture.
     #[arg(long, value_enum, default_value_t = Kind::Auto, env = "HIGHTOWER_SOURCE")]
     source: Kind,
@@ -243,6 +254,17 @@ impl AgentArgs {
 
 /// Runs until it is told to stop.
 pub(super) fn run(args: AgentArgs) -> Result<ExitCode> {
+    if args.install {
+        let given = std::env::args_os().skip(1).filter(|argument| argument != "--install");
+        return super::install::install(&given.collect::<Vec<_>>());
+    }
+    if args.uninstall {
+        return super::install::uninstall();
+    }
+    #[cfg(unix)]
+    if args.cancel_power {
+        return super::status::cancel_power(args.listen);
+    }
     #[cfg(unix)]
     if args.pause || args.resume {
         return super::status::pause(args.listen, args.pause);

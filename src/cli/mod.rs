@@ -11,12 +11,14 @@ mod discover;
 mod export;
 mod fetch;
 mod info;
+mod install;
 mod key;
 mod machines;
 mod order;
 mod pair;
 mod picture;
 mod play;
+mod power;
 mod progress;
 mod question;
 mod record;
@@ -95,6 +97,7 @@ enum Task {
     Info(info::InfoArgs),
     Chat(chat::ChatArgs),
     Say(say::SayArgs),
+    Power(power::PowerArgs),
     Send(send::SendArgs),
     Fetch(fetch::FetchArgs),
     Config(config::ConfigArgs),
@@ -164,6 +167,7 @@ impl Cli {
             Task::Info(args) => info::run(args),
             Task::Chat(args) => chat::run(args),
             Task::Say(args) => say::run(args),
+            Task::Power(args) => power::run(args),
             Task::Send(args) => send::run(args),
             Task::Fetch(args) => fetch::run(args),
             Task::Config(args) => config::run(args, Self::command()),

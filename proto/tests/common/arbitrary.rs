@@ -122,14 +122,16 @@ fn presence() -> impl Strategy<Value = Presence> {
 
 fn reply() -> impl Strategy<Value = Reply> {
     let some = (any::<i64>(), any::<bool>(), option::of(".{0,20}"), option::of(any::<u32>()));
-    (some, option::of(presence()), option::of(any::<u32>())).prop_map(
-        |((of, ok, error, lease_ms), presence, heard_by)| Reply {
+    let last = (option::of(any::<u32>()), option::of(any::<u32>()));
+    (some, option::of(presence()), last).prop_map(
+        |((of, ok, error, lease_ms), presence, (heard_by, due_ms))| Reply {
             of,
             ok,
             error,
             lease_ms,
             presence,
             heard_by,
+            due_ms,
         },
     )
 }

@@ -12,6 +12,7 @@ mod io;
 mod link;
 mod packets;
 mod parcels;
+mod power;
 mod talk;
 
 use super::broadcaster::Broadcaster;
@@ -24,6 +25,7 @@ use super::messages::{
     Encode, Encoded, Enter, Join, Leave, MouseOrder, Notice, Rendition, ViewerId,
 };
 use super::places::{Place, Places};
+use super::power::Power;
 use super::throttle::Throttle;
 use crate::canvas::Version;
 use crate::trust::{Files, Grant, Permit, View};
@@ -69,6 +71,8 @@ pub(super) struct Links {
     pub(super) registrar: Addr<Registrar>,
     /// The room in which they talk.
     pub(super) chat: Addr<Chat>,
+    /// What restarts the machine, and the like.
+    pub(super) power: Addr<Power>,
     /// For those who do not watch.
     pub(super) guests: Places,
     /// Where files go, and come from.

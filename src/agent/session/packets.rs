@@ -118,6 +118,7 @@ impl Session {
                 return self.speak(code, Some((said.member, said.number)), said.text, ctx);
             }
             Packet::Text(text) => return self.speak(code, None, text, ctx),
+            Packet::Power(wanted) => return self.power(wanted, ctx),
             Packet::Goodbye(_) => ctx.stop(),
             packet if is_parcel(&packet) => return self.parcel(packet, ctx),
             other => {
