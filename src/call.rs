@@ -15,11 +15,11 @@ use hightower_proto::stream::Options;
 use hightower_proto::{Decoder, Item, Limits, Message};
 use std::io;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 
 /// How long an agent may take to be reached, and to say who it is.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -30,7 +30,7 @@ const WAITING: usize = 4;
 /// How often an agent is asked whether it is still there.
 const PING: Duration = Duration::from_secs(2);
 
-/// How long it may say nothing.
+/// How long it may leave that unanswered.
 const QUIET: Duration = Duration::from_secs(10);
 
 /// How long the last words may take.
@@ -61,6 +61,9 @@ struct Incoming {
     decoder: Decoder,
     first: Vec<u8>,
     heard: Instant,
+    /// When it was asked first whether it is still there, since it was heard last. Silence counts
+    /// from then on: while nobody listened there was none.
+    asked: Option<Instant>,
 }
 
 /// Says things on a connection.
@@ -104,7 +107,8 @@ impl Call {
         let limits = Limits { max_frame: MAX_TEXT, ..Limits::default() };
         let decoder = Decoder::new(Options { limits, ..Options::viewer() });
         let (first, heard) = (Vec::with_capacity(FIRST), Instant::now());
-        let incoming = Incoming { peer, reader: channel.reader, decoder, first, heard };
+        let reader = channel.reader;
+        let incoming = Incoming { peer, reader, decoder, first, heard, asked: None };
         let writing = tokio::spawn(write(channel.writer, waiting));
         let mut pings = interval(PING);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -162,14 +166,17 @@ impl Call {
                 }
             }
             tokio::select! {
+                // What came while nobody listened goes before a question that is overdue.
+                biased;
                 read = self.incoming.read() => {
                     if !read? {
                         return Err(self.incoming.ended());
                     }
                 }
                 _ = self.pings.tick() => {
-                    let quiet = self.incoming.heard.elapsed();
-                    if quiet > QUIET {
+                    let asked = *self.incoming.asked.get_or_insert_with(Instant::now);
+                    if asked.elapsed() > QUIET {
+                        let quiet = self.incoming.heard.elapsed();
                         return Err(Cause::Silent { peer: self.peer, quiet });
                     }
                     // Where words wait already, they are as good as a question.
@@ -259,7 +266,7 @@ impl Incoming {
         let read = read.map_err(|source| Cause::Network { peer: self.peer, source })?;
         let more = FIRST.saturating_sub(self.first.len());
         self.first.extend(buffer.iter().skip(before).take(more));
-        self.heard = Instant::now();
+        (self.heard, self.asked) = (Instant::now(), None);
         Ok(read > 0)
     }
 
@@ -285,3 +292,6 @@ async fn write(
     }
     writer.shutdown().await
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,10 +3,12 @@
 
 mod fetch;
 mod journey;
+mod parcel;
 mod send;
 
 pub use fetch::{Wanted, fetch};
-pub use send::{Parcel, send};
+pub use parcel::Parcel;
+pub use send::send;
 
 use crate::files::FileError;
 use crate::viewer::Cause;

@@ -1,18 +1,16 @@
 //! Sends files and folders to one agent.
 
 use super::journey::{Journey, Leg, blocking, next};
-use super::{Carried, TransferError, Watcher};
+use super::{Carried, Parcel, TransferError, Watcher};
 use crate::address::Target;
-use crate::files::{Entry, FileError, Known, Source, Survey, Walk, of_nothing};
+use crate::files::{Entry, FileError, Source, Survey, Walk, of_nothing};
 use crate::text::printable;
 use crate::viewer::{Cause, Security};
 use hightower_proto::Message;
 use hightower_proto::limits::{MAX_CHUNK, WINDOW};
 use hightower_proto::message::{Chunk, Digest, Done, Offer};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OnceCell, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 /// Chunks that are read ahead.
@@ -23,52 +21,6 @@ const ANEW: u32 = 1;
 
 /// How long the agent has to throw away what is no more.
 const FAREWELL: Duration = Duration::from_secs(10);
-
-/// What is sent.
-#[derive(Debug, Clone)]
-pub struct Parcel {
-    /// Where it is.
-    pub path: PathBuf,
-    /// What it is called there.
-    pub name: String,
-    /// What is in it, if it is a folder.
-    pub folder: Option<Survey>,
-    /// Its length.
-    pub size: u64,
-    /// It is a picture, to be shown and not kept.
-    pub show: bool,
-    /// What it was when it was hashed, for all who get it.
-    known: Arc<OnceCell<Known>>,
-}
-
-impl Parcel {
-    /// Looks at what a user has named.
-    ///
-    /// # Errors
-    /// When it is not there, or can't be sent.
-    pub fn of(path: &Path) -> Result<Self, FileError> {
-        let shown = path.display().to_string();
-        let about = std::fs::metadata(path).map_err(|cause| match cause.kind() {
-            std::io::ErrorKind::NotFound => FileError::Missing(shown.clone()),
-            _ => FileError::Io { what: "read", path: path.to_owned(), cause },
-        })?;
-        // What `.` and `..` are called.
-        let named = match path.file_name() {
-            Some(name) => name.to_owned(),
-            None => std::fs::canonicalize(path)
-                .ok()
-                .and_then(|path| path.file_name().map(ToOwned::to_owned))
-                .ok_or_else(|| FileError::Special(shown.clone()))?,
-        };
-        let name = named.to_string_lossy().into_owned();
-        let folder = about.is_dir().then(|| Survey::of(path)).transpose()?;
-        if folder.is_none() && !about.is_file() {
-            return Err(FileError::Special(shown));
-        }
-        let size = folder.map_or(about.len(), |survey| survey.size);
-        Ok(Self { path: path.to_owned(), name, folder, size, show: false, known: Arc::default() })
-    }
-}
 
 /// How an attempt to carry something ended without success.
 enum Setback {
@@ -129,16 +81,7 @@ impl<W: Watcher> Sending<'_, W> {
     }
 
     async fn file(&mut self, parcel: &Parcel) -> Result<(), TransferError> {
-        let (path, name) = (parcel.path.clone(), parcel.path.display().to_string());
-        let first = (path.clone(), name.clone());
-        let known = parcel.known.get_or_try_init(async || {
-            let (path, name) = first;
-            let hashed = blocking(move || Source::open(&path, &name)).await?;
-            hashed.map(|source| source.known()).map_err(|why| fault(&parcel.name, why))
-        });
-        let known = *known.await?;
-        let source = blocking(move || Source::reopen(&path, &name, &known)).await?;
-        let source = source.map_err(|why| fault(&parcel.name, why))?;
+        let source = self.beside(open(parcel)).await?;
         let offer = self.offer(&parcel.name, source.size, source.hash);
         let offer = Offer { show: parcel.show, ..offer };
         let done = self.one(offer, Some(source)).await?;
@@ -149,14 +92,15 @@ impl<W: Watcher> Sending<'_, W> {
     async fn folder(&mut self, parcel: &Parcel, survey: Survey) -> Result<(), TransferError> {
         let root = parcel.path.clone();
         let failed = |why| fault(&parcel.name, why);
-        let mut walk = blocking(move || Walk::new(&root)).await?.map_err(failed)?;
+        let mut walk = self.beside(blocking(move || Walk::new(&root))).await?.map_err(failed)?;
         loop {
             let next;
-            (walk, next) = blocking(move || {
-                let next = walk.next_entry();
-                (walk, next)
-            })
-            .await?;
+            (walk, next) = self
+                .beside(blocking(move || {
+                    let next = walk.next_entry();
+                    (walk, next)
+                }))
+                .await?;
             let Some(entry) = next.map_err(failed)? else { break };
             let (folder, path) = (Some(survey.id), Some(entry.path()));
             let Entry::File(at) = entry else {
@@ -165,11 +109,12 @@ impl<W: Watcher> Sending<'_, W> {
                 continue;
             };
             let opened;
-            (walk, opened) = blocking(move || {
-                let opened = walk.open(&at);
-                (walk, opened)
-            })
-            .await?;
+            (walk, opened) = self
+                .beside(blocking(move || {
+                    let opened = walk.open(&at);
+                    (walk, opened)
+                }))
+                .await?;
             let source = opened.map_err(failed)?;
             let offer = self.offer(&parcel.name, source.size, source.hash);
             self.one(Offer { folder, path, ..offer }, Some(source)).await?;
@@ -180,6 +125,34 @@ impl<W: Watcher> Sending<'_, W> {
         carried.left_out += walk.left_out;
         carried.names.push(printable(done.name.as_deref().unwrap_or(&parcel.name)));
         Ok(())
+    }
+
+    /// Does something here, which may take long, while the agent is heard. A connection that breaks
+    /// meanwhile is made anew when there is something to say.
+    async fn beside<T>(
+        &mut self,
+        work: impl Future<Output = Result<T, TransferError>>,
+    ) -> Result<T, TransferError> {
+        let Some(mut leg) = self.leg.take() else { return Err(TransferError::Died) };
+        tokio::pin!(work);
+        let broke = loop {
+            tokio::select! {
+                // Where it does not take long, nobody is asked anything.
+                biased;
+                done = &mut work => {
+                    self.leg = Some(leg);
+                    self.journey.progress();
+                    return done;
+                }
+                // Nothing is under way that it could speak of.
+                heard = next(&mut leg.call) => if let Err(cause) = heard { break cause },
+            }
+        };
+        drop(leg);
+        let done = work.await?;
+        self.journey.progress();
+        self.leg = Some(self.journey.again(broke).await?);
+        Ok(done)
     }
 
     fn offer(&mut self, name: &str, size: u64, hash: Digest) -> Offer {
@@ -328,6 +301,20 @@ impl<W: Watcher> Sending<'_, W> {
             }
         }
     }
+}
+
+/// Opens a file; the first who does hashes it for all.
+async fn open(parcel: &Parcel) -> Result<Source, TransferError> {
+    let (path, name) = (parcel.path.clone(), parcel.path.display().to_string());
+    let first = (path.clone(), name.clone());
+    let known = parcel.known.get_or_try_init(async || {
+        let (path, name) = first;
+        let hashed = blocking(move || Source::open(&path, &name)).await?;
+        hashed.map(|source| source.known()).map_err(|why| fault(&parcel.name, why))
+    });
+    let known = *known.await?;
+    let source = blocking(move || Source::reopen(&path, &name, &known)).await?;
+    source.map_err(|why| fault(&parcel.name, why))
 }
 
 /// What an agent answers to an offer.
