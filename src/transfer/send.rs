@@ -55,7 +55,7 @@ pub async fn send<W: Watcher>(
 ) -> Result<Carried, TransferError> {
     let mut journey = Journey::new(target, security, patience, watcher);
     let leg = journey.begin().await?;
-    let mut sending = Sending { journey, leg: Some(leg), transfer: 0 };
+    let mut sending = Sending { journey, leg: Some(leg), transfer: 0, held: None };
     let result = sending.all(parcels).await;
     if let Some(leg) = sending.leg.take() {
         leg.end().await;
@@ -67,6 +67,8 @@ struct Sending<'a, W> {
     journey: Journey<'a, W>,
     leg: Option<Leg>,
     transfer: u32,
+    /// How much the agent has said to hold of what is under way, if it has.
+    held: Option<u64>,
 }
 
 impl<W: Watcher> Sending<'_, W> {
@@ -168,6 +170,7 @@ impl<W: Watcher> Sending<'_, W> {
         mut source: Option<Source>,
     ) -> Result<Done, TransferError> {
         let (mut spoilt, is_file) = (0, source.is_some());
+        self.held = None;
         loop {
             let mut leg = match self.leg.take() {
                 Some(leg) => leg,
@@ -205,7 +208,9 @@ impl<W: Watcher> Sending<'_, W> {
                 Err(Setback::Broke(cause)) => {
                     drop(leg);
                     self.leg = Some(self.journey.again(cause).await?);
-                    offer.again = true;
+                    // An agent that has not even answered can't have taken it, unless nothing was
+                    // missing.
+                    offer.again |= self.held.is_some() || offer.size == 0 || !is_file;
                 }
             }
             // Each attempt has a number of its own: what is said of another is passed over.
@@ -231,6 +236,7 @@ impl<W: Watcher> Sending<'_, W> {
             Ok(Answer::Done(done)) => return (source, Ok(done)),
             Err(setback) => return (source, Err(setback)),
         };
+        self.held = self.held.max(Some(held));
         if held > size {
             return (source, Err(TransferError::Odd("has more of a file than there is").into()));
         }

@@ -279,6 +279,67 @@ fn partial_files_are_removed_after_their_time_and_are_their_senders() {
     drop(held);
 }
 
+#[test]
+fn what_arrived_before_is_no_answer_for_what_is_sent_once_more() {
+    let desk = Desk::new(&[]);
+    let folder = Some(Digest([7; 32]));
+    let parts = |first: u32| {
+        let file = Offer { transfer: first, ..offer("a", b"good") };
+        let part = Offer { folder, path: Some("x".into()), transfer: first + 1, ..offer("d", b"x") };
+        let (size, hash) = (1, of_nothing());
+        let whole = Offer { transfer: first + 2, size, hash, folder, ..offer("d", b"") };
+        (file, part, whole)
+    };
+    let again = |offer: Offer| Message::Offer(Offer { again: true, ..offer });
+    let chunk = |transfer, data: &'static [u8]| {
+        Message::Chunk(Chunk { transfer, offset: 0, data: data.into() })
+    };
+    talk(&desk, async |call| {
+        let (file, part, whole) = parts(1);
+        for said in [Message::Offer(file), chunk(1, b"good"), Message::Offer(part), chunk(2, b"x")] {
+            let ends = match &said {
+                Message::Chunk(chunk) => Some(chunk.transfer),
+                _ => None,
+            };
+            call.say(&said).await.unwrap();
+            if let Some(transfer) = ends {
+                assert_eq!(done(call, transfer).await.error, None);
+            }
+        }
+        call.say(&Message::Offer(whole)).await.unwrap();
+        assert_eq!(done(call, 3).await, Done::well(3, Some("d".into())));
+        // Both are sent once more, and the connection breaks before they are there.
+        let (file, part, whole) = parts(11);
+        call.say(&Message::Offer(file.clone())).await.unwrap();
+        assert_eq!(accepted(call, 11).await, 0);
+        call.say(&Message::Offer(part)).await.unwrap();
+        assert_eq!(accepted(call, 12).await, 0);
+        call.say(&again(file)).await.unwrap();
+        assert_eq!(accepted(call, 11).await, 0);
+        call.say(&again(whole)).await.unwrap();
+        assert!(done(call, 13).await.error.unwrap().contains("0 bytes of 1"));
+        // What was taken away meanwhile is not there.
+        let (file, ..) = parts(21);
+        call.say(&Message::Offer(file.clone())).await.unwrap();
+        call.say(&chunk(21, b"good")).await.unwrap();
+        let name = done(call, 21).await.name.unwrap();
+        fs::remove_file(desk.inbox().join(name)).unwrap();
+        call.say(&again(file)).await.unwrap();
+        assert_eq!(accepted(call, 21).await, 0);
+    });
+}
+
+/// How much the agent says to hold of this transfer.
+async fn accepted(call: &mut Call, transfer: u32) -> u64 {
+    loop {
+        match call.hear().await.unwrap() {
+            Message::Accept(accept) if accept.transfer == transfer => return accept.offset,
+            Message::Done(done) if done.transfer == transfer => panic!("{done:?}"),
+            _ => {}
+        }
+    }
+}
+
 /// Makes all files below as old as that.
 fn age(folder: &Path, age: std::time::Duration) {
     for entry in fs::read_dir(folder).unwrap() {

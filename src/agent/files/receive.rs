@@ -131,6 +131,7 @@ impl Receiving {
         let owner = owner(&self.grant);
         let (office, offer) = (Arc::clone(&self.office), self.offer.clone());
         self.leave()?;
+        office.forget(&owner, &offer);
         if offer.show {
             picture::possible(&office).map_err(Failure::Picture)?;
             if offer.size > MAX_PICTURE {
@@ -143,7 +144,8 @@ impl Receiving {
             .turns
             .take(&owner, offer.folder.filter(|_| offer.path.is_none()).unwrap_or(offer.hash));
         let mut turn = turn.await.ok_or(FileError::Busy)?;
-        if let Some(arrived) = office.recall(&owner, &offer) {
+        let (of, by, what) = (Arc::clone(&office), owner.clone(), offer.clone());
+        if let Some(arrived) = blocking(move || of.recall(&by, &what)).await? {
             return Ok((arrived, self.leave()?));
         }
         let (of, by, what) = (Arc::clone(&office), owner.clone(), offer.clone());
