@@ -254,6 +254,34 @@ fn who_offers_the_same_anew_has_it() {
 }
 
 #[test]
+fn who_offers_the_same_anew_has_it_while_it_is_written_too() {
+    const PART: usize = 1 << 18;
+    let desk = Desk::new(&[]);
+    let bytes: bytes::Bytes = noise(27, 160 * PART).into();
+    let security = Security { plain: PlainWith::Loopback, credentials: None };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut calls = Vec::new();
+        for _ in 0..12 {
+            calls.push(Call::to(&desk.agent.address.into(), &security).await.unwrap());
+        }
+        let mut before = 0;
+        for call in &mut calls {
+            call.say(&Message::Offer(offer("a", &bytes))).await.unwrap();
+            let held = accepted(call, 1).await;
+            assert!(held >= before, "{held} of {before} bytes are left");
+            before = held;
+            // The next one comes while these are written.
+            for part in 0..10 {
+                let at = usize::try_from(held).unwrap() + part * PART;
+                let (offset, data) = (at as u64, bytes.slice(at..at + PART));
+                call.say(&Message::Chunk(Chunk { transfer: 1, offset, data })).await.unwrap();
+            }
+        }
+    });
+}
+
+#[test]
 fn partial_files_are_removed_after_their_time_and_are_their_senders() {
     let folder = tempfile::tempdir().unwrap();
     let inbox = Inbox::open(folder.path().into(), u64::MAX).unwrap();
@@ -285,7 +313,8 @@ fn what_arrived_before_is_no_answer_for_what_is_sent_once_more() {
     let folder = Some(Digest([7; 32]));
     let parts = |first: u32| {
         let file = Offer { transfer: first, ..offer("a", b"good") };
-        let part = Offer { folder, path: Some("x".into()), transfer: first + 1, ..offer("d", b"x") };
+        let part =
+            Offer { folder, path: Some("x".into()), transfer: first + 1, ..offer("d", b"x") };
         let (size, hash) = (1, of_nothing());
         let whole = Offer { transfer: first + 2, size, hash, folder, ..offer("d", b"") };
         (file, part, whole)
@@ -296,7 +325,8 @@ fn what_arrived_before_is_no_answer_for_what_is_sent_once_more() {
     };
     talk(&desk, async |call| {
         let (file, part, whole) = parts(1);
-        for said in [Message::Offer(file), chunk(1, b"good"), Message::Offer(part), chunk(2, b"x")] {
+        for said in [Message::Offer(file), chunk(1, b"good"), Message::Offer(part), chunk(2, b"x")]
+        {
             let ends = match &said {
                 Message::Chunk(chunk) => Some(chunk.transfer),
                 _ => None,

@@ -99,7 +99,7 @@ impl Courier {
         let (number, run) = (offer.transfer, self.runs);
         self.receiving = Some(Transfer { number, run, to });
         let (office, grant, voice) = (self.office.clone(), self.grant.clone(), self.voice.clone());
-        let receiving = Receiving { office, grant, voice, offer, parts };
+        let receiving = Receiving { office, grant, voice, offer, parts, early: None };
         ctx.spawn(receiving.run().into_actor(self).map(move |(), courier, _| {
             courier.receiving.take_if(|transfer| transfer.run == run);
         }));

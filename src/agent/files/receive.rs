@@ -3,6 +3,7 @@
 use super::courier::{Gone, Voice};
 use super::office::{Full, Office, owner};
 use super::picture;
+use super::turns::Turn;
 use crate::audit::What;
 use crate::files::{Arrived, Begun, FileError, Incoming};
 use crate::text::printable;
@@ -12,7 +13,7 @@ use hightower_proto::message::{Accept, Chunk, Done, Offer};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -39,6 +40,8 @@ pub(super) struct Receiving {
     pub(super) voice: Voice,
     pub(super) offer: Offer,
     pub(super) parts: mpsc::Receiver<Part>,
+    /// What came of it before it was its turn.
+    pub(super) early: Option<Part>,
 }
 
 /// Why nothing came of it.
@@ -140,10 +143,8 @@ impl Receiving {
         }
         let _place = office.place(self.grant.holder())?;
         office.count(&owner)?;
-        let turn = office
-            .turns
-            .take(&owner, offer.folder.filter(|_| offer.path.is_none()).unwrap_or(offer.hash));
-        let mut turn = turn.await.ok_or(FileError::Busy)?;
+        let key = offer.folder.filter(|_| offer.path.is_none()).unwrap_or(offer.hash);
+        let mut turn = self.turn(office.turns.take(&owner, key)).await?;
         let (of, by, what) = (Arc::clone(&office), owner.clone(), offer.clone());
         if let Some(arrived) = blocking(move || of.recall(&by, &what)).await? {
             return Ok((arrived, self.leave()?));
@@ -153,10 +154,12 @@ impl Receiving {
         let arrived = match begun {
             Begun::Arrived(arrived) => arrived,
             Begun::Incoming(incoming) => {
-                let whole = tokio::select! {
-                    whole = self.fill(incoming) => whole?,
-                    _ = &mut turn.superseded => return Err(Failure::Superseded),
-                };
+                let mut flush = Flush::default();
+                let filled = self.fill(incoming, &mut flush, &mut turn.superseded).await;
+                // Until then the file is in use, and nobody else's turn.
+                let flushed = flush.end().await;
+                let whole = filled?;
+                flushed?;
                 let leave = self.leave()?;
                 let arrived = blocking(move || whole.finish()).await??;
                 if let Leave::Show(permit) = &leave {
@@ -169,18 +172,42 @@ impl Receiving {
         Ok((arrived, self.leave()?))
     }
 
-    /// Takes chunks until all is here.
-    async fn fill(&mut self, mut incoming: Box<Incoming>) -> Result<Box<Incoming>, Failure> {
+    /// Waits for a turn as long as the sender wants it.
+    async fn turn(&mut self, turn: impl Future<Output = Option<Turn>>) -> Result<Turn, Failure> {
+        tokio::pin!(turn);
+        loop {
+            tokio::select! {
+                turn = &mut turn => return turn.ok_or(Failure::Superseded),
+                part = self.parts.recv(), if self.early.is_none() => match part {
+                    Some(Part::GivenUp(why)) => return Err(Failure::GivenUp(why)),
+                    Some(chunk) => self.early = Some(chunk),
+                    None => return Err(Failure::Gone),
+                },
+            }
+        }
+    }
+
+    /// Takes chunks until all is here. What is begun of it ends before this does.
+    async fn fill(
+        &mut self,
+        mut incoming: Box<Incoming>,
+        flush: &mut Flush,
+        superseded: &mut oneshot::Receiver<()>,
+    ) -> Result<Box<Incoming>, Failure> {
         let transfer = self.offer.transfer;
-        let mut flush = Flush::default();
         loop {
             let offset = incoming.offset();
             self.voice.say(&Packet::Accept(Accept { transfer, offset })).await?;
             if incoming.is_whole() {
-                flush.end().await?;
                 return Ok(incoming);
             }
-            let part = timeout(IDLE, self.parts.recv()).await.map_err(|_| Failure::Idle)?;
+            let part = match self.early.take() {
+                Some(early) => Some(early),
+                None => tokio::select! {
+                    part = timeout(IDLE, self.parts.recv()) => part.map_err(|_| Failure::Idle)?,
+                    _ = &mut *superseded => return Err(Failure::Superseded),
+                },
+            };
             let chunk = match part {
                 Some(Part::Chunk(chunk)) => chunk,
                 Some(Part::GivenUp(why)) => {
@@ -201,7 +228,10 @@ impl Receiving {
             .await?;
             written?;
             flush.wrote(length, &incoming).await?;
-            self.office.pace(length).await;
+            tokio::select! {
+                () = self.office.pace(length) => {}
+                _ = &mut *superseded => return Err(Failure::Superseded),
+            }
         }
     }
 
