@@ -61,12 +61,18 @@ pub async fn fetch<W: Watcher>(
     let mut journey = Journey::new(target, security, patience, watcher);
     let mut leg = journey.begin().await?;
     let owner = target.to_string();
-    let mut fetching = Fetching { journey, wanted, owner, transfer: 0, last: None, given: None };
+    let mut fetching = Fetching { journey, wanted, owner, transfer: 0, given: None };
     let mut spoilt = 0;
     loop {
         fetching.transfer += 1;
         match fetching.attempt(&mut leg).await {
             Ok(()) => break,
+            // What the agent would have said to that changes nothing.
+            Err(Setback::Broke(_) | Setback::Failed(TransferError::Refused { .. }))
+                if fetching.given.as_ref().is_some_and(|given| given.whole) =>
+            {
+                break;
+            }
             Err(Setback::Spoilt(error)) if spoilt < ANEW => {
                 tracing::warn!("fetched anew: {error}");
                 spoilt += 1;
@@ -93,8 +99,6 @@ struct Fetching<'a, W> {
     /// As whose partial files are kept.
     owner: String,
     transfer: u32,
-    /// What was put in its place last, if the agent was not heard to have finished since.
-    last: Option<(Offer, Arrived)>,
     /// What is given on this connection.
     given: Option<Given>,
 }
@@ -103,7 +107,7 @@ struct Fetching<'a, W> {
 struct Given {
     folder: Option<Digest>,
     offers: usize,
-    /// The last of it has arrived.
+    /// All of it is here, verified and in its place.
     whole: bool,
 }
 
@@ -155,7 +159,6 @@ impl<W: Watcher> Fetching<'_, W> {
         if given.offers > MAX_FILES + 1 {
             return Err("gives more files than there may be in a folder");
         }
-        given.whole = offer.path.is_none();
         Ok(())
     }
 
@@ -167,29 +170,19 @@ impl<W: Watcher> Fetching<'_, W> {
             return Err(setback);
         }
         let name = printable(offer.path.as_deref().unwrap_or(&offer.name));
-        let same = |(last, _): &&(Offer, Arrived)| {
-            let (mut a, mut b) = (last.clone(), offer.clone());
-            (a.transfer, b.transfer) = (0, 0);
-            a == b
+        let arrived = match self.receive(leg, &offer, &name).await {
+            Ok(arrived) => arrived,
+            Err(Setback::Broke(cause)) => return Err(Setback::Broke(cause)),
+            // The agent itself has ended it.
+            Err(Setback::Failed(error @ TransferError::Refused { .. })) => {
+                return Err(error.into());
+            }
+            Err(setback) => {
+                self.give_up(leg, &setback).await;
+                return Err(setback);
+            }
         };
-        let arrived = match self.last.as_ref().filter(same) {
-            // The connection broke before the agent heard that it is here.
-            Some((_, arrived)) => arrived.clone(),
-            None => match self.receive(leg, &offer, &name).await {
-                Ok(arrived) => arrived,
-                Err(Setback::Broke(cause)) => return Err(Setback::Broke(cause)),
-                // The agent itself has ended it.
-                Err(Setback::Failed(error @ TransferError::Refused { .. })) => {
-                    return Err(error.into());
-                }
-                Err(setback) => {
-                    self.give_up(leg, &setback).await;
-                    return Err(setback);
-                }
-            },
-        };
-        let done = Done::well(self.transfer, Some(arrived.name.clone()));
-        self.last = offer.path.is_none().then_some((offer, arrived));
+        let done = Done::well(self.transfer, Some(arrived.name));
         leg.call.say(&Message::Done(done)).await?;
         Ok(())
     }
@@ -224,25 +217,28 @@ impl<W: Watcher> Fetching<'_, W> {
             if spoilt { Setback::Spoilt(error) } else { Setback::Failed(error) }
         };
         let (inbox, owner, of) = (self.wanted.into.clone(), self.owner.clone(), offer.clone());
-        let begun = self.hearing(leg, move || inbox.begin(&owner, &of)).await?.map_err(failed)?;
+        let (begun, ended) = self.hearing(leg, move || inbox.begin(&owner, &of)).await?;
         let is_file =
             offer.folder.is_none() || offer.path.as_ref().is_some_and(|p| !p.ends_with('/'));
-        let arrived = match begun {
-            Begun::Arrived(arrived) => arrived,
+        let (arrived, ended) = match begun.map_err(failed)? {
+            Begun::Arrived(arrived) => (arrived, ended),
             Begun::Incoming(incoming) => {
+                ended?;
                 self.journey.watcher.begins(name, offer.size, incoming.offset());
                 let incoming = self.fill(leg, incoming, name).await?;
-                self.hearing(leg, move || incoming.finish()).await?.map_err(failed)?
+                let (arrived, ended) = self.hearing(leg, move || incoming.finish()).await?;
+                (arrived.map_err(failed)?, ended)
             }
         };
         if is_file {
             self.journey.carried.files += 1;
             self.journey.carried.bytes += offer.size;
         }
-        if offer.path.is_none() {
+        if let Some(given) = self.given.as_mut().filter(|_| offer.path.is_none()) {
+            given.whole = true;
             self.journey.carried.names.push(arrived.name.clone());
         }
-        Ok(arrived)
+        ended.map(|()| arrived)
     }
 
     /// Takes chunks until all is here.
@@ -284,26 +280,31 @@ impl<W: Watcher> Fetching<'_, W> {
         }
     }
 
-    /// Runs what blocks for long, and answers pings meanwhile.
+    /// Runs what blocks for long, and answers pings meanwhile. What is begun is waited for, whatever
+    /// the agent does: so nobody else meets half of it. Also tells whether the agent, or the
+    /// connection, has ended it.
     async fn hearing<T: Send + 'static>(
         &self,
         leg: &mut Leg,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Setback> {
+    ) -> Result<(T, Result<(), Setback>), Setback> {
         let work = blocking(work);
         tokio::pin!(work);
-        loop {
+        let ended = loop {
             tokio::select! {
-                done = &mut work => return Ok(done?),
+                done = &mut work => return Ok((done?, Ok(()))),
                 // Before our answer nothing matters but that there is no more to come.
-                heard = next(&mut leg.call) => {
-                    if let Message::Done(Done { transfer, error: Some(why), .. }) = heard?
-                        && transfer == self.transfer
+                heard = next(&mut leg.call) => match heard {
+                    Ok(Message::Done(Done { transfer, error: Some(why), .. }))
+                        if transfer == self.transfer =>
                     {
-                        return Err(self.refused(&why));
+                        break self.refused(&why);
                     }
-                }
+                    Ok(_) => {}
+                    Err(cause) => break cause.into(),
+                },
             }
-        }
+        };
+        Ok((work.await?, Err(ended)))
     }
 }

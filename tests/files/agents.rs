@@ -106,3 +106,33 @@ fn an_agent_gives_what_it_was_asked_for_and_nothing_else() {
         assert_eq!(names.filter(|name| name != ".hightower-partial").count(), count, "{said}");
     }
 }
+
+#[test]
+fn a_cut_around_the_end_brings_nothing_twice() {
+    let folder = Some(Digest([3; 32]));
+    let part = Offer { folder, path: Some("x".into()), ..offer(1, "d", b"evil") };
+    let whole = Offer { folder, size: 4, ..offer(1, "d", b"") };
+    for (name, offers) in [("report", vec![offer(1, "report", b"evil")]), ("d", vec![part, whole])] {
+        // The connection is cut before the last DONE, and with the last chunk.
+        for hears in [true, false] {
+            let (into, offers, last) = (tempfile::tempdir().unwrap(), offers.clone(), offers.len());
+            let result = fetched(name, into.path(), move |agent| {
+                let (mut viewer, transfer) = asked(&agent);
+                for (number, offer) in offers.into_iter().enumerate() {
+                    let has_bytes = offer.hash != of_nothing();
+                    viewer.say(&Message::Offer(Offer { transfer, ..offer }));
+                    if has_bytes {
+                        viewer.say(&chunk(transfer, b"evil"));
+                    }
+                    if number + 1 < last || hears {
+                        assert_eq!(done(&mut viewer).error, None);
+                    }
+                }
+                viewer.finish();
+            });
+            let carried = result.unwrap();
+            assert_eq!((carried.files, carried.bytes, carried.names), (1, 4, vec![name.into()]));
+            assert_eq!(std::fs::read_dir(into.path()).unwrap().count(), 1);
+        }
+    }
+}

@@ -112,7 +112,7 @@ impl Courier {
         let run = self.runs;
         self.giving = Some(Transfer { number, run, to });
         let (office, grant, voice) = (self.office.clone(), self.grant.clone(), self.voice.clone());
-        let giving = Giving { office, grant, voice, transfer: number, name, answers };
+        let giving = Giving { office, grant, voice, transfer: number, name, answers, sent: 0 };
         ctx.spawn(giving.run().into_actor(self).map(move |(), courier, _| {
             courier.giving.take_if(|transfer| transfer.run == run);
         }));

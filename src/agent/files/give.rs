@@ -10,12 +10,7 @@ use hightower_proto::Message as Packet;
 use hightower_proto::limits::{MAX_CHUNK, WINDOW};
 use hightower_proto::message::{Chunk, Digest, Done, Offer};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
-
-/// Who asks for a file and says nothing for so long does not want it.
-const IDLE: Duration = Duration::from_secs(300);
 
 /// One file or folder that is given.
 pub(super) struct Giving {
@@ -26,6 +21,8 @@ pub(super) struct Giving {
     pub(super) name: String,
     /// What the operator says of it: ACCEPT and DONE.
     pub(super) answers: mpsc::Receiver<Packet>,
+    /// How many bytes have gone.
+    pub(super) sent: u64,
 }
 
 /// Why nothing came of it.
@@ -37,8 +34,6 @@ enum Failure {
     Denied(#[from] Denied),
     #[error("the operator did not take it: {0}")]
     GivenUp(String),
-    #[error("nothing was said of it for {} minutes", IDLE.as_secs() / 60)]
-    Idle,
     #[error("more was acknowledged than was sent")]
     Ahead,
     #[error("a part of the agent has failed")]
@@ -71,7 +66,7 @@ impl Giving {
                 }
                 Done::well(self.transfer, None)
             }
-            Err(Failure::Gone) => return,
+            Err(Failure::Gone) => return self.note_part(&name),
             Err(failure) => {
                 tracing::warn!("'{name}' is not given: {failure}");
                 if let Ok(permit) = self.grant.permit::<Files>() {
@@ -86,6 +81,16 @@ impl Giving {
         };
         // Who is gone asks again.
         let _ = self.voice.say(&Packet::Done(done)).await;
+    }
+
+    /// Writes down what somebody has who is gone: they need not have said that they have it.
+    fn note_part(&self, name: &str) {
+        if self.sent > 0
+            && let Ok(permit) = self.grant.permit::<Files>()
+        {
+            let size = crate::files::size(self.sent);
+            permit.note_with(What::Give, format!("{name}, {size} before the connection ended"));
+        }
     }
 
     /// Gives it, and how long it was.
@@ -182,6 +187,7 @@ impl Giving {
                 (source, data) = blocking(read).await?;
                 let data = data?;
                 sent += data.len() as u64;
+                self.sent += data.len() as u64;
                 self.office.pace(data.len()).await;
                 self.voice.bulk(&Packet::Chunk(Chunk { transfer, offset, data })).await?;
                 match self.answers.try_recv() {
@@ -198,10 +204,11 @@ impl Giving {
         }
     }
 
-    /// The next answer: how much is there, or `None` for all.
+    /// The next answer: how much is there, or `None` for all. It may take as long as the other end
+    /// reads or writes, and comes never only when the session ends.
     async fn answer(&mut self) -> Result<Option<u64>, Failure> {
-        let answer = timeout(IDLE, self.answers.recv()).await.map_err(|_| Failure::Idle)?;
-        self.understand(answer.ok_or(Failure::Gone)?)
+        let answer = self.answers.recv().await.ok_or(Failure::Gone)?;
+        self.understand(answer)
     }
 
     fn understand(&self, answer: Packet) -> Result<Option<u64>, Failure> {
