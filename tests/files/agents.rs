@@ -129,6 +129,7 @@ fn a_cut_around_the_end_brings_nothing_twice() {
                     }
                 }
                 viewer.finish();
+                drop(viewer.rest());
             });
             let carried = result.unwrap();
             assert_eq!((carried.files, carried.bytes, carried.names), (1, 4, vec![name.into()]));

@@ -35,6 +35,11 @@ const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 #[rtype(result = "()")]
 pub(in crate::agent) struct Parcel(pub(in crate::agent) Packet);
 
+/// Session to courier: the peer is gone, and with it whatever was under way.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(in crate::agent) struct Ended;
+
 /// Says things to the peer.
 #[derive(Clone)]
 pub(super) struct Voice(WeakRecipient<Say>);
@@ -256,6 +261,15 @@ impl Handler<Parcel> for Courier {
             _ => {}
         }
         Box::pin(actix::fut::ready(()))
+    }
+}
+
+impl Handler<Ended> for Courier {
+    type Result = ();
+
+    fn handle(&mut self, Ended: Ended, _: &mut Self::Context) {
+        // This actor lives as long as a transfer does, and that as long as somebody could say more.
+        (self.receiving, self.giving) = (None, None);
     }
 }
 

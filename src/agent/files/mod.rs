@@ -17,6 +17,6 @@ mod picture;
 mod receive;
 mod turns;
 
-pub(super) use courier::{Courier, Parcel};
+pub(super) use courier::{Courier, Ended, Parcel};
 pub use office::FilesConfig;
 pub(super) use office::Office;

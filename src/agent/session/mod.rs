@@ -20,7 +20,7 @@ use super::chat::Chat;
 use super::consent::{Consent, Stay};
 use super::demand::Demand;
 use super::facts::{Interest, Registrar};
-use super::files::{Courier, Office};
+use super::files::{Courier, Ended, Office};
 use super::messages::{
     Encode, Encoded, Enter, Join, Leave, MouseOrder, Notice, Rendition, ViewerId,
 };
@@ -500,6 +500,9 @@ impl Actor for Session {
     fn stopped(&mut self, _ctx: &mut Self::Context) {
         if let Admission::Joined(id) | Admission::Guest(id) = self.admission {
             self.links.broadcaster.do_send(Leave(id));
+        }
+        if let Some(courier) = &self.courier {
+            courier.do_send(Ended);
         }
     }
 }
