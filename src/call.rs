@@ -76,6 +76,12 @@ impl Voice {
     pub async fn say(&self, message: &Message) -> bool {
         self.0.send(message.encode()).await.is_ok()
     }
+
+    /// Waits until the network has so little to do that something more may be said; `None` when the
+    /// connection has broken. May be given up and asked again.
+    pub(crate) async fn room(&self) -> Option<mpsc::Permit<'_, Bytes>> {
+        self.0.reserve().await.ok()
+    }
 }
 
 impl Call {

@@ -56,6 +56,7 @@ pub mod recording;
 pub mod rect;
 pub mod saying;
 pub mod source;
+mod stride;
 pub mod text;
 pub mod transfer;
 pub mod trust;

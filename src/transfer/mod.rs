@@ -4,6 +4,7 @@
 mod fetch;
 mod journey;
 mod parcel;
+mod pour;
 mod send;
 
 pub use fetch::{Wanted, fetch};

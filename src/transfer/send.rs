@@ -1,29 +1,21 @@
 //! Sends files and folders to one agent.
 
 use super::journey::{Journey, Leg, blocking, next};
+use super::pour::{Answer, answer, pour, verified};
 use super::{Carried, Parcel, TransferError, Watcher};
 use crate::address::Target;
 use crate::files::{Entry, FileError, Source, Survey, Walk, of_nothing};
 use crate::text::printable;
 use crate::viewer::{Cause, Security};
 use hightower_proto::Message;
-use hightower_proto::limits::{MAX_CHUNK, WINDOW};
-use hightower_proto::message::{Chunk, Digest, Done, Offer};
+use hightower_proto::message::{Digest, Done, Offer};
 use std::time::Duration;
-use tokio::sync::mpsc;
-use tokio::time::timeout;
-
-/// Chunks that are read ahead.
-const AHEAD: usize = 2;
 
 /// How often a file is sent from the beginning when what arrived was not what was sent.
 const ANEW: u32 = 1;
 
-/// How long the agent has to throw away what is no more.
-const FAREWELL: Duration = Duration::from_secs(10);
-
 /// How an attempt to carry something ended without success.
-enum Setback {
+pub(super) enum Setback {
     /// The connection broke.
     Broke(Cause),
     Failed(TransferError),
@@ -231,81 +223,28 @@ impl<W: Watcher> Sending<'_, W> {
         if let Err(cause) = leg.call.say(&Message::Offer(offer.clone())).await {
             return (source, Err(cause.into()));
         }
-        let mut held = match answer(leg, transfer, name).await {
+        let mut held = match answer(&mut leg.call, transfer, name).await {
             Ok(Answer::Held(held)) => held,
             Ok(Answer::Done(done)) => return (source, Ok(done)),
             Err(setback) => return (source, Err(setback)),
         };
-        self.held = self.held.max(Some(held));
+        if Some(held) > self.held {
+            // Some of it had arrived of which no answer did.
+            self.journey.progress();
+            self.held = Some(held);
+        }
         if held > size {
             return (source, Err(TransferError::Odd("has more of a file than there is").into()));
         }
         let source = match source {
             Some(source) if held < size => source,
             // What is whole, or has no bytes, needs nothing more.
-            whole => return (whole, self.verified(leg, transfer, name).await),
+            whole => return (whole, verified(&mut leg.call, transfer, name).await),
         };
         self.journey.watcher.begins(name, size, held);
-        let (chunks, mut read) = mpsc::channel(AHEAD);
-        let reading = tokio::task::spawn_blocking(move || read_from(source, held, &chunks));
-        let mut sent = held;
-        let result = loop {
-            let may = sent < size && sent - held + (MAX_CHUNK as u64) <= WINDOW;
-            tokio::select! {
-                chunk = read.recv(), if may => match chunk {
-                    Some(data) => {
-                        let (offset, data): (u64, bytes::Bytes) = (sent, data);
-                        sent += data.len() as u64;
-                        self.journey.carried.moved += data.len() as u64;
-                        let chunk = Message::Chunk(Chunk { transfer, offset, data });
-                        // Of a connection that broke we hear.
-                        leg.voice.say(&chunk).await;
-                    }
-                    // Why, the reader says.
-                    None => break Ok(None),
-                },
-                heard = answer(leg, transfer, name) => match heard {
-                    Ok(Answer::Held(now)) if now <= sent => {
-                        held = held.max(now);
-                        self.journey.watcher.moved(held);
-                        self.journey.progress();
-                    }
-                    Ok(Answer::Held(_)) => {
-                        break Err(TransferError::Odd("acknowledges what was not sent").into());
-                    }
-                    Ok(Answer::Done(done)) => break Ok(Some(done)),
-                    Err(setback) => break Err(setback),
-                },
-            }
-        };
-        drop(read);
-        let (source, fault_here) = match reading.await {
-            Ok((source, fault)) => (Some(source), fault),
-            Err(_) => return (None, Err(TransferError::Died.into())),
-        };
-        if let Some(why) = fault_here {
-            // The agent is told, so that it does not keep what is no more.
-            let done = Done::failed(transfer, why.to_string());
-            leg.voice.say(&Message::Done(done)).await;
-            // It says so when it is done with that; if not, it keeps it for a day.
-            drop(timeout(FAREWELL, self.verified(leg, transfer, name)).await);
-            return (source, Err(fault(name, why).into()));
-        }
-        let result = match result {
-            Ok(Some(done)) => Ok(done),
-            Ok(None) => Err(TransferError::Died.into()),
-            Err(setback) => Err(setback),
-        };
-        (source, result)
-    }
-
-    /// Waits until it is verified there.
-    async fn verified(&self, leg: &mut Leg, transfer: u32, name: &str) -> Result<Done, Setback> {
-        loop {
-            if let Answer::Done(done) = answer(leg, transfer, name).await? {
-                return Ok(done);
-            }
-        }
+        let poured = pour(&mut self.journey, leg, source, transfer, name, &mut held).await;
+        self.held = self.held.max(Some(held));
+        poured
     }
 }
 
@@ -323,55 +262,6 @@ async fn open(parcel: &Parcel) -> Result<Source, TransferError> {
     source.map_err(|why| fault(&parcel.name, why))
 }
 
-/// What an agent answers to an offer.
-enum Answer {
-    Held(u64),
-    Done(Done),
-}
-
-async fn answer(leg: &mut Leg, transfer: u32, name: &str) -> Result<Answer, Setback> {
-    loop {
-        match next(&mut leg.call).await? {
-            Message::Accept(accept) if accept.transfer == transfer => {
-                return Ok(Answer::Held(accept.offset));
-            }
-            Message::Done(done) if done.transfer == transfer => return Ok(Answer::Done(done)),
-            Message::Reply(reply) => {
-                let why = printable(reply.error.as_deref().unwrap_or("it is refused"));
-                let name = printable(name);
-                return Err(TransferError::Refused { name, why }.into());
-            }
-            // Of a transfer that has ended.
-            _ => {}
-        }
-    }
-}
-
-/// Reads a file from an offset to its end, as fast as somebody takes it.
-fn read_from(
-    mut source: Source,
-    mut offset: u64,
-    chunks: &mpsc::Sender<bytes::Bytes>,
-) -> (Source, Option<FileError>) {
-    while offset < source.size {
-        let data = match source.read(offset, MAX_CHUNK) {
-            Ok(data) => data,
-            Err(e) => return (source, Some(e)),
-        };
-        offset += data.len() as u64;
-        // The last part goes only if the file is what it was.
-        if offset == source.size
-            && let Err(e) = source.check()
-        {
-            return (source, Some(e));
-        }
-        if chunks.blocking_send(data).is_err() {
-            break;
-        }
-    }
-    (source, None)
-}
-
-fn fault(name: &str, why: FileError) -> TransferError {
+pub(super) fn fault(name: &str, why: FileError) -> TransferError {
     TransferError::File { name: printable(name), why }
 }

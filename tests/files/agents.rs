@@ -4,10 +4,10 @@
 
 use crate::fake_agent::{FakeAgent, Viewer};
 use hightower::files::{Inbox, of_nothing};
-use hightower::transfer::{Carried, TransferError, Wanted, fetch};
+use hightower::transfer::{Carried, Parcel, TransferError, Wanted, fetch, send};
 use hightower::viewer::{PlainWith, Security};
 use hightower_proto::Message;
-use hightower_proto::message::{Chunk, Digest, Done, Fetch, Offer};
+use hightower_proto::message::{Accept, Chunk, Digest, Done, Fetch, Offer};
 use std::path::Path;
 use std::time::Duration;
 
@@ -136,4 +136,58 @@ fn a_cut_around_the_end_brings_nothing_twice() {
             assert_eq!(std::fs::read_dir(into.path()).unwrap().count(), 1);
         }
     }
+}
+
+/// Sends a file to an agent that does this, whatever it is.
+fn sent(
+    path: &Path,
+    patience: Duration,
+    agent: impl FnOnce(FakeAgent) + Send + 'static,
+) -> Result<Carried, TransferError> {
+    let fake = FakeAgent::new();
+    let target = fake.target();
+    let agent = std::thread::spawn(move || agent(fake));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let security = Security { plain: PlainWith::Loopback, credentials: None };
+    let parcels = [Parcel::of(path).unwrap()];
+    let result = runtime.block_on(send(&target, &security, &parcels, patience, &()));
+    agent.join().unwrap();
+    result
+}
+
+/// The number of the next offer, and whether it was offered before.
+fn offered(viewer: &mut Viewer) -> (u32, bool) {
+    match viewer.expect(|said| matches!(said, Message::Offer(_))) {
+        Message::Offer(offer) => (offer.transfer, offer.again),
+        _ => unreachable!(),
+    }
+}
+
+#[test]
+fn chunks_are_short_until_they_are_answered() {
+    let here = tempfile::tempdir().unwrap();
+    let path = here.path().join("long");
+    let length = 2_000_000;
+    std::fs::write(&path, crate::noise(50, length as usize)).unwrap();
+    let result = sent(&path, PATIENCE, move |agent| {
+        let mut viewer = agent.accept_speaking();
+        let (transfer, _) = offered(&mut viewer);
+        let mut chunks = Vec::new();
+        let mut held = 0;
+        while held < length {
+            viewer.say(&Message::Accept(Accept { transfer, offset: held }));
+            let Message::Chunk(chunk) = viewer.expect(|said| matches!(said, Message::Chunk(_)))
+            else {
+                unreachable!()
+            };
+            assert_eq!(chunk.offset, held);
+            held += chunk.data.len() as u64;
+            chunks.push(chunk.data.len());
+        }
+        // They are sent ahead of the answers to them.
+        assert!(chunks[0] <= 16_384 && chunks.iter().max() > Some(&65_536), "{chunks:?}");
+        viewer.say(&Message::Done(Done::well(transfer, Some("long".into()))));
+        drop(viewer.rest());
+    });
+    assert_eq!(result.unwrap().moved, length);
 }

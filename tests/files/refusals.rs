@@ -282,6 +282,23 @@ fn who_offers_the_same_anew_has_it_while_it_is_written_too() {
 }
 
 #[test]
+fn who_writes_slowly_says_that_it_is_there() {
+    let desk = Desk::new(&["--file-rate", "4K"]);
+    let bytes: bytes::Bytes = noise(28, 20_000).into();
+    talk(&desk, async |call| {
+        call.say(&Message::Offer(offer("a", &bytes))).await.unwrap();
+        assert_eq!(accepted(call, 1).await, 0);
+        let data = bytes.slice(..12_000);
+        call.say(&Message::Chunk(Chunk { transfer: 1, offset: 0, data })).await.unwrap();
+        // Once while it waits, and once when it may go on.
+        for _ in 0..2 {
+            let held = tokio::time::timeout(crate::common::PATIENCE, accepted(call, 1)).await;
+            assert_eq!(held.expect("a sign"), 12_000);
+        }
+    });
+}
+
+#[test]
 fn partial_files_are_removed_after_their_time_and_are_their_senders() {
     let folder = tempfile::tempdir().unwrap();
     let inbox = Inbox::open(folder.path().into(), u64::MAX).unwrap();

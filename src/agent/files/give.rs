@@ -4,13 +4,15 @@ use super::courier::{Gone, Voice, abroad};
 use super::office::{Full, Office};
 use crate::audit::What;
 use crate::files::{Entry, FileError, Found, Source, Survey, Walk, of_nothing};
+use crate::stride::Stride;
 use crate::text::printable;
 use crate::trust::{Denied, Files, Grant};
 use hightower_proto::Message as Packet;
-use hightower_proto::limits::{MAX_CHUNK, WINDOW};
+use hightower_proto::limits::WINDOW;
 use hightower_proto::message::{Chunk, Digest, Done, Offer};
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use std::time::Instant;
+use tokio::sync::mpsc::{self, error::TryRecvError};
 
 /// One file or folder that is given.
 pub(super) struct Giving {
@@ -162,46 +164,56 @@ impl Giving {
         let size = offer.size;
         self.voice.say(&Packet::Offer(offer)).await?;
         let Some(mut held) = self.answer().await? else { return Ok(()) };
-        let mut sent = held;
+        let (mut sent, mut stride) = (held, Stride::default());
         if held > size {
             return Err(Failure::Ahead);
         }
         loop {
-            let room = WINDOW.saturating_sub(sent - held).min(MAX_CHUNK as u64);
-            let next = room.min(size - sent) as usize;
-            // Where there is nothing to send, or no room for a whole chunk, an answer is next.
-            let heard = if next == 0 || (next < MAX_CHUNK && sent + (next as u64) < size) {
-                self.answer().await?
-            } else {
-                drop(self.grant.permit::<Files>()?);
-                let (offset, transfer, read) = (sent, self.transfer, move || {
-                    let read = source.read(sent, next);
-                    // At the end it has to be what it was at the beginning.
-                    let read = read.and_then(|data| match sent + data.len() as u64 == size {
-                        true => source.check().map(|()| data),
-                        false => Ok(data),
-                    });
-                    (source, read)
-                });
-                let data;
-                (source, data) = blocking(read).await?;
-                let data = data?;
-                sent += data.len() as u64;
-                self.sent += data.len() as u64;
-                self.office.pace(data.len()).await;
-                self.voice.bulk(&Packet::Chunk(Chunk { transfer, offset, data })).await?;
-                match self.answers.try_recv() {
-                    Ok(answer) => self.understand(answer)?,
-                    Err(mpsc::error::TryRecvError::Empty) => continue,
-                    Err(mpsc::error::TryRecvError::Disconnected) => return Err(Failure::Gone),
-                }
+            let next = (stride.length() as u64).min(size - sent);
+            let may = next > 0 && sent - held + next <= WINDOW;
+            // Where there is nothing to send, or no room for it, an answer is next.
+            let answer = match self.answers.try_recv() {
+                Ok(answer) => Some(self.understand(answer)?),
+                Err(TryRecvError::Empty) if may => None,
+                Err(TryRecvError::Empty) => Some(self.answer().await?),
+                Err(TryRecvError::Disconnected) => return Err(Failure::Gone),
             };
-            match heard {
-                None => return Ok(()),
-                Some(now) if now > sent => return Err(Failure::Ahead),
-                Some(now) => held = held.max(now),
+            match answer {
+                Some(None) => return Ok(()),
+                Some(Some(now)) if now > sent => return Err(Failure::Ahead),
+                Some(Some(now)) => {
+                    held = held.max(now);
+                    stride.answered(held, Instant::now());
+                }
+                None => {
+                    source = self.send(source, sent, next).await?;
+                    sent += next;
+                    stride.sent(sent, Instant::now());
+                }
             }
         }
+    }
+
+    /// Sends so many bytes.
+    async fn send(&mut self, mut source: Source, at: u64, length: u64) -> Result<Source, Failure> {
+        drop(self.grant.permit::<Files>()?);
+        let data;
+        (source, data) = blocking(move || {
+            let read = source.read(at, length as usize);
+            // At the end it has to be what it was at the beginning.
+            let read = read.and_then(|data| match at + length == source.size {
+                true => source.check().map(|()| data),
+                false => Ok(data),
+            });
+            (source, read)
+        })
+        .await?;
+        let data = data?;
+        self.sent += length;
+        self.office.pace(data.len()).await;
+        let chunk = Chunk { transfer: self.transfer, offset: at, data };
+        self.voice.bulk(&Packet::Chunk(chunk)).await?;
+        Ok(source)
     }
 
     /// The next answer: how much is there, or `None` for all. It may take as long as the other end

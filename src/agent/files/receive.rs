@@ -15,10 +15,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, interval_at, timeout};
 
 /// Who offers a file and sends nothing for so long does not send it.
 const IDLE: Duration = Duration::from_secs(300);
+
+/// A sender hears something at least so often.
+const SIGN: Duration = Duration::from_secs(2);
 
 /// So many bytes are written before they are brought to the disk.
 const FLUSH: usize = 32 << 20;
@@ -220,17 +223,32 @@ impl Receiving {
             // It may have been taken away.
             self.leave()?;
             let length = chunk.data.len();
-            let written;
-            (incoming, written) = blocking(move || {
+            let writing = blocking(move || {
                 let written = incoming.write(chunk.offset, &chunk.data);
                 (incoming, written)
-            })
-            .await?;
+            });
+            let written;
+            (incoming, written) = self.alive(offset, writing).await?;
             written?;
             flush.wrote(length, &incoming).await?;
             tokio::select! {
-                () = self.office.pace(length) => {}
+                () = self.alive(incoming.offset(), self.office.pace(length)) => {}
                 _ = &mut *superseded => return Err(Failure::Superseded),
+            }
+        }
+    }
+
+    /// Does something that may take long, and says meanwhile again what is here: while a chunk waits
+    /// to be taken nothing else that the sender says is looked at, be it a question whether we live.
+    async fn alive<T>(&self, offset: u64, work: impl Future<Output = T>) -> T {
+        let mut signs = interval_at(Instant::now() + SIGN, SIGN);
+        let accept = Packet::Accept(Accept { transfer: self.offer.transfer, offset });
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                // Who is gone is found out when the work is done.
+                _ = signs.tick() => drop(self.voice.say(&accept).await),
             }
         }
     }
