@@ -147,6 +147,11 @@ impl Call {
         }
     }
 
+    /// When the agent was heard last.
+    pub(crate) fn heard(&self) -> Instant {
+        self.incoming.heard
+    }
+
     /// A second voice, to say something while the agent is heard. The connection is not closed
     /// before it is dropped.
     pub fn voice(&self) -> Voice {

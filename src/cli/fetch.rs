@@ -29,8 +29,8 @@ pub(super) struct FetchArgs {
     /// The folder that it is put into.
     #[arg(value_name = "DIR", default_value = ".")]
     into: PathBuf,
-    /// How long a broken connection is tried to be made anew.
-    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = super::duration)]
+    /// How long a broken connection is tried to be made anew, counted from the break.
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = super::duration)]
     retry: Duration,
     /// Print one line of JSON.
     #[arg(long)]

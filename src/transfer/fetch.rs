@@ -82,8 +82,7 @@ pub async fn fetch<W: Watcher>(
                 return Err(error);
             }
             Err(Setback::Broke(cause)) => {
-                drop(leg);
-                leg = fetching.journey.again(cause).await?;
+                leg = fetching.journey.again(leg, cause).await?;
             }
         }
     }

@@ -142,10 +142,9 @@ impl<W: Watcher> Sending<'_, W> {
                 heard = next(&mut leg.call) => if let Err(cause) = heard { break cause },
             }
         };
-        drop(leg);
         let done = work.await?;
         self.journey.progress();
-        self.leg = Some(self.journey.again(broke).await?);
+        self.leg = Some(self.journey.again(leg, broke).await?);
         Ok(done)
     }
 
@@ -198,8 +197,7 @@ impl<W: Watcher> Sending<'_, W> {
                     return Err(error);
                 }
                 Err(Setback::Broke(cause)) => {
-                    drop(leg);
-                    self.leg = Some(self.journey.again(cause).await?);
+                    self.leg = Some(self.journey.again(leg, cause).await?);
                     // An agent that has not even answered can't have taken it, unless nothing was
                     // missing.
                     offer.again |= self.held.is_some() || offer.size == 0 || !is_file;
