@@ -113,6 +113,12 @@ impl FileError {
         matches!(self, Self::Differs | Self::Incomplete { .. })
     }
 
+    /// Whether what has arrived of it elsewhere is of no use any more.
+    #[must_use]
+    pub fn is_change(&self) -> bool {
+        matches!(self, Self::Changed(_))
+    }
+
     /// In words for the other end, which need not know the folders of this machine.
     #[must_use]
     pub fn abroad(&self) -> String {

@@ -258,8 +258,10 @@ impl<W: Watcher> Fetching<'_, W> {
                 match next(&mut leg.call).await? {
                     Message::Chunk(chunk) if chunk.transfer == transfer => break chunk,
                     Message::Done(done) if done.transfer == transfer => {
-                        // What has arrived is of a file that is no more.
-                        blocking(move || incoming.discard()).await?;
+                        if done.spoilt {
+                            // What has arrived is of a file that is no more.
+                            blocking(move || incoming.discard()).await?;
+                        }
                         let why = done.error.unwrap_or_else(|| "it ended too early".into());
                         return Err(self.refused(&why));
                     }

@@ -82,8 +82,9 @@ pub(super) async fn pour<W: Watcher>(
         Err(_) => return (None, Err(TransferError::Died.into())),
     };
     if let Some(why) = fault_here {
-        // The agent is told, so that it does not keep what is no more.
-        let done = Done::failed(transfer, why.to_string());
+        // The agent is told, so that it does not keep what is no more. What can't be read just now
+        // it keeps.
+        let done = Done { spoilt: why.is_change(), ..Done::failed(transfer, why.to_string()) };
         voice.say(&Message::Done(done)).await;
         // It says so when it is done with that; if not, it keeps it for a day.
         drop(timeout(FAREWELL, verified(call, transfer, name)).await);

@@ -191,3 +191,22 @@ fn chunks_are_short_until_they_are_answered() {
     });
     assert_eq!(result.unwrap().moved, length);
 }
+
+#[test]
+fn what_the_agent_can_not_read_just_now_is_kept_of_what_is_fetched() {
+    for (spoilt, kept) in [(false, 4), (true, 0)] {
+        let into = tempfile::tempdir().unwrap();
+        let result = fetched("report", into.path(), move |agent| {
+            let (mut viewer, transfer) = asked(&agent);
+            let offer = offer(transfer, "report", b"evil and more");
+            viewer.say(&Message::Offer(offer));
+            viewer.say(&chunk(transfer, b"evil"));
+            viewer.expect(|said| matches!(said, Message::Accept(accept) if accept.offset == 4));
+            let end = Done { spoilt, ..Done::failed(transfer, "the disk is gone") };
+            viewer.say(&Message::Done(end));
+            drop(viewer.rest());
+        });
+        assert!(matches!(result, Err(TransferError::Refused { .. })), "{result:?}");
+        assert_eq!(crate::partial(into.path()), kept);
+    }
+}

@@ -299,6 +299,31 @@ fn who_writes_slowly_says_that_it_is_there() {
 }
 
 #[test]
+fn only_what_has_changed_is_thrown_away() {
+    let desk = Desk::new(&[]);
+    let bytes: bytes::Bytes = noise(29, 1000).into();
+    talk(&desk, async |call| {
+        let mut transfer = 0;
+        for (spoilt, kept) in [(false, 400), (true, 0)] {
+            transfer += 1;
+            call.say(&Message::Offer(Offer { transfer, ..offer("a", &bytes) })).await.unwrap();
+            let offset = accepted(call, transfer).await;
+            if offset < 400 {
+                let data = bytes.slice(..400);
+                call.say(&Message::Chunk(Chunk { transfer, offset, data })).await.unwrap();
+                assert_eq!(accepted(call, transfer).await, 400);
+            }
+            let end = Done { spoilt, ..Done::failed(transfer, "it can't be read") };
+            call.say(&Message::Done(end)).await.unwrap();
+            assert!(done(call, transfer).await.error.unwrap().contains("it can't be read"));
+            transfer += 1;
+            call.say(&Message::Offer(Offer { transfer, ..offer("a", &bytes) })).await.unwrap();
+            assert_eq!(accepted(call, transfer).await, kept);
+        }
+    });
+}
+
+#[test]
 fn partial_files_are_removed_after_their_time_and_are_their_senders() {
     let folder = tempfile::tempdir().unwrap();
     let inbox = Inbox::open(folder.path().into(), u64::MAX).unwrap();

@@ -148,7 +148,9 @@ pub struct Done {
     /// Why nothing came of it, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// What had arrived was not what was offered, and is gone: from the beginning, it may work.
+    /// From who receives: what had arrived was not what was offered, and is gone; from the beginning,
+    /// it may work. From who sends: the file is no more what was offered, and what has arrived of it
+    /// is of no use.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub spoilt: bool,
 }

@@ -279,7 +279,8 @@ impl Courier {
         let of = self.receiving.as_ref().filter(|of| of.number == done.transfer);
         if let Some(to) = of.map(|of| of.to.clone()) {
             let words = done.error.as_deref().map(printable).unwrap_or_default();
-            let handed = async move { drop(to.send(Part::GivenUp(words)).await) };
+            let part = Part::GivenUp(words, done.spoilt);
+            let handed = async move { drop(to.send(part).await) };
             return Box::pin(handed.into_actor(self));
         }
         let of = self.giving.as_ref().filter(|of| of.number == done.transfer);

@@ -74,11 +74,11 @@ impl Giving {
                 if let Ok(permit) = self.grant.permit::<Files>() {
                     permit.note_failure(&format!("'{name}' that was asked for: {failure}"));
                 }
-                let error = match &failure {
-                    Failure::Full(full) => abroad(full),
-                    other => other.to_string(),
+                let (error, spoilt) = match &failure {
+                    Failure::Full(full @ Full::Files(e)) => (abroad(full), e.is_change()),
+                    other => (other.to_string(), false),
                 };
-                Done::failed(self.transfer, error)
+                Done { spoilt, ..Done::failed(self.transfer, error) }
             }
         };
         // Who is gone asks again.

@@ -32,8 +32,8 @@ const MAX_PICTURE: u64 = 16 << 20;
 /// What the sender says of it.
 pub(super) enum Part {
     Chunk(Chunk),
-    /// It ends it, for this reason.
-    GivenUp(String),
+    /// It ends it, for this reason; and whether what has arrived is of no use any more.
+    GivenUp(String, bool),
 }
 
 /// One file that is received.
@@ -182,7 +182,7 @@ impl Receiving {
             tokio::select! {
                 turn = &mut turn => return turn.ok_or(Failure::Superseded),
                 part = self.parts.recv(), if self.early.is_none() => match part {
-                    Some(Part::GivenUp(why)) => return Err(Failure::GivenUp(why)),
+                    Some(Part::GivenUp(why, _)) => return Err(Failure::GivenUp(why)),
                     Some(chunk) => self.early = Some(chunk),
                     None => return Err(Failure::Gone),
                 },
@@ -213,9 +213,11 @@ impl Receiving {
             };
             let chunk = match part {
                 Some(Part::Chunk(chunk)) => chunk,
-                Some(Part::GivenUp(why)) => {
-                    // What has arrived is of a file that is no more.
-                    blocking(move || incoming.discard()).await?;
+                Some(Part::GivenUp(why, spoilt)) => {
+                    if spoilt {
+                        // What has arrived is of a file that is no more.
+                        blocking(move || incoming.discard()).await?;
+                    }
                     return Err(Failure::GivenUp(why));
                 }
                 None => return Err(Failure::Gone),
