@@ -23,7 +23,7 @@ pub enum FileError {
         limit: u64,
     },
     /// It does not fit on the disk.
-    #[error("it needs {}, and the disk there has {} free", size(*needed), size(*free))]
+    #[error("it needs {}, and the disk that receives has {} free", size(*needed), size(*free))]
     NoSpace {
         /// What is missing of it.
         needed: u64,
@@ -32,7 +32,7 @@ pub enum FileError {
     },
     /// The disk filled up meanwhile.
     #[error(
-        "the disk there is full; what has arrived is kept for a day, and goes on when it is sent again"
+        "the disk that receives is full; what has arrived is kept for a day, and goes on when it is sent again"
     )]
     Full,
     /// Another one receives it now.

@@ -28,6 +28,7 @@ pub use folder::{Entry, MAX_FILES, Survey, Walk};
 pub use inbox::{Arrived, Begun, Inbox, Incoming, check};
 pub use name::{MAX_NAME, NameError, clean, clean_path, numbered};
 pub use outbox::{Found, Outbox};
+pub use partial::KEPT;
 pub use place::{inbox, outbox};
 pub use source::{Known, Source};
 

@@ -12,6 +12,9 @@ use std::time::{Duration, SystemTime};
 /// The folder's name; what arrives can't have one that begins so.
 const FOLDER: &str = ".hightower-partial";
 
+/// Partial files are kept for so long.
+pub const KEPT: Duration = Duration::from_secs(24 * 3600);
+
 /// The partial files of an inbox.
 #[derive(Debug, Clone)]
 pub(super) struct Partials {

@@ -3,7 +3,7 @@
 use super::journey::{Journey, Leg, blocking, next};
 use super::{Carried, TransferError, Watcher};
 use crate::address::Target;
-use crate::files::{Arrived, Begun, FileError, Inbox, Incoming, MAX_FILES, clean};
+use crate::files::{Arrived, Begun, FileError, Inbox, Incoming, KEPT, MAX_FILES, clean};
 use crate::text::printable;
 use crate::viewer::{Cause, Security};
 use hightower_proto::Message;
@@ -60,6 +60,10 @@ pub async fn fetch<W: Watcher>(
 ) -> Result<Carried, TransferError> {
     let mut journey = Journey::new(target, security, patience, watcher);
     let mut leg = journey.begin().await?;
+    let inbox = wanted.into.clone();
+    if let Err(e) = blocking(move || inbox.clean(KEPT)).await? {
+        tracing::warn!("old partial files can't be removed: {e}");
+    }
     let owner = target.to_string();
     let mut fetching = Fetching { journey, wanted, owner, transfer: 0, given: None };
     let mut spoilt = 0;

@@ -1,6 +1,7 @@
 //! What can't be taken is said, and nothing is lost by it.
 
 use crate::common::disk::Disk;
+use crate::common::homes::obeyed;
 use crate::common::{hightower, run, stderr};
 use crate::{Desk, await_that, noise, told};
 use hightower::call::Call;
@@ -347,6 +348,15 @@ fn partial_files_are_removed_after_their_time_and_are_their_senders() {
     inbox.clean(day).unwrap();
     assert_eq!(begin("anna").offset(), 0);
     drop(held);
+
+    // What is fetched is put into folders that nobody else cleans.
+    let desk = Desk::new(&[]);
+    fs::write(desk.outbox().join("b"), "bytes").unwrap();
+    begin("anna").write(0, b"by").unwrap();
+    age(&folder.path().join(".hightower-partial"), day * 2);
+    let what = format!("{}:b", desk.host());
+    obeyed(&run(&["fetch", "--json", &what, folder.path().to_str().unwrap()]));
+    assert_eq!(crate::partial(folder.path()), 0);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::turns::Turns;
 use crate::agent::notices::Teller;
 use crate::agent::places::{Place, Places};
-use crate::files::{Arrived, FileError, Inbox, Outbox};
+use crate::files::{Arrived, FileError, Inbox, KEPT, Outbox};
 use crate::rates::Bucket;
 use crate::trust::{Grant, Holder};
 use hightower_proto::message::{Digest, Offer};
@@ -24,9 +24,6 @@ const LAST: usize = 256;
 
 /// Senders whose files are counted at a time.
 const SENDERS: usize = 1024;
-
-/// Partial files are kept for so long.
-const KEPT: Duration = Duration::from_secs(24 * 3600);
 
 /// How often they are looked through.
 const CLEANING: Duration = Duration::from_secs(3600);
