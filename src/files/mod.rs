@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `name` | what a file that comes from elsewhere may be called |
 //! | `inbox` | the folder that receives, and the only one that is written to |
+//! | `incoming` | a file that arrives |
 //! | `partial` | files that have not arrived yet |
 //! | `outbox` | the folder that gives |
 //! | `source` | a file that is sent |
@@ -17,6 +18,7 @@ mod beneath;
 mod error;
 mod folder;
 mod inbox;
+mod incoming;
 mod name;
 mod outbox;
 mod partial;
@@ -25,7 +27,8 @@ mod source;
 
 pub use error::FileError;
 pub use folder::{Entry, MAX_FILES, Survey, Walk};
-pub use inbox::{Arrived, Begun, Inbox, Incoming, check};
+pub use inbox::{Arrived, Begun, Inbox, check};
+pub use incoming::Incoming;
 pub use name::{MAX_NAME, NameError, clean, clean_path, numbered};
 pub use outbox::{Found, Outbox};
 pub use partial::KEPT;

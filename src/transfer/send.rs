@@ -97,9 +97,10 @@ impl<W: Watcher> Sending<'_, W> {
                 .await?;
             let Some(entry) = next.map_err(failed)? else { break };
             let (folder, path) = (Some(survey.id), Some(entry.path()));
+            let total = Some(survey.size);
             let Entry::File(at) = entry else {
                 let offer = self.offer(&parcel.name, 0, of_nothing());
-                self.one(Offer { folder, path, ..offer }, None).await?;
+                self.one(Offer { folder, path, total, ..offer }, None).await?;
                 continue;
             };
             let opened;
@@ -111,7 +112,7 @@ impl<W: Watcher> Sending<'_, W> {
                 .await?;
             let source = opened.map_err(failed)?;
             let offer = self.offer(&parcel.name, source.size, source.hash);
-            self.one(Offer { folder, path, ..offer }, Some(source)).await?;
+            self.one(Offer { folder, path, total, ..offer }, Some(source)).await?;
         }
         let offer = self.offer(&parcel.name, survey.size, of_nothing());
         let done = self.one(Offer { folder: Some(survey.id), ..offer }, None).await?;
@@ -151,7 +152,8 @@ impl<W: Watcher> Sending<'_, W> {
     fn offer(&mut self, name: &str, size: u64, hash: Digest) -> Offer {
         self.transfer = self.transfer.wrapping_add(1);
         let (transfer, name) = (self.transfer, name.to_owned());
-        Offer { transfer, name, size, hash, folder: None, path: None, again: false, show: false }
+        let (folder, path, total, again, show) = (None, None, None, false, false);
+        Offer { transfer, name, size, hash, folder, path, total, again, show }
     }
 
     /// Sends one thing until it is verified there.

@@ -16,8 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 fn offer(transfer: u32, name: &str, bytes: &[u8]) -> Offer {
     let (size, hash) = (bytes.len() as u64, Digest(*blake3::hash(bytes).as_bytes()));
-    let (folder, path, again, show) = (None, None, false, false);
-    Offer { transfer, name: name.into(), size, hash, folder, path, again, show }
+    let (folder, path, total, again, show) = (None, None, None, false, false);
+    Offer { transfer, name: name.into(), size, hash, folder, path, total, again, show }
 }
 
 /// Fetches from an agent that does this, whatever it is.

@@ -105,7 +105,8 @@ fn nothing_is_ever_written_outside_the_inbox() {
         let size = if complete { chance.next() % 64 } else { bytes.len() as u64 };
         let hash = Digest(*blake3::hash(&bytes).as_bytes());
         let (name, show) = (name(&mut chance), chance.next().is_multiple_of(16));
-        let offer = Offer { transfer: 1, name, size, hash, folder, path, again: false, show };
+        let (total, again) = (None, false);
+        let offer = Offer { transfer: 1, name, size, hash, folder, path, total, again, show };
         // As whose it is comes from a key, but who knows.
         let owner = if number.is_multiple_of(2) { "../../outside" } else { "anna" };
         match inbox.begin(owner, &offer) {

@@ -16,8 +16,8 @@ use std::process::Stdio;
 fn offer(name: &str, bytes: &[u8]) -> Offer {
     let hash = Digest(*blake3::hash(bytes).as_bytes());
     let size = bytes.len() as u64;
-    let (folder, path, again, show) = (None, None, false, false);
-    Offer { transfer: 1, name: name.into(), size, hash, folder, path, again, show }
+    let (folder, path, total, again, show) = (None, None, None, false, false);
+    Offer { transfer: 1, name: name.into(), size, hash, folder, path, total, again, show }
 }
 
 fn why(desk: &Desk, args: &[&str]) -> String {
@@ -87,6 +87,24 @@ fn a_disk_that_is_full_is_said_before_and_meanwhile_and_what_arrived_is_kept() {
     incoming.write(held as u64, &bytes[held..]).unwrap();
     let arrived = incoming.finish().unwrap();
     assert_eq!(fs::read(arrived.path).unwrap(), bytes);
+    // A folder fits as a whole, or is not begun.
+    let (small, folder) = (&bytes[..1000], Some(Digest([6; 32])));
+    let part = |path: &str, bytes: &[u8], total| {
+        inbox.begin("anna", &Offer { folder, path: Some(path.into()), total, ..offer("d", bytes) })
+    };
+    let home = || fs::read_dir(disk.path().join("in/.hightower-partial")).unwrap();
+    let waits = || home().flat_map(|home| fs::read_dir(home.unwrap().path()).unwrap()).count();
+    let whole = part("x", small, Some(100_000));
+    assert!(matches!(whole, Err(FileError::NoSpace { needed: 100_000, .. })), "{whole:?}");
+    assert_eq!(waits(), 0);
+    // What others have taken meanwhile is not missed a day longer.
+    let Begun::Incoming(mut incoming) = part("x", small, Some(1000)).unwrap() else { panic!() };
+    incoming.write(0, small).unwrap();
+    incoming.finish().unwrap();
+    assert_eq!(waits(), 1);
+    let more = part("y", bytes, None);
+    assert!(matches!(more, Err(FileError::NoSpace { .. })), "{more:?}");
+    assert_eq!(waits(), 0);
     // At the other end, too.
     disk.fill();
     let desk = Desk::new(&[]);

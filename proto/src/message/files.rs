@@ -81,6 +81,9 @@ pub struct Offer {
     /// the folder is complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// How long all files of the folder are together, where it is a folder's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
     /// It was offered before, and the connection broke.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub again: bool,

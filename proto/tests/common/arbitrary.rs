@@ -238,14 +238,16 @@ fn digest() -> impl Strategy<Value = Digest> {
 
 fn offer() -> impl Strategy<Value = Offer> {
     let what = (any::<u32>(), ".{0,20}", any::<u64>(), digest());
-    (what, option::of(digest()), option::of(".{0,20}"), any::<[bool; 2]>()).prop_map(
-        |((transfer, name, size, hash), folder, path, [again, show])| Offer {
+    let part = (option::of(digest()), option::of(".{0,20}"), option::of(any::<u64>()));
+    (what, part, any::<[bool; 2]>()).prop_map(
+        |((transfer, name, size, hash), (folder, path, total), [again, show])| Offer {
             transfer,
             name,
             size,
             hash,
             folder,
             path,
+            total,
             again,
             show,
         },

@@ -122,11 +122,11 @@ impl Giving {
             })
             .await?;
             let Some(entry) = next? else { break };
-            let folder = Some(survey.id);
+            let (folder, total) = (Some(survey.id), Some(survey.size));
             let path = Some(entry.path());
             let Entry::File(at) = entry else {
                 let offer = self.offer(last.clone(), 0, of_nothing());
-                self.settle(Offer { folder, path, ..offer }).await?;
+                self.settle(Offer { folder, path, total, ..offer }).await?;
                 continue;
             };
             let opened;
@@ -137,7 +137,7 @@ impl Giving {
             .await?;
             let source = opened?;
             let offer = self.offer(last.clone(), source.size, source.hash);
-            self.one(Offer { folder, path, ..offer }, source).await?;
+            self.one(Offer { folder, path, total, ..offer }, source).await?;
         }
         let offer = self.offer(last, survey.size, of_nothing());
         self.settle(Offer { folder: Some(survey.id), ..offer }).await?;
@@ -145,8 +145,8 @@ impl Giving {
     }
 
     fn offer(&self, name: String, size: u64, hash: Digest) -> Offer {
-        let (folder, path, again, show) = (None, None, false, false);
-        Offer { transfer: self.transfer, name, size, hash, folder, path, again, show }
+        let (folder, path, total, again, show) = (None, None, None, false, false);
+        Offer { transfer: self.transfer, name, size, hash, folder, path, total, again, show }
     }
 
     /// Offers something without bytes.
