@@ -112,18 +112,15 @@ fn a_cut_around_the_end_brings_nothing_twice() {
     let folder = Some(Digest([3; 32]));
     let part = Offer { folder, path: Some("x".into()), ..offer(1, "d", b"evil") };
     let whole = Offer { folder, size: 4, ..offer(1, "d", b"") };
-    for (name, offers) in [("report", vec![offer(1, "report", b"evil")]), ("d", vec![part, whole])] {
+    for (name, offers) in [("report", vec![offer(1, "report", b"evil")]), ("d", vec![part, whole])]
+    {
         // The connection is cut before the last DONE, and with the last chunk.
         for hears in [true, false] {
             let (into, offers, last) = (tempfile::tempdir().unwrap(), offers.clone(), offers.len());
             let result = fetched(name, into.path(), move |agent| {
                 let (mut viewer, transfer) = asked(&agent);
                 for (number, offer) in offers.into_iter().enumerate() {
-                    let has_bytes = offer.hash != of_nothing();
-                    viewer.say(&Message::Offer(Offer { transfer, ..offer }));
-                    if has_bytes {
-                        viewer.say(&chunk(transfer, b"evil"));
-                    }
+                    give(&mut viewer, Offer { transfer, ..offer });
                     if number + 1 < last || hears {
                         assert_eq!(done(&mut viewer).error, None);
                     }
@@ -198,9 +195,7 @@ fn what_the_agent_can_not_read_just_now_is_kept_of_what_is_fetched() {
         let into = tempfile::tempdir().unwrap();
         let result = fetched("report", into.path(), move |agent| {
             let (mut viewer, transfer) = asked(&agent);
-            let offer = offer(transfer, "report", b"evil and more");
-            viewer.say(&Message::Offer(offer));
-            viewer.say(&chunk(transfer, b"evil"));
+            give(&mut viewer, offer(transfer, "report", b"evil and more"));
             viewer.expect(|said| matches!(said, Message::Accept(accept) if accept.offset == 4));
             let end = Done { spoilt, ..Done::failed(transfer, "the disk is gone") };
             viewer.say(&Message::Done(end));
