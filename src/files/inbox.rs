@@ -4,6 +4,7 @@
 use super::incoming::{Destination, Incoming, move_folder, settle};
 use super::partial::Partials;
 use super::{FileError, clean, clean_path, source};
+use bytes::Bytes;
 use hightower_proto::message::{Digest, Offer};
 use std::fs::{self, File};
 use std::io;
@@ -91,9 +92,9 @@ impl Inbox {
             return Ok(Begun::Arrived(arrived));
         }
         let partial = self.partials.open(owner, hash, size)?;
-        if let Err(full) = self.fits(size - partial.length) {
+        if let Err(full) = self.fits(size - partial.length()) {
             // What can't be removed now is after a day.
-            if partial.length == 0 {
+            if partial.length() == 0 {
                 drop(fs::remove_file(&partial.path));
             }
             if let Some(id) = offer.folder {
@@ -117,7 +118,7 @@ impl Inbox {
     ///
     /// # Errors
     /// Why it could not be.
-    pub fn put(&self, owner: &str, name: &str, bytes: &[u8]) -> Result<Arrived, FileError> {
+    pub fn put(&self, owner: &str, name: &str, bytes: &Bytes) -> Result<Arrived, FileError> {
         let hash = Digest(*blake3::hash(bytes).as_bytes());
         let (name, size) = (name.to_owned(), bytes.len() as u64);
         let (folder, path, total, again, show) = (None, None, None, false, false);
@@ -126,8 +127,8 @@ impl Inbox {
             Begun::Arrived(arrived) => Ok(arrived),
             Begun::Incoming(mut incoming) => {
                 let at = incoming.offset();
-                let rest = usize::try_from(at).ok().and_then(|at| bytes.get(at..));
-                incoming.write(at, rest.unwrap_or_default())?;
+                // At most as long as it is.
+                incoming.write(at, bytes.slice(at as usize..))?;
                 incoming.finish()
             }
         }

@@ -4,6 +4,7 @@
 use super::inbox::Arrived;
 use super::partial::Partial;
 use super::{FileError, numbered};
+use bytes::Bytes;
 use hightower_proto::message::Digest;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -38,32 +39,31 @@ impl Incoming {
     /// How many bytes are here.
     #[must_use]
     pub fn offset(&self) -> u64 {
-        self.partial.length
+        self.partial.length()
     }
 
     /// Whether all are.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.partial.length == self.size
+        self.offset() == self.size
     }
 
-    /// Takes the next bytes.
+    /// Takes the next bytes. Where they can't be written it is of no use any more.
     ///
     /// # Errors
     /// When they are not the next, or too many, or can't be written.
-    pub fn write(&mut self, offset: u64, data: &[u8]) -> Result<(), FileError> {
-        let Partial { file, path, hasher, length } = &mut self.partial;
-        if offset != *length {
-            return Err(FileError::Order { expected: *length, got: offset });
+    pub fn write(&mut self, offset: u64, data: Bytes) -> Result<(), FileError> {
+        let expected = self.offset();
+        if offset != expected {
+            return Err(FileError::Order { expected, got: offset });
         }
-        if data.len() as u64 > self.size - *length {
+        if data.len() as u64 > self.size - expected {
             return Err(FileError::TooMuch);
         }
+        let Partial { file, path, hashing } = &mut self.partial;
         // What was written of them before it failed is looked at anew when it goes on.
-        file.write_all(data).map_err(FileError::io("write to", &*path))?;
-        hasher.update(data);
-        *length += data.len() as u64;
-        Ok(())
+        hashing.update(data.clone());
+        file.write_all(&data).map_err(FileError::io("write to", &*path))
     }
 
     /// The file, to be brought to the disk while more of it comes. An error of that is told only
@@ -81,8 +81,8 @@ impl Incoming {
     /// # Errors
     /// When it is not what was offered, and then it is gone; or can't be put there.
     pub fn finish(self: Box<Self>) -> Result<Arrived, FileError> {
-        let Self { partial: Partial { file, path, hasher, length }, size, hash, to } = *self;
-        if length != size || Digest(*hasher.finalize().as_bytes()) != hash {
+        let Self { partial: Partial { file, path, hashing }, size, hash, to } = *self;
+        if hashing.length() != size || Digest(*hashing.finish().as_bytes()) != hash {
             // Whether it can be removed or not, it is not what was offered.
             drop(fs::remove_file(&path));
             return Err(FileError::Differs);

@@ -9,6 +9,7 @@
 //! | `outbox` | the folder that gives |
 //! | `source` | a file that is sent |
 //! | `folder` | all that is in a folder, without following links |
+//! | `hashing` | the hash of what is read or written meanwhile |
 //! | `beneath` | opens what is below a folder, and nothing else |
 //! | `place` | where the folders are |
 //!
@@ -17,6 +18,7 @@
 mod beneath;
 mod error;
 mod folder;
+mod hashing;
 mod inbox;
 mod incoming;
 mod name;

@@ -1,7 +1,8 @@
 //! A file that is sent: what it was when it was offered, and whether it still is.
 
+use super::hashing::Hashing;
 use super::{FileError, PIECE};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use hightower_proto::message::Digest;
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -82,13 +83,13 @@ impl Source {
             sought.map_err(FileError::io("read", &self.name))?;
         }
         let length = self.size.saturating_sub(offset).min(most as u64) as usize;
-        let mut bytes = BytesMut::zeroed(length);
-        match self.file.read_exact(&mut bytes) {
-            Ok(()) => self.at = offset + length as u64,
-            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Err(self.changed()),
-            Err(e) => return Err(FileError::io("read", &self.name)(e)),
+        let bytes = piece(&mut self.file, length);
+        let bytes = bytes.map_err(FileError::io("read", &self.name))?;
+        if bytes.len() < length {
+            return Err(self.changed());
         }
-        Ok(bytes.freeze())
+        self.at = offset + length as u64;
+        Ok(bytes)
     }
 
     /// Whether it is still what it was when it was hashed, as far as the system tells.
@@ -111,29 +112,29 @@ impl Source {
 
 /// The hash of a file's bytes from where it stands, up to so many, and how many they were.
 pub(super) fn hash(file: &mut File, most: u64) -> io::Result<(Digest, u64)> {
-    let (hasher, length) = feed(file, most)?;
-    Ok((Digest(*hasher.finalize().as_bytes()), length))
+    let hashing = feed(file, most)?;
+    let length = hashing.length();
+    Ok((Digest(*hashing.finish().as_bytes()), length))
 }
 
-/// The hasher that has seen a file's bytes from where it stands, up to so many, and how many they
-/// were.
-pub(super) fn feed(file: &mut File, most: u64) -> io::Result<(blake3::Hasher, u64)> {
-    let mut hasher = blake3::Hasher::new();
-    let mut piece = vec![0; PIECE];
-    let mut length = 0;
-    while length < most {
-        let room = PIECE.min(usize::try_from(most - length).unwrap_or(PIECE));
-        match file.read(&mut piece[..room]) {
-            Ok(0) => break,
-            Ok(read) => {
-                hasher.update(&piece[..read]);
-                length += read as u64;
-            }
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
+/// The hash, still being made, of a file's bytes from where it stands, up to so many.
+pub(super) fn feed(file: &mut File, most: u64) -> io::Result<Hashing> {
+    let mut hashing = Hashing::default();
+    loop {
+        let left = most - hashing.length();
+        let bytes = piece(file, PIECE.min(usize::try_from(left).unwrap_or(PIECE)))?;
+        if bytes.is_empty() {
+            return Ok(hashing);
         }
+        hashing.update(bytes);
     }
-    Ok((hasher, length))
+}
+
+/// The next so many bytes of a file; fewer at its end.
+fn piece(file: &mut File, length: usize) -> io::Result<Bytes> {
+    let mut bytes = Vec::with_capacity(length);
+    file.take(length as u64).read_to_end(&mut bytes)?;
+    Ok(bytes.into())
 }
 
 /// What an error in opening means.

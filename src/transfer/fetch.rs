@@ -148,7 +148,8 @@ impl<W: Watcher> Fetching<'_, W> {
         TransferError::Refused { name, why }.into()
     }
 
-    /// Whether this is what was asked for, or is in it: an agent has no other choice of names.
+    /// Whether this is what was asked for, or is in it: an agent has no other choice of names. If
+    /// not, what the agent does.
     fn check(&mut self, offer: &Offer) -> Result<(), &'static str> {
         let folder = offer.folder;
         let given = self.given.get_or_insert(Given { folder, offers: 0, whole: false });
@@ -167,11 +168,6 @@ impl<W: Watcher> Fetching<'_, W> {
 
     /// Takes one thing, and says that it is here.
     async fn take(&mut self, leg: &mut Leg, offer: Offer) -> Result<(), Setback> {
-        if let Err(odd) = self.check(&offer) {
-            let setback = TransferError::Odd(odd).into();
-            self.give_up(leg, &setback).await;
-            return Err(setback);
-        }
         let name = printable(offer.path.as_deref().unwrap_or(&offer.name));
         let arrived = match self.receive(leg, &offer, &name).await {
             Ok(arrived) => arrived,
@@ -219,6 +215,7 @@ impl<W: Watcher> Fetching<'_, W> {
             let error = TransferError::File { name: name.to_owned(), why };
             if spoilt { Setback::Spoilt(error) } else { Setback::Failed(error) }
         };
+        self.check(offer).map_err(TransferError::Odd)?;
         let (inbox, owner, of) = (self.wanted.into.clone(), self.owner.clone(), offer.clone());
         let (begun, ended) = self.hearing(leg, move || inbox.begin(&owner, &of)).await?;
         let is_file =
@@ -244,14 +241,14 @@ impl<W: Watcher> Fetching<'_, W> {
         ended.map(|()| arrived)
     }
 
-    /// Takes chunks until all is here.
+    /// Takes chunks until all is here. While one is written the next is heard, and pings are answered.
     async fn fill(
         &mut self,
         leg: &mut Leg,
         mut incoming: Box<Incoming>,
         name: &str,
     ) -> Result<Box<Incoming>, Setback> {
-        let transfer = self.transfer;
+        let (transfer, mut ahead) = (self.transfer, None);
         loop {
             let offset = incoming.offset();
             leg.call.say(&Message::Accept(Accept { transfer, offset })).await?;
@@ -259,7 +256,11 @@ impl<W: Watcher> Fetching<'_, W> {
                 return Ok(incoming);
             }
             let chunk = loop {
-                match next(&mut leg.call).await? {
+                let heard = match ahead.take() {
+                    Some(heard) => heard,
+                    None => next(&mut leg.call).await,
+                };
+                match heard? {
                     Message::Chunk(chunk) if chunk.transfer == transfer => break chunk,
                     Message::Done(done) if done.transfer == transfer => {
                         if done.spoilt {
@@ -273,12 +274,18 @@ impl<W: Watcher> Fetching<'_, W> {
                 }
             };
             self.journey.carried.moved += chunk.data.len() as u64;
-            let written;
-            (incoming, written) = blocking(move || {
-                let written = incoming.write(chunk.offset, &chunk.data);
+            let writing = blocking(move || {
+                let written = incoming.write(chunk.offset, chunk.data);
                 (incoming, written)
-            })
-            .await?;
+            });
+            tokio::pin!(writing);
+            let written;
+            (incoming, written) = loop {
+                tokio::select! {
+                    written = &mut writing => break written?,
+                    heard = next(&mut leg.call), if ahead.is_none() => ahead = Some(heard),
+                }
+            };
             written.map_err(|why| TransferError::File { name: name.to_owned(), why })?;
             self.journey.watcher.moved(incoming.offset());
             self.journey.progress();

@@ -111,7 +111,7 @@ fn nothing_is_ever_written_outside_the_inbox() {
         let owner = if number.is_multiple_of(2) { "../../outside" } else { "anna" };
         match inbox.begin(owner, &offer) {
             Ok(Begun::Incoming(mut incoming)) => {
-                incoming.write(0, &bytes).unwrap();
+                incoming.write(0, bytes.to_vec().into()).unwrap();
                 let arrived = incoming.finish().unwrap_or_else(|e| panic!("{offer:?}: {e}"));
                 let real = fs::canonicalize(&arrived.path).unwrap();
                 assert!(real.starts_with(fs::canonicalize(&root).unwrap()), "{offer:?}: {real:?}");

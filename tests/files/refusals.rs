@@ -66,40 +66,40 @@ fn a_limit_a_missing_folder_and_a_missing_file_are_said() {
 fn a_disk_that_is_full_is_said_before_and_meanwhile_and_what_arrived_is_kept() {
     let Some(disk) = Disk::new() else { return };
     let inbox = Inbox::open(disk.path().join("in"), u64::MAX).unwrap();
-    let bytes = noise(22, 100_000);
+    let bytes: bytes::Bytes = noise(22, 100_000).into();
     let long = inbox.begin("anna", &offer("a", &bytes));
     assert!(matches!(long, Err(FileError::NoSpace { needed: 100_000, .. })), "{long:?}");
-    let bytes = &bytes[..40_000];
+    let bytes = &bytes.slice(..40_000);
     let begin = || match inbox.begin("anna", &offer("a", bytes)).unwrap() {
         Begun::Incoming(incoming) => incoming,
         Begun::Arrived(arrived) => panic!("{arrived:?}"),
     };
     let mut incoming = begin();
-    incoming.write(0, &bytes[..10_000]).unwrap();
+    incoming.write(0, bytes.slice(..10_000)).unwrap();
     disk.fill();
-    let full = incoming.write(10_000, &bytes[10_000..]);
+    let full = incoming.write(10_000, bytes.slice(10_000..));
     assert!(matches!(full, Err(FileError::Full)), "{full:?}");
     drop(incoming);
     disk.free();
     let mut incoming = begin();
     let held = usize::try_from(incoming.offset()).unwrap();
     assert!((10_000..40_000).contains(&held), "{held} bytes are kept");
-    incoming.write(held as u64, &bytes[held..]).unwrap();
+    incoming.write(held as u64, bytes.slice(held..)).unwrap();
     let arrived = incoming.finish().unwrap();
-    assert_eq!(fs::read(arrived.path).unwrap(), bytes);
+    assert_eq!(fs::read(arrived.path).unwrap(), *bytes);
     // A folder fits as a whole, or is not begun.
-    let (small, folder) = (&bytes[..1000], Some(Digest([6; 32])));
+    let (small, folder) = (bytes.slice(..1000), Some(Digest([6; 32])));
     let part = |path: &str, bytes: &[u8], total| {
         inbox.begin("anna", &Offer { folder, path: Some(path.into()), total, ..offer("d", bytes) })
     };
     let home = || fs::read_dir(disk.path().join("in/.hightower-partial")).unwrap();
     let waits = || home().flat_map(|home| fs::read_dir(home.unwrap().path()).unwrap()).count();
-    let whole = part("x", small, Some(100_000));
+    let whole = part("x", &small, Some(100_000));
     assert!(matches!(whole, Err(FileError::NoSpace { needed: 100_000, .. })), "{whole:?}");
     assert_eq!(waits(), 0);
     // What others have taken meanwhile is not missed a day longer.
-    let Begun::Incoming(mut incoming) = part("x", small, Some(1000)).unwrap() else { panic!() };
-    incoming.write(0, small).unwrap();
+    let Begun::Incoming(mut incoming) = part("x", &small, Some(1000)).unwrap() else { panic!() };
+    incoming.write(0, small.clone()).unwrap();
     incoming.finish().unwrap();
     assert_eq!(waits(), 1);
     let more = part("y", bytes, None);
@@ -351,7 +351,7 @@ fn partial_files_are_removed_after_their_time_and_are_their_senders() {
         Begun::Arrived(arrived) => panic!("{arrived:?}"),
     };
     let mut anna = begin("anna");
-    anna.write(0, b"by").unwrap();
+    anna.write(0, b"by".as_slice().into()).unwrap();
     // Nobody else goes on with it, and nobody has it twice.
     assert_eq!(begin("ben").offset(), 0);
     assert!(matches!(inbox.begin("anna", &offer("a", b"bytes")), Err(FileError::Busy)));
@@ -370,7 +370,7 @@ fn partial_files_are_removed_after_their_time_and_are_their_senders() {
     // What is fetched is put into folders that nobody else cleans.
     let desk = Desk::new(&[]);
     fs::write(desk.outbox().join("b"), "bytes").unwrap();
-    begin("anna").write(0, b"by").unwrap();
+    begin("anna").write(0, b"by".as_slice().into()).unwrap();
     age(&folder.path().join(".hightower-partial"), day * 2);
     let what = format!("{}:b", desk.host());
     obeyed(&run(&["fetch", "--json", &what, folder.path().to_str().unwrap()]));

@@ -18,8 +18,8 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::mpsc;
 
-/// Parts that may wait to be written: one while another is.
-const WAITING: usize = 1;
+/// Parts that may wait to be written while others are.
+const WAITING: usize = 3;
 
 /// Answers that may wait to be heard.
 const ANSWERS: usize = 8;

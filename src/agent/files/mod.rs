@@ -11,6 +11,7 @@
 //! ```
 
 mod courier;
+mod flush;
 mod give;
 mod office;
 mod picture;

@@ -1,6 +1,7 @@
 //! Receives one file of an operator into the inbox.
 
 use super::courier::{Gone, Voice};
+use super::flush::Flush;
 use super::office::{Full, Office, owner};
 use super::picture;
 use super::turns::Turn;
@@ -10,11 +11,9 @@ use crate::text::printable;
 use crate::trust::{By, Denied, Files, Grant, Message, Permit};
 use hightower_proto::Message as Packet;
 use hightower_proto::message::{Accept, Chunk, Done, Offer};
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval_at, timeout};
 
 /// Who offers a file and sends nothing for so long does not send it.
@@ -23,8 +22,8 @@ const IDLE: Duration = Duration::from_secs(300);
 /// A sender hears something at least so often.
 const SIGN: Duration = Duration::from_secs(2);
 
-/// So many bytes are written before they are brought to the disk.
-const FLUSH: usize = 32 << 20;
+/// Chunks that are written at a time: as many long ones as are under way.
+const TOGETHER: usize = 4;
 
 /// The longest picture that is shown, in bytes.
 const MAX_PICTURE: u64 = 16 << 20;
@@ -224,9 +223,11 @@ impl Receiving {
             };
             // It may have been taken away.
             self.leave()?;
-            let length = chunk.data.len();
+            let chunks = self.with_others(chunk);
+            let length = chunks.iter().map(|chunk| chunk.data.len()).sum();
             let writing = blocking(move || {
-                let written = incoming.write(chunk.offset, &chunk.data);
+                let mut chunks = chunks.into_iter();
+                let written = chunks.try_for_each(|part| incoming.write(part.offset, part.data));
                 (incoming, written)
             });
             let written;
@@ -238,6 +239,19 @@ impl Receiving {
                 _ = &mut *superseded => return Err(Failure::Superseded),
             }
         }
+    }
+
+    /// A chunk, and those that have come meanwhile: a thread is not woken for each.
+    fn with_others(&mut self, first: Chunk) -> Vec<Chunk> {
+        let mut chunks = vec![first];
+        while chunks.len() < TOGETHER && self.early.is_none() {
+            match self.parts.try_recv() {
+                Ok(Part::Chunk(chunk)) => chunks.push(chunk),
+                Ok(end) => self.early = Some(end),
+                Err(_) => break,
+            }
+        }
+        chunks
     }
 
     /// Does something that may take long, and says meanwhile again what is here: while a chunk waits
@@ -279,33 +293,6 @@ impl Receiving {
             Ok(permit) => permit.note_failure(words),
             Err(_) => self.grant.note_refusal(words),
         }
-    }
-}
-
-/// Brings to the disk what was written while more is, so that little is left at the end.
-#[derive(Default)]
-struct Flush {
-    written: usize,
-    under_way: Option<JoinHandle<io::Result<()>>>,
-}
-
-impl Flush {
-    async fn wrote(&mut self, length: usize, incoming: &Incoming) -> Result<(), Failure> {
-        self.written += length;
-        if self.written >= FLUSH && self.under_way.as_ref().is_none_or(JoinHandle::is_finished) {
-            self.end().await?;
-            self.written = 0;
-            let file = incoming.file()?;
-            self.under_way = Some(tokio::task::spawn_blocking(move || file.sync_data()));
-        }
-        Ok(())
-    }
-
-    /// Waits for it.
-    async fn end(&mut self) -> Result<(), Failure> {
-        let Some(under_way) = self.under_way.take() else { return Ok(()) };
-        let synced = under_way.await.map_err(|_| Failure::Died)?;
-        Ok(synced.map_err(FileError::io("write to", "the inbox"))?)
     }
 }
 
