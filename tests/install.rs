@@ -5,8 +5,8 @@
 
 mod common;
 
-use common::homes::{obeyed, refused};
 use common::hightower;
+use common::homes::{obeyed, refused};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -58,8 +58,7 @@ fn an_agent_is_installed_with_its_options_and_removed_again() {
     let options = ["agent", "--install", "--listen", "0.0.0.0:18516", "--group", "room 2"];
     obeyed(&home.run(&options));
     let unit = "hightower-agent.service";
-    let expected =
-        format!("--user daemon-reload\n--user enable {unit}\n--user restart {unit}\n");
+    let expected = format!("--user daemon-reload\n--user enable {unit}\n--user restart {unit}\n");
     assert_eq!(home.told(), expected);
     let text = fs::read_to_string(home.unit()).unwrap();
     let start = text.lines().find(|line| line.starts_with("ExecStart=")).unwrap();

@@ -3,9 +3,6 @@
 // A test that can't go on has failed: unwrapping is how it says so.
 #![allow(clippy::unwrap_used)]
 
-#[path = "common/card.rs"]
-#[allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
-mod card;
 mod common;
 #[path = "common/fake_agent.rs"]
 #[allow(dead_code, reason = "another test's, which uses all of it")]
@@ -13,7 +10,7 @@ mod fake_agent;
 #[path = "common/xvfb.rs"]
 mod xvfb;
 
-use common::decode;
+use common::{card, decode};
 use fake_agent::{FakeAgent, LONG, Viewer, rgb_frame};
 use hightower::agent::{Background, Config};
 use hightower::source::Kind;

@@ -17,12 +17,12 @@ fn start(args: &[&str]) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-fn signal(child: &Child, name: &str) {
+pub(crate) fn signal(child: &Child, name: &str) {
     let id = child.id().to_string();
     assert!(std::process::Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
 }
 
-fn await_pictures(path: &Path, pictures: usize) {
+pub(crate) fn await_pictures(path: &Path, pictures: usize) {
     let end = Instant::now() + LONG;
     while Recording::open(path).map_or(0, |recording| recording.index().len()) < pictures {
         assert!(Instant::now() < end, "no {pictures} pictures in {}", path.display());
@@ -32,7 +32,7 @@ fn await_pictures(path: &Path, pictures: usize) {
 }
 
 /// Every picture is a test card, each a later one than the one before.
-fn assert_cards(path: &Path) -> usize {
+pub(crate) fn assert_cards(path: &Path) -> usize {
     let mut recording = Recording::open(path).unwrap();
     let (count, mut before) = (recording.index().len(), None);
     for number in 0..count {
@@ -48,7 +48,7 @@ fn assert_cards(path: &Path) -> usize {
     count
 }
 
-fn json(output: &Output) -> Vec<Value> {
+pub(crate) fn json(output: &Output) -> Vec<Value> {
     stdout(output).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
