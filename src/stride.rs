@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 /// The shortest, in bytes, and the first.
 const SHORTEST: usize = 16 * 1024;
 
+/// The longest where pictures go on the same connection: one that is due waits for what is begun.
+const LONGEST_BESIDE: usize = 32 * 1024;
+
 /// Answers that come sooner make chunks longer.
 const QUICK: Duration = Duration::from_millis(500);
 
@@ -17,9 +20,10 @@ const QUICK: Duration = Duration::from_millis(500);
 const SLOW: Duration = Duration::from_secs(2);
 
 /// How long the chunks of one transfer are.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Stride {
     length: usize,
+    longest: usize,
     /// Where the chunks end that are not answered, and when they were sent. There are as many as
     /// fit into the window.
     under_way: VecDeque<(u64, Instant)>,
@@ -27,11 +31,16 @@ pub(crate) struct Stride {
 
 impl Default for Stride {
     fn default() -> Self {
-        Self { length: SHORTEST, under_way: VecDeque::new() }
+        Self { length: SHORTEST, longest: MAX_CHUNK, under_way: VecDeque::new() }
     }
 }
 
 impl Stride {
+    /// For a connection that carries pictures, too.
+    pub(crate) fn beside_pictures() -> Self {
+        Self { longest: LONGEST_BESIDE, ..Self::default() }
+    }
+
     /// How long the next chunk is at most, in bytes.
     pub(crate) fn length(&self) -> usize {
         self.length
@@ -47,7 +56,7 @@ impl Stride {
         while let Some((_, sent)) = self.under_way.pop_front_if(|(end, _)| *end <= held) {
             let took = now.saturating_duration_since(sent);
             if took < QUICK {
-                self.length = (self.length * 2).min(MAX_CHUNK);
+                self.length = (self.length * 2).min(self.longest);
             } else if took > SLOW {
                 self.length = (self.length / 2).max(SHORTEST);
             }
@@ -79,5 +88,15 @@ mod tests {
         let shrunk: Vec<usize> = (0..6).map(|_| chunk(SLOW * 2)).collect();
         assert_eq!(shrunk, [1 << 17, 1 << 16, 1 << 15, SHORTEST, SHORTEST, SHORTEST]);
         assert!(stride.under_way.is_empty());
+    }
+
+    #[test]
+    fn chunks_are_short_beside_pictures_however_quick_the_answers() {
+        let (mut stride, now) = (Stride::beside_pictures(), Instant::now());
+        for end in 1..10 {
+            stride.sent(end, now);
+            stride.answered(end, now);
+        }
+        assert_eq!(stride.length(), LONGEST_BESIDE);
     }
 }

@@ -9,6 +9,7 @@ mod common;
 mod files {
     mod agents;
     mod arrivals;
+    mod beside;
     mod cuts;
     mod hostile;
     #[cfg(target_os = "linux")]

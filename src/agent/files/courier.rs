@@ -7,6 +7,7 @@ use crate::agent::session::Say;
 use crate::agent::throttle::Throttle;
 use crate::audit::What;
 use crate::files::FileError;
+use crate::stride::Stride;
 use crate::text::printable;
 use crate::trust::{Denied, Files, Grant, Permit};
 use actix::WeakRecipient;
@@ -81,6 +82,8 @@ pub(in crate::agent) struct Courier {
     grant: Grant,
     office: Arc<Office>,
     voice: Voice,
+    /// Whether pictures go on the same connection.
+    watches: bool,
     receiving: Option<Transfer<Part>>,
     giving: Option<Transfer<Packet>>,
     runs: u64,
@@ -92,9 +95,10 @@ impl Courier {
         grant: Grant,
         office: Arc<Office>,
         session: WeakRecipient<Say>,
+        watches: bool,
     ) -> Self {
         let (voice, denials) = (Voice(session), Throttle::new(DENIALS));
-        Self { grant, office, voice, receiving: None, giving: None, runs: 0, denials }
+        Self { grant, office, voice, watches, receiving: None, giving: None, runs: 0, denials }
     }
 
     /// Begins to receive. What was received before is given up.
@@ -117,7 +121,9 @@ impl Courier {
         let run = self.runs;
         self.giving = Some(Transfer { number, run, to });
         let (office, grant, voice) = (self.office.clone(), self.grant.clone(), self.voice.clone());
-        let giving = Giving { office, grant, voice, transfer: number, name, answers, sent: 0 };
+        let stride = if self.watches { Stride::beside_pictures() } else { Stride::default() };
+        let giving =
+            Giving { office, grant, voice, stride, transfer: number, name, answers, sent: 0 };
         ctx.spawn(giving.run().into_actor(self).map(move |(), courier, _| {
             courier.giving.take_if(|transfer| transfer.run == run);
         }));

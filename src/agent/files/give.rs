@@ -19,6 +19,8 @@ pub(super) struct Giving {
     pub(super) office: Arc<Office>,
     pub(super) grant: Grant,
     pub(super) voice: Voice,
+    /// How long the parts of each file are.
+    pub(super) stride: Stride,
     pub(super) transfer: u32,
     pub(super) name: String,
     /// What the operator says of it: ACCEPT and DONE.
@@ -164,7 +166,7 @@ impl Giving {
         let size = offer.size;
         self.voice.say(&Packet::Offer(offer)).await?;
         let Some(mut held) = self.answer().await? else { return Ok(()) };
-        let (mut sent, mut stride) = (held, Stride::default());
+        let (mut sent, mut stride) = (held, self.stride.clone());
         if held > size {
             return Err(Failure::Ahead);
         }

@@ -85,8 +85,7 @@ impl Outbox {
         *self = Self::default();
     }
 
-    /// What to write next: all packets that wait, then the frames, then a part of a file; the goodbye
-    /// comes after all.
+    /// What to write next: all packets that wait, then the frames; the goodbye comes after all.
     pub(super) fn take(&mut self) -> Option<Pieces> {
         let mut pieces: VecDeque<Bytes> = std::mem::take(&mut self.replies);
         pieces.extend(self.pong.take());
@@ -96,16 +95,19 @@ impl Outbox {
         if let Some(frames) = self.frames.take() {
             pieces.extend(frames.iter().cloned());
         }
-        if let Some((bytes, taken)) = self.bulk.pop_front() {
-            pieces.push_back(bytes);
-            // Whoever sends it may have ended.
-            let _ = taken.send(());
-        }
         if pieces.is_empty() {
             pieces.extend(self.last.take());
         }
         pieces.retain(|piece| !piece.is_empty());
         (!pieces.is_empty()).then_some(Pieces(pieces))
+    }
+
+    /// A part of a file, to be written when there is nothing else.
+    pub(super) fn take_part(&mut self) -> Option<Pieces> {
+        let (bytes, taken) = self.bulk.pop_front()?;
+        // Whoever sends it may have ended.
+        let _ = taken.send(());
+        Some(Pieces(VecDeque::from([bytes])))
     }
 }
 
@@ -276,16 +278,18 @@ mod tests {
         outbox.frames = Some(Arc::new([Bytes::from_static(b"frame ")]));
         outbox.pong = Some(Bytes::from_static(b"pong "));
         outbox.push(Bytes::from_static(b"reply "));
-        outbox.last = Some(Bytes::from_static(b"goodbye"));
         let mut next = || {
-            let mut pieces = outbox.take()?;
-            Some(pieces.copy_to_bytes(pieces.remaining()))
+            let pieces = outbox.take().or_else(|| outbox.take_part());
+            pieces.map(|mut pieces| pieces.copy_to_bytes(pieces.remaining()))
         };
-        assert_eq!(next().as_deref(), Some(&b"reply pong frame part 1 "[..]));
+        assert_eq!(next().as_deref(), Some(&b"reply pong frame "[..]));
+        assert_eq!(next().as_deref(), Some(&b"part 1 "[..]));
         assert!(first.try_recv().is_ok() && second.try_recv().is_err());
         assert_eq!(next().as_deref(), Some(&b"part 2 "[..]));
         assert!(second.try_recv().is_ok());
-        assert_eq!(next().as_deref(), Some(&b"goodbye"[..]));
         assert_eq!(next(), None);
+        outbox.last = Some(Bytes::from_static(b"goodbye"));
+        let goodbye = outbox.take().map(|mut last| last.copy_to_bytes(last.remaining()));
+        assert_eq!(goodbye.as_deref(), Some(&b"goodbye"[..]));
     }
 }

@@ -104,6 +104,8 @@ pub(super) struct Session {
     reader: Option<Reader>,
     /// `None` while a write is in flight.
     writer: Option<Writer>,
+    /// Whether what is being written is a part of a file.
+    carries: bool,
     outbox: Outbox,
     /// Whether the viewer has said hello, and may be sent packets.
     speaks: bool,
@@ -173,6 +175,7 @@ impl Session {
             stay: None,
             reader: Some(reader),
             writer: Some(writer),
+            carries: false,
             outbox: Outbox::default(),
             speaks: false,
             monitoring: false,
@@ -205,9 +208,14 @@ impl Session {
     /// Does whatever can be done now: sends what waits, asks for the next step, or wishes for it.
     fn advance(&mut self, ctx: &mut Context<Self>) {
         if self.writer.is_none() {
+            // A picture is made ready while a part of a file goes, and is not behind the next one.
+            if self.carries {
+                self.seek(ctx);
+            }
             return;
         }
         self.hear(ctx);
+        self.carries = false;
         if let Some(pieces) = self.outbox.take() {
             self.write(pieces, ctx);
         } else if self.closing {
@@ -216,15 +224,27 @@ impl Session {
                 ctx.spawn(io::finish(writer, LINGER).into_actor(self));
             }
             ctx.run_later(LINGER, |_, ctx| ctx.stop());
-        } else if self.wants_frames() && !self.asked {
-            let wait = self.not_before.saturating_duration_since(Instant::now());
-            if !wait.is_zero() {
-                self.look_again(wait, ctx);
-            } else if self.newest > self.have || self.refresh && self.newest > self.stale {
-                self.ask(ctx);
-            } else {
-                self.links.demand.want_past(self.have);
+        } else {
+            self.seek(ctx);
+            if let Some(part) = self.outbox.take_part() {
+                self.carries = true;
+                self.write(part, ctx);
             }
+        }
+    }
+
+    /// Asks for the next step, or wishes for it.
+    fn seek(&mut self, ctx: &mut Context<Self>) {
+        if !self.wants_frames() || self.asked || self.outbox.frames.is_some() {
+            return;
+        }
+        let wait = self.not_before.saturating_duration_since(Instant::now());
+        if !wait.is_zero() {
+            self.look_again(wait, ctx);
+        } else if self.newest > self.have || self.refresh && self.newest > self.stale {
+            self.ask(ctx);
+        } else {
+            self.links.demand.want_past(self.have);
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a session has to do with files: it hands over what its peer says of them, and sends what its
 //! courier says.
 
-use super::Session;
+use super::{Admission, Session};
 use crate::agent::files::{Courier, Parcel};
 use actix::prelude::*;
 use bytes::Bytes;
@@ -47,7 +47,8 @@ impl Session {
     ) -> ResponseActFuture<Self, ()> {
         let courier = self.courier.get_or_insert_with(|| {
             let voice = ctx.address().downgrade().recipient();
-            Courier::new(self.grant.clone(), self.links.files.clone(), voice).start()
+            let watches = !matches!(self.admission, Admission::Guest(_));
+            Courier::new(self.grant.clone(), self.links.files.clone(), voice, watches).start()
         });
         let handed = courier.send(Parcel(packet)).into_actor(self);
         // An error says that the courier has ended, as it does with this session.
