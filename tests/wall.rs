@@ -132,10 +132,16 @@ fn hello(viewer: &mut Viewer) -> Hello {
     }
 }
 
-/// What a viewer says until it says this.
+/// What a viewer says until it says this, which it must.
 fn before(viewer: &mut Viewer, last: &Message) -> Vec<Message> {
-    let all = std::iter::from_fn(|| viewer.hear());
-    all.take_while(|message| message != last).collect()
+    let mut all = Vec::new();
+    loop {
+        match viewer.hear() {
+            Some(message) if message == *last => return all,
+            Some(message) => all.push(message),
+            None => panic!("it never said {last:?}, but {all:?}"),
+        }
+    }
 }
 
 /// A picture of 1920×1080 at this scale, all of one colour.
@@ -166,6 +172,108 @@ impl Three {
         xvfb.wait_for("three pictures", |p| COLOURS.iter().all(|colour| p.contains(colour)));
         Some(Self { xvfb, agents, viewers, hellos, wall, folder })
     }
+
+    /// Waits until so many pixels have this colour.
+    fn shown(&self, colour: u32, least: usize) {
+        self.xvfb.wait_for(&format!("{least} pixels of {colour:06x}"), |p| {
+            p.iter().filter(|&&p| p == colour).count() >= least
+        });
+    }
+}
+
+#[test]
+fn one_after_the_other_is_shown_large_whatever_each_has_sent() {
+    let Some(mut three) = Three::open() else { return };
+    three.xvfb.key("Return");
+    assert_eq!(hello(&mut three.viewers[0]).scale, 1);
+    // Many pictures of the first, of the second but one.
+    for version in 2..12 {
+        three.viewers[0].frame(&plain(1, version, 0x10_0000 + version as u32));
+    }
+    three.shown(0x10_0000 + 11, 100_000);
+    three.xvfb.key("Right");
+    three.viewers[1].expect(|m| matches!(m, Message::Hello(hello) if hello.scale == 1));
+    let asked = hello(&mut three.viewers[0]);
+    assert_eq!((asked.scale, asked.max_fps), (5, 1), "as small as it was");
+    for version in 2..4 {
+        three.viewers[1].frame(&plain(1, version, 0x20_0000 + version as u32));
+        three.shown(0x20_0000 + version as u32, 100_000);
+        // Long enough for a rate, which is what has to be right.
+        std::thread::sleep(Duration::from_millis(150));
+    }
+    // Back by a click, and to the first again.
+    three.xvfb.click((300, 200), "1");
+    three.xvfb.wait_for("the wall", |p| p.contains(&COLOURS[2]));
+    three.xvfb.key("Left");
+    three.xvfb.key("Return");
+    three.shown(0x10_0000 + 11, 100_000);
+    three.xvfb.key("q");
+    assert_eq!(three.wall.exit().code(), Some(0));
+}
+
+#[test]
+fn a_window_of_any_size_is_drawn() {
+    let Some(mut three) = Three::open() else { return };
+    let (id, ..) = three.xvfb.window();
+    for (width, height) in [(640, 120), (1280, 140), (600, 60), (60, 300), (30, 30), (960, 480)] {
+        three.xvfb.place(id, width, height);
+        // A message is begun and given up, in a line that may have no room at all.
+        three.xvfb.act((10, 10), &["key", "t"]);
+        three.xvfb.act((10, 10), &["key", "o"]);
+        three.xvfb.act((10, 10), &["key", "Escape"]);
+    }
+    three.xvfb.wait_for("three pictures", |p| COLOURS.iter().all(|colour| p.contains(colour)));
+    three.xvfb.act((10, 10), &["key", "q"]);
+    assert_eq!(three.wall.exit().code(), Some(0));
+}
+
+#[test]
+fn what_was_seen_before_is_not_shown_as_if_it_were_now() {
+    let Some(mut three) = Three::open() else { return };
+    let is_dimmed = |p: &[u32]| !p.contains(&COLOURS[0]) && p.contains(&COLOURS[1]);
+    // Its monitoring is stopped: what was seen last is dimmed.
+    three.viewers[0].say(&Message::State(fake_agent::state(false)));
+    three.xvfb.wait_for("the stopped one dimmed", is_dimmed);
+    three.viewers[0].say(&Message::State(fake_agent::state(true)));
+    three.viewers[0].frame(&plain(5, 2, COLOURS[0]));
+    three.shown(COLOURS[0], 10_000);
+    // It goes, and comes again, and the person there is asked.
+    drop(three.viewers.remove(0));
+    three.xvfb.wait_for("the lost one dimmed", is_dimmed);
+    let mut again = three.agents[0].accept();
+    let scale = hello(&mut again).scale;
+    let mut welcome = fake_agent::welcome(true);
+    welcome.state.asking = true;
+    again.say(&Message::Welcome(welcome));
+    // It is large, and no picture of before is saved.
+    three.xvfb.key("Return");
+    three.xvfb.key("p");
+    three.xvfb.key("Escape");
+    assert!(is_dimmed(&three.xvfb.wait_for("the wall", |p| p.contains(&COLOURS[1]))));
+    again.say(&Message::State(fake_agent::state(true)));
+    again.frame(&plain(scale, 1, 0x55_5500));
+    three.shown(0x55_5500, 10_000);
+    three.xvfb.key("q");
+    three.xvfb.key("q");
+    three.wall.exit();
+    assert_eq!(std::fs::read_dir(three.folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn what_is_under_way_is_not_left_without_a_word() {
+    let Some(mut three) = Three::open() else { return };
+    three.xvfb.key("a");
+    three.xvfb.key("p");
+    for viewer in &mut three.viewers {
+        assert_eq!(hello(viewer).scale, 1);
+    }
+    three.viewers[0].frame(&plain(1, 2, 0x77_0000));
+    three.xvfb.key("Escape");
+    three.xvfb.key("q");
+    // It is still there, and goes on.
+    three.shown(0x77_0000, 10_000);
+    three.xvfb.key("q");
+    assert_eq!(three.wall.exit().code(), Some(1), "two are left undone");
 }
 
 #[test]
@@ -245,7 +353,7 @@ fn a_screenshot_of_a_small_one_has_the_screens_own_size() {
     three.xvfb.key("p");
     for (viewer, colour) in three.viewers.iter_mut().zip(COLOURS) {
         let asked = hello(viewer);
-        assert_eq!((asked.scale, asked.max_fps), (1, 0));
+        assert_eq!((asked.scale, asked.max_fps), (1, 1));
         // One of the old size is under way still.
         viewer.frame(&plain(5, 2, 0x77_7777));
         viewer.frame(&plain(1, 3, colour ^ 0x01_0101));
@@ -277,6 +385,9 @@ fn a_message_is_said_to_those_chosen() {
     three.xvfb.key("Right");
     three.xvfb.key("space");
     three.xvfb.key("t");
+    // Whom it is for stays as it is, whatever is clicked on meanwhile.
+    three.xvfb.click((600, 100), "1");
+    three.xvfb.click((600, 100), "3");
     // What is typed does nothing else: no machine is stopped, the wall does not end.
     for key in ["h", "i", "space", "x", "q", "BackSpace", "BackSpace", "exclam", "Return"] {
         three.xvfb.key(key);
@@ -299,4 +410,6 @@ fn a_message_is_said_to_those_chosen() {
     three.xvfb.key("x");
     let mut viewers = three.viewers;
     viewers[0].expect(|m| *m == Message::StopMonitor);
+    // To the one that was not marked nobody came to speak.
+    assert!(three.agents[1].nobody_waits());
 }

@@ -32,7 +32,14 @@ pub(super) fn size_for(picture: Option<(usize, usize)>, below: usize) -> (usize,
 /// What went down since it was last taken. minifb's own lists lose a key that went down and up
 /// between two looks.
 #[derive(Clone, Default)]
-struct Keys(Rc<RefCell<Vec<Press>>>);
+struct Keys(Rc<RefCell<Typed>>);
+
+#[derive(Default)]
+struct Typed {
+    pressed: Vec<Press>,
+    /// The key that is held down: it repeats itself until it goes up.
+    held: Option<Key>,
+}
 
 /// Something on the keyboard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,16 +54,21 @@ pub(super) enum Press {
 
 impl InputCallback for Keys {
     fn add_char(&mut self, code: u32) {
-        let mut pressed = self.0.borrow_mut();
+        let pressed = &mut self.0.borrow_mut().pressed;
         if pressed.len() < TYPED {
             pressed.extend(char::from_u32(code).filter(|c| !c.is_control()).map(Press::Char));
         }
     }
 
     fn set_key_state(&mut self, key: Key, down: bool) {
-        let mut pressed = self.0.borrow_mut();
-        if down && pressed.len() < TYPED {
-            pressed.push(Press::Key(key));
+        let Typed { pressed, held } = &mut *self.0.borrow_mut();
+        if !down {
+            held.take_if(|held| *held == key);
+            return;
+        }
+        let again = held.replace(key) == Some(key);
+        if pressed.len() < TYPED {
+            pressed.push(if again { Press::Again(key) } else { Press::Key(key) });
         }
     }
 }
@@ -78,8 +90,6 @@ pub(super) struct Mouse {
 pub(super) struct Pane {
     window: Window,
     keys: Keys,
-    /// The key that is held down and repeats itself.
-    held: Option<Key>,
     /// The size to go back to from full screen.
     windowed: Option<(usize, usize)>,
     title: String,
@@ -97,7 +107,7 @@ impl Pane {
         let window = open(title, size, false, &keys)
             .map_err(|error| anyhow!("no window can be opened ({error}); {instead}"))?;
         let (title, pace) = (title.to_owned(), Pace::new(Instant::now()));
-        Ok(Self { window, keys, held: None, windowed: None, title, pace })
+        Ok(Self { window, keys, windowed: None, title, pace })
     }
 
     /// Whether the user has not closed it.
@@ -125,17 +135,7 @@ impl Pane {
 
     /// What went down on the keyboard since this was asked last.
     pub(super) fn pressed(&mut self) -> Vec<Press> {
-        if self.held.is_some_and(|key| !self.window.is_key_down(key)) {
-            self.held = None;
-        }
-        let mut pressed = std::mem::take(&mut *self.keys.0.borrow_mut());
-        for press in &mut pressed {
-            let Press::Key(key) = *press else { continue };
-            if self.held.replace(key) == Some(key) {
-                *press = Press::Again(key);
-            }
-        }
-        pressed
+        std::mem::take(&mut self.keys.0.borrow_mut().pressed)
     }
 
     /// The mouse now.
@@ -208,7 +208,7 @@ impl Pane {
         };
         (self.window, self.windowed) =
             opened.map_err(|error| format!("no full screen: {error}"))?;
-        self.held = None;
+        self.keys.0.borrow_mut().held = None;
         Ok(())
     }
 }
@@ -229,4 +229,25 @@ fn open(title: &str, size: (usize, usize), full: bool, keys: &Keys) -> minifb::R
     window.set_input_callback(Box::new(keys.clone()));
     window.set_background_color(0x10, 0x14, 0x18);
     Ok(window)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_is_pressed_twice_between_two_looks_is_not_one_that_is_held() {
+        let mut keys = Keys::default();
+        for down in [true, true, false, true, false] {
+            keys.set_key_state(Key::Q, down);
+        }
+        keys.set_key_state(Key::Left, true);
+        keys.set_key_state(Key::Q, true);
+        // Of one that was held before, nothing is held any more.
+        keys.set_key_state(Key::Left, false);
+        keys.set_key_state(Key::Q, true);
+        let pressed = std::mem::take(&mut keys.0.borrow_mut().pressed);
+        let (q, left) = (Press::Key(Key::Q), Press::Key(Key::Left));
+        assert_eq!(pressed, [q, Press::Again(Key::Q), q, left, q, Press::Again(Key::Q)]);
+    }
 }

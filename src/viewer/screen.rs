@@ -1,6 +1,7 @@
 //! A machine's screen over the whole of a window: how it is laid out, drawn and moved about.
 
 use super::machine::Machine;
+use super::overlay::Keys;
 use super::pane::Pane;
 use super::scene::{Choice, Layout, Look, Scene};
 use super::status::Figures;
@@ -20,19 +21,19 @@ pub(super) struct Screen {
     figures: Figures,
 }
 
-impl Default for Screen {
-    fn default() -> Self {
+impl Screen {
+    /// The whole picture, in a window that has these keys.
+    pub(super) fn new(keys: Keys) -> Self {
+        let (layout, help, facts, status) = (Layout::Fit, false, false, true);
         Self {
-            choice: Choice { layout: Layout::Fit, help: false, facts: false, status: true },
+            choice: Choice { layout, help, facts, status, keys },
             drag: None,
             scene: Scene::default(),
             look: None,
             figures: Figures::default(),
         }
     }
-}
 
-impl Screen {
     /// Waits for news of the machine, so that keys and mouse are still looked at in time, and what
     /// comes faster than a display shows is drawn together. Whether there were any.
     pub(super) fn wait(&self, machine: &mut Machine, pane: &Pane) -> bool {
@@ -74,6 +75,12 @@ impl Screen {
     /// What is shown next is drawn anew: it is another machine, or another window.
     pub(super) fn renew(&mut self) {
         (self.look, self.drag) = (None, None);
+    }
+
+    /// What is shown next is another machine.
+    pub(super) fn turn(&mut self) {
+        self.renew();
+        self.figures = Figures::default();
     }
 
     /// Whether the picture is shown pixel for pixel, so that it can be moved about.

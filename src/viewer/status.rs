@@ -37,7 +37,9 @@ impl Rates {
         if seconds < APART.as_secs_f64() {
             return (0.0, 0.0);
         }
-        ((frames - frames_then) as f64 / seconds, (bytes - bytes_then) as f64 / seconds)
+        // What counts less than before counts something else.
+        let more = |now: u64, then: u64| now.saturating_sub(then) as f64 / seconds;
+        (more(frames, frames_then), more(bytes, bytes_then))
     }
 }
 

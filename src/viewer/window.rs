@@ -3,6 +3,7 @@
 use super::client::Client;
 use super::machine::{Folders, Machine};
 use super::options::ClientOptions;
+use super::overlay::KEYS;
 use super::pane::{Pane, Press, size_for};
 use super::scene::STATUS;
 use super::screen::Screen;
@@ -43,7 +44,7 @@ pub fn run(
     machine.say("H shows the keys".into());
     let title = format!("{} – Hightower", machine.name());
     let mut pane = Pane::open(&title, size, "use --headless to go without")?;
-    let mut screen = Screen::default();
+    let mut screen = Screen::new(KEYS);
     while pane.is_open() && !interrupted.load(Ordering::Relaxed) {
         screen.wait(&mut machine, &pane);
         if !input(&mut machine, &mut screen, &mut pane) {

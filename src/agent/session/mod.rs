@@ -31,7 +31,7 @@ use crate::canvas::Version;
 use crate::trust::{Files, Grant, Permit, View};
 use actix::prelude::*;
 use hightower_proto::Message as Packet;
-use hightower_proto::message::{Facts, Goodbye, Welcome};
+use hightower_proto::message::{Facts, Goodbye, State, Welcome};
 pub(super) use io::Stream;
 use io::{End, Outbox, Pieces, Reader, Writer};
 use link::Link;
@@ -147,6 +147,8 @@ pub(super) struct Session {
     room: Option<oneshot::Sender<()>>,
     /// Kept by those who want to know what the machine is.
     interest: Option<Arc<Interest>>,
+    /// How things stand, where that was told since the viewer's last hello.
+    state: Option<State>,
     /// What the machine is, where that has changed since this began.
     facts: Option<Arc<Facts>>,
     /// Its part in the chat.
@@ -198,6 +200,7 @@ impl Session {
             denials: Throttle::new(DENIALS),
             room: None,
             interest: None,
+            state: None,
             facts: None,
             part: Part::default(),
             courier: None,
@@ -586,8 +589,9 @@ impl Handler<Notice> for Session {
             }
             Notice::State(state) => {
                 if self.speaks && !self.closing {
-                    self.outbox.state = Some(Packet::State(state).encode());
+                    self.outbox.state = Some(Packet::State(state.clone()).encode());
                 }
+                self.state = Some(state);
             }
             Notice::Facts(facts) => {
                 if self.speaks && !self.closing {

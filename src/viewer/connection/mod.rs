@@ -121,6 +121,7 @@ impl<'a> Connection<'a> {
             view.link = Link::Connected;
             view.cause = None;
             view.welcome = None;
+            view.current = false;
             view.key = key;
             view.counters.connections += 1;
         });

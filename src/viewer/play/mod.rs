@@ -3,6 +3,7 @@
 mod input;
 mod transport;
 
+use super::overlay::PLAY_KEYS;
 use super::pane::{Pane, size_for};
 use super::picture::Picture;
 use super::scene::{BAR, Bar, Choice, Layout, Look, Playing, STATUS, Scene};
@@ -118,7 +119,13 @@ impl Player {
             gaps: gaps.collect(),
             time_of_day: false,
             pane,
-            choice: Choice { layout: Layout::Fit, help: false, facts: false, status: true },
+            choice: Choice {
+                layout: Layout::Fit,
+                help: false,
+                facts: false,
+                status: true,
+                keys: PLAY_KEYS,
+            },
             drag: None,
             quit: false,
             scene: Scene::default(),

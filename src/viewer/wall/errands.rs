@@ -91,8 +91,7 @@ impl Errands {
         to: Vec<(usize, Target)>,
         security: Security,
     ) -> Result<(), String> {
-        self.sayings.retain(|thread| !thread.is_finished());
-        if self.sayings.len() >= SAYINGS {
+        if self.sayings() >= SAYINGS {
             return Err("nothing was said: earlier messages are still under way".into());
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -133,6 +132,12 @@ impl Errands {
         let thread = std::thread::Builder::new().name("saying".into()).spawn(run);
         self.sayings.push(thread.map_err(|error| format!("nothing was said: {error}"))?);
         Ok(())
+    }
+
+    /// How many messages are under way.
+    pub(super) fn sayings(&mut self) -> usize {
+        self.sayings.retain(|thread| !thread.is_finished());
+        self.sayings.len()
     }
 
     /// What has come of errands since this was asked last.

@@ -45,6 +45,8 @@ impl Grid {
         let columns = (width / (LEAST + GAP)).clamp(1, count);
         let wide = width / columns;
         let high = wide.saturating_sub(GAP) * SHAPE.1 / SHAPE.0 + CAPTION + GAP;
+        // A row that is higher than the window is cut to it.
+        let high = high.min(height).max(1);
         Self { count, columns, cell: (wide, high), shown: (height / high).max(1) }
     }
 
@@ -106,8 +108,20 @@ mod tests {
     #[test]
     fn tiles_lie_apart_and_inside() {
         for count in [1, 2, 3, 7, 16, 30, 31, 200, 1000] {
-            for size in [(480, 320), (1024, 640), (1920, 1054), (640, 1200), (3000, 200), (20, 20)]
-            {
+            for size in [
+                (480, 320),
+                (1024, 640),
+                (1920, 1054),
+                (640, 1200),
+                (3000, 200),
+                (640, 94),
+                (1280, 114),
+                (600, 40),
+                (60, 300),
+                (20, 20),
+                (1, 1),
+                (0, 0),
+            ] {
                 let grid = Grid::new(count, size);
                 let mut seen = 0;
                 for top in 0..=grid.last_top() {
@@ -116,6 +130,7 @@ mod tests {
                     for (i, a) in places.iter().enumerate() {
                         let inside = a.right() + GAP <= size.0.max(GAP);
                         assert!(inside || size.0 < LEAST, "{count} {size:?} {a:?}");
+                        assert!(a.bottom() <= size.1, "{count} {size:?} {a:?}");
                         assert!(places[..i].iter().all(|b| a.intersection(b).is_empty()));
                     }
                 }

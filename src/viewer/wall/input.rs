@@ -1,6 +1,6 @@
 //! What keys and mouse do on a wall.
 
-use super::Wall;
+use super::{Entry, Wall};
 use crate::saying::Saying;
 use crate::viewer::options::Order;
 use crate::viewer::pane::Press;
@@ -13,12 +13,17 @@ impl Wall {
     pub(super) fn input(&mut self) -> bool {
         let pressed = self.pane.pressed();
         let typed = !pressed.is_empty();
-        let entering = self.entry.is_some();
+        let is_t = |press: &Press| matches!(press, Press::Char('t' | 'T'));
+        // A character that the key T is still to make, when it has begun a message: it is no part
+        // of that.
+        let mut due = false;
+        let mut last = None;
         for press in pressed {
-            if self.entry.is_some() && !entering {
-                // The character of the key that has begun it is no part of what is typed.
-                break;
+            let entering = self.entry.is_some();
+            if std::mem::take(&mut due) && is_t(&press) {
+                continue;
             }
+            let came_before = last.replace(press).is_some_and(|last| is_t(&last));
             match press {
                 _ if self.entry.is_some() => self.typed(press),
                 Press::Char(_) => {}
@@ -28,6 +33,7 @@ impl Wall {
                     self.walk(key);
                 }
             }
+            due = !entering && self.entry.is_some() && !came_before;
         }
         self.mouse() || typed
     }
@@ -43,7 +49,7 @@ impl Wall {
             Key::L => self.order(Order::Lock(None), "lock"),
             Key::U => self.order(Order::Unlock, "unlock"),
             Key::P => self.shoot(),
-            Key::T => self.entry = Some(String::new()),
+            Key::T => self.entry = Some(Entry { to: self.chosen(), text: String::new() }),
             Key::Space => self.mark(self.cursor),
             Key::A => {
                 let mark = self.tiles.iter().any(|tile| !tile.marked);
@@ -60,7 +66,7 @@ impl Wall {
             Key::Escape if self.tiles.iter().any(|tile| tile.marked) => {
                 self.tiles.iter_mut().for_each(|tile| tile.marked = false);
             }
-            Key::Q | Key::Escape => self.quit = true,
+            Key::Q | Key::Escape => self.leave(),
             _ => {}
         }
     }
@@ -97,7 +103,7 @@ impl Wall {
 
     fn enlarge(&mut self) {
         self.large = true;
-        self.screen.renew();
+        self.screen.turn();
     }
 
     /// Back to the wall.
@@ -117,7 +123,7 @@ impl Wall {
         if matches!(key, Key::Left | Key::Right | Key::Home | Key::End) {
             // The one before, the one after.
             if self.walk(key) {
-                self.screen.renew();
+                self.screen.turn();
             }
             return;
         }
@@ -134,7 +140,7 @@ impl Wall {
                 Err(words) => tile.machine.say(words),
             },
             Key::Enter | Key::NumPadEnter | Key::Backspace | Key::Escape => self.reduce(),
-            Key::Q => self.quit = true,
+            Key::Q => self.leave(),
             _ => {}
         }
     }
@@ -145,6 +151,10 @@ impl Wall {
         let last = std::mem::replace(&mut self.mouse, mouse);
         let (left, right) = (mouse.left && !last.left, mouse.right && !last.right);
         let pressed = left || right;
+        if self.entry.is_some() {
+            // Whom a message is for is seen while it is typed, and does not change.
+            return pressed;
+        }
         if self.large {
             let pans = self.screen.pans();
             self.screen.mouse(&self.pane);
@@ -199,7 +209,7 @@ impl Wall {
 
     /// Something on the keyboard while a message is typed.
     fn typed(&mut self, press: Press) {
-        let Some(text) = &mut self.entry else { return };
+        let Some(Entry { text, .. }) = &mut self.entry else { return };
         match press {
             Press::Char(c) if text.len() + c.len_utf8() <= MAX_MESSAGE => text.push(c),
             Press::Key(Key::Backspace) | Press::Again(Key::Backspace) => {
@@ -207,19 +217,19 @@ impl Wall {
             }
             Press::Key(Key::Escape) => self.entry = None,
             Press::Key(Key::Enter | Key::NumPadEnter) => {
-                let text = self.entry.take().unwrap_or_default();
-                if !text.trim().is_empty() {
-                    self.deliver(text);
+                let entry = self.entry.take().unwrap_or_default();
+                if !entry.text.trim().is_empty() {
+                    self.deliver(entry);
                 }
             }
             _ => {}
         }
     }
 
-    /// Says something at the chosen machines.
-    fn deliver(&mut self, text: String) {
-        let chosen = self.chosen().into_iter();
-        let to = chosen.filter_map(|n| Some((n, self.tiles.get(n)?.machine.target.clone())));
+    /// Says something at the machines that it is for.
+    fn deliver(&mut self, Entry { to, text }: Entry) {
+        let to = to.into_iter();
+        let to = to.filter_map(|n| Some((n, self.tiles.get(n)?.machine.target.clone())));
         let to = to.collect();
         let said = Saying::new(text).map_err(|why| why.to_string());
         let said = said.and_then(|saying| self.errands.say(saying, to, self.security.clone()));

@@ -22,7 +22,7 @@ mod tile;
 
 use super::machine::{Folders, Machine};
 use super::options::ClientOptions;
-use super::overlay::WALL_KEYS;
+use super::overlay::{LARGE_KEYS, WALL_KEYS};
 use super::pane::{Mouse, Pane};
 use super::scene::NOTICE;
 use super::screen::Screen;
@@ -31,6 +31,7 @@ use super::view::{Link, Notice};
 use super::window::demand_display;
 use crate::address::Target;
 use crate::text::printable;
+use anyhow::{Context as _, bail};
 use errands::{Errands, Told};
 use grid::{Grid, parts};
 use scene::{Frame, Scene};
@@ -46,6 +47,9 @@ const TURN: Duration = Duration::from_millis(15);
 
 /// How often it is drawn where nothing is heard: words go and come with the time.
 const RENEWED: Duration = Duration::from_millis(250);
+
+/// Screenshots that are taken at a time: for each a machine sends all of its screen.
+const SHOTS: usize = 4;
 
 /// What can be done where there is no window.
 const INSTEAD: &str = "`hightower shot` takes pictures without one";
@@ -73,11 +77,32 @@ pub fn run(
 ) -> anyhow::Result<ExitCode> {
     options.folders.check()?;
     demand_display(INSTEAD)?;
-    let mut wall = Wall::open(targets, client_options, options)?;
+    let count = targets.len();
+    allow_files();
+    let mut wall = Wall::open(targets, client_options, options)
+        .with_context(|| format!("no wall of {count} machines"))?;
     while wall.pane.is_open() && !wall.quit && !interrupted.load(Ordering::Relaxed) {
         wall.turn()?;
     }
-    Ok(ExitCode::SUCCESS)
+    match wall.under_way() {
+        Some(left) => bail!("{left} left undone"),
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Has as many files and sockets allowed as may be: a machine takes about five, and the usual limit
+/// is of before there were so many.
+fn allow_files() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+        if current != maximum
+            && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
+        {
+            tracing::debug!(%error, "no more files can be opened at a time than {current:?}");
+        }
+    }
 }
 
 /// The window and what it shows.
@@ -100,14 +125,24 @@ struct Wall {
     large: bool,
     screen: Screen,
     /// A message that is being typed.
-    entry: Option<String>,
+    entry: Option<Entry>,
     help: bool,
     notice: Option<Notice>,
     mouse: Mouse,
     scene: Scene,
     /// When it was looked at last whether anything is to be drawn, and the window's size then.
     drawn: Option<(Instant, (usize, usize))>,
+    /// It was said what would be left undone.
+    warned: bool,
     quit: bool,
+}
+
+/// A message that is being typed.
+#[derive(Debug, Default)]
+struct Entry {
+    /// The tiles that it is for: those that were chosen when it was begun.
+    to: Vec<usize>,
+    text: String,
 }
 
 impl Wall {
@@ -142,13 +177,14 @@ impl Wall {
             top: 0,
             cursor: 0,
             large: false,
-            screen: Screen::default(),
+            screen: Screen::new(LARGE_KEYS),
             entry: None,
             help: false,
             notice: Some(hint),
             mouse: Mouse::default(),
             scene: Scene::default(),
             drawn: None,
+            warned: false,
             quit: false,
         })
     }
@@ -220,8 +256,12 @@ impl Wall {
                 Told::AllSaid(words) => self.say(words),
             }
         }
+        let mut taken = self.tiles.iter().filter(|tile| tile.takes_shot()).count();
         for number in 0..self.tiles.len() {
             let Some(tile) = self.tiles.get_mut(number) else { break };
+            if taken < SHOTS && tile.begin_shot() {
+                (taken, news) = (taken + 1, true);
+            }
             match tile.shot() {
                 None => {}
                 Some(Shot::Failed(why)) => {
@@ -248,7 +288,7 @@ impl Wall {
         *(if well { done } else { failed }) += 1;
         if let (0, done, failed) = self.shots {
             let failed = if failed > 0 { format!(", {failed} failed") } else { String::new() };
-            self.say(format!("{done} screenshots saved{failed}"));
+            self.say(format!("{} saved{failed}", count_of(done, "screenshot")));
             self.shots = (0, 0, 0);
         }
     }
@@ -259,11 +299,11 @@ impl Wall {
             size: self.pane.size(),
             top: self.top,
             summary: self.summary(grid),
-            whom: format!("keys are for {}", self.whom()),
+            whom: format!("keys are for {}", self.called(&self.chosen())),
             entry: self
                 .entry
                 .as_ref()
-                .map(|typed| (format!("say to {}:", self.whom()), typed.clone())),
+                .map(|entry| (format!("say to {}:", self.called(&entry.to)), entry.text.clone())),
             notice: notice.map(|notice| notice.text.clone()),
             help: self.help.then_some(WALL_KEYS),
         };
@@ -300,9 +340,29 @@ impl Wall {
         if marked.is_empty() { vec![self.cursor] } else { marked }
     }
 
-    /// Whom keys are for, in words.
-    fn whom(&self) -> String {
-        match &self.chosen()[..] {
+    /// What is under way and would be left undone, in words.
+    fn under_way(&mut self) -> Option<String> {
+        let shots = (self.shots.0 > 0).then(|| count_of(self.shots.0, "screenshot"));
+        let sayings = self.errands.sayings();
+        let sayings = (sayings > 0).then(|| count_of(sayings, "message"));
+        let all: Vec<String> = shots.into_iter().chain(sayings).collect();
+        (!all.is_empty()).then(|| all.join(" and "))
+    }
+
+    /// Ends it, once nothing is under way or the user does not mind.
+    fn leave(&mut self) {
+        match self.under_way() {
+            Some(left) if !self.warned => {
+                self.say(format!("{left} under way: Q again leaves that undone"));
+                self.warned = true;
+            }
+            _ => self.quit = true,
+        }
+    }
+
+    /// What tiles are called, in words.
+    fn called(&self, tiles: &[usize]) -> String {
+        match tiles {
             [one] => self.names.get(*one).cloned().unwrap_or_default(),
             all if all.len() == self.tiles.len() => format!("all {} machines", all.len()),
             some => format!("{} marked machines", some.len()),
@@ -357,9 +417,14 @@ fn names(tiles: &[Tile]) -> Vec<String> {
 
 /// The title of a window that shows so many machines.
 fn title(count: usize) -> String {
+    format!("{} – Hightower", count_of(count, "machine"))
+}
+
+/// So many of something, in words.
+fn count_of(count: usize, what: &str) -> String {
     match count {
-        1 => "1 machine – Hightower".to_owned(),
-        count => format!("{count} machines – Hightower"),
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
     }
 }
 

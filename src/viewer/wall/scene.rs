@@ -227,8 +227,10 @@ fn status_line(surface: &mut Surface<'_>, frame: &Frame) {
         // The end is what is being typed.
         let room = width - x - gap - 2;
         let mut from = 0;
-        while text_width(PX, &typed[from..]) > room {
-            from += typed[from..].chars().next().map_or(1, char::len_utf8);
+        while text_width(PX, &typed[from..]) > room
+            && let Some(first) = typed[from..].chars().next()
+        {
+            from += first.len_utf8();
         }
         let end = x + surface.text(x, text_top, PX, HOST, &typed[from..]);
         surface.fill_rect(end + 1, top + 5, 2, STATUS as i32 - 10, CURSOR);

@@ -7,7 +7,7 @@ use crate::viewer::options::Rendition;
 use crate::viewer::picture::Picture;
 use crate::viewer::scale::{Scaler, fit};
 use crate::viewer::scene::{NOTICE, message};
-use crate::viewer::status::{self, Mood};
+use crate::viewer::status::{self, Mood, waiting_for};
 use crate::viewer::view::{Link, View};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,14 +38,16 @@ pub(super) struct Tile {
     scaler: Scaler,
     pub(super) marked: bool,
     asked: Rendition,
+    /// The scale that it was asked for last when it was to be seen small.
+    fitted: u32,
     /// The size of the pictures when the scale was asked for: pictures of another are of that scale.
     before: Option<(usize, usize)>,
     /// A picture of the scale asked for has come.
     settled: bool,
     /// How large the screen is.
     screen: Screen,
-    /// A screenshot is wanted since then.
-    shot: Option<Instant>,
+    /// Whether a screenshot is wanted, and since when it is taken.
+    shot: Option<Option<Instant>>,
 }
 
 /// What is known of a screen's size: a picture says it as far as its scale goes. What is known
@@ -112,6 +114,7 @@ impl Tile {
             scaler: Scaler::default(),
             marked: false,
             asked,
+            fitted: asked.scale,
             before: None,
             settled: false,
             screen: Screen::default(),
@@ -139,14 +142,16 @@ impl Tile {
         if self.is_plain() || !self.settled {
             return;
         }
-        let kept = self.shot.is_some() || self.machine.view().recording.is_some();
+        if let Wanted::Fitted(room, _) = wanted {
+            self.fitted = scale_for(self.screen.least(), room);
+        }
+        let recorded = self.machine.view().recording.is_some();
         let rendition = match wanted {
-            _ if kept => Rendition { scale: 1, max_fps: 0 },
+            _ if recorded => Rendition { scale: 1, max_fps: 0 },
             Wanted::Whole => Rendition { scale: 1, max_fps: 0 },
-            Wanted::Fitted(room, max_fps) => {
-                Rendition { scale: scale_for(self.screen.least(), room), max_fps }
-            }
-            Wanted::Nothing => Rendition { max_fps: 1, ..self.asked },
+            _ if self.takes_shot() => Rendition { scale: 1, max_fps: 1 },
+            Wanted::Fitted(_, max_fps) => Rendition { scale: self.fitted, max_fps },
+            Wanted::Nothing => Rendition { scale: self.fitted, max_fps: 1 },
         };
         if rendition != self.asked {
             self.settled = rendition.scale == self.asked.scale;
@@ -158,15 +163,31 @@ impl Tile {
     /// Wants a screenshot: of the whole screen, in its own size. False when one is waited for.
     pub(super) fn want_shot(&mut self) -> bool {
         let new = self.shot.is_none();
-        self.shot.get_or_insert_with(Instant::now);
+        self.shot.get_or_insert(None);
         new
+    }
+
+    /// Whether one is being taken.
+    pub(super) fn takes_shot(&self) -> bool {
+        self.shot.is_some_and(|since| since.is_some())
+    }
+
+    /// Begins to take the one that is wanted; false when none is, or it is being taken.
+    pub(super) fn begin_shot(&mut self) -> bool {
+        let waits = self.shot == Some(None);
+        if waits {
+            self.shot = Some(Some(Instant::now()));
+        }
+        waits
     }
 
     /// What has come of the screenshot that is wanted, once.
     pub(super) fn shot(&mut self) -> Option<Shot> {
-        let since = self.shot?;
+        let since = self.shot??;
         let view = self.machine.view();
         let whole = self.is_plain() || self.settled && self.asked.scale == 1;
+        // One of before the connection, or of before it was stopped, is none of now.
+        let whole = whole && view.current;
         let shot = match &view.picture {
             _ if view.link != Link::Connected => Shot::Failed("it is not connected".into()),
             Some(picture) if whole => Shot::Taken(picture.clone()),
@@ -191,7 +212,10 @@ impl Tile {
             mood,
             words,
             notice: notice.map(|notice| notice.text.clone()),
-            message: message(view, &self.machine.target).map(|(_, text)| text),
+            message: message(view, &self.machine.target).map(|(_, text)| text).or_else(|| {
+                // What is seen is of before.
+                (!view.current).then(|| vec![waiting_for(view)])
+            }),
             sequence: view.sequence,
             size: view.picture.as_ref().map_or((0, 0), |picture| (picture.width, picture.height)),
             cursor,
