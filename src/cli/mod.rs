@@ -20,6 +20,7 @@ mod picture;
 mod play;
 mod power;
 mod progress;
+mod proof;
 mod question;
 mod record;
 mod room;
