@@ -239,6 +239,33 @@ fn what_is_said_is_a_notice_and_harmless() {
     assert!(audit.contains("\"say\"") && !audit.contains("Five minutes"), "{audit}");
 }
 
+#[test]
+fn what_arrives_is_a_notice() {
+    let Some(desktop) = Desktop::start() else { return };
+    let homes = Homes::new();
+    homes.allow("files");
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = hightower();
+    command.env("DBUS_SESSION_BUS_ADDRESS", &desktop.bus.address);
+    command.args(["agent", "--source", "card", "--card-size", "320x200", "--require-keys"]);
+    command.arg("--inbox").arg(folder.path().join("inbox"));
+    let agent = Agent::start(command.env("HIGHTOWER_CONFIG", homes.agent.path()));
+    homes.trust(&agent);
+    let file = folder.path().join("report.pdf");
+    std::fs::write(&file, "words").unwrap();
+    let address = agent.address.to_string();
+    let send = ["send", "--tls", file.to_str().unwrap(), "--to", &address];
+    for name in ["report.pdf", "report (2).pdf"] {
+        obeyed(&homes.operator(&send));
+        let words = desktop.next();
+        assert!(
+            words.starts_with("anna (") && words.ends_with(&format!("has sent {name}")),
+            "{words}"
+        );
+    }
+    assert!(agent.terminate().success());
+}
+
 /// An agent that asks on this display.
 fn asking(homes: &Homes, display: &str, time: &str) -> Agent {
     let mut command = hightower();

@@ -49,6 +49,11 @@ pub fn soak() -> Duration {
     Duration::from_secs(seconds.and_then(|s| s.parse().ok()).unwrap_or(10))
 }
 
+/// Whether that is tested, too, for which minutes and gigabytes are needed: `./dev full` does.
+pub fn full() -> bool {
+    std::env::var_os("HIGHTOWER_TEST_FULL").is_some()
+}
+
 /// The program under test.
 pub fn hightower() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hightower"));

@@ -2,7 +2,7 @@
 
 use crate::common::homes::Homes;
 use crate::common::wire::Wire;
-use crate::common::{Agent, soak, stderr, stdout};
+use crate::common::{Agent, full, stderr, stdout};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const GOES: usize = 3;
 pub(crate) fn cuts() -> Vec<Duration> {
     let long = Duration::from_secs(120);
     let cuts = [Duration::from_secs(1), Duration::from_secs(10), long];
-    cuts.into_iter().filter(|cut| *cut < long || soak() > long).collect()
+    cuts.into_iter().filter(|cut| *cut < long || full()).collect()
 }
 
 /// The machines.

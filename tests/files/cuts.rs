@@ -2,7 +2,7 @@
 
 use crate::chaos::{Chaos, Fault};
 use crate::common::homes::{Homes, obeyed};
-use crate::common::{Agent, hightower, know, stdout};
+use crate::common::{Agent, full, hightower, know, stdout};
 use crate::{Desk, await_that, noise, partial, told};
 use hightower::call::Call;
 use hightower::trust::KnownAgents;
@@ -16,10 +16,7 @@ use std::sync::Arc;
 
 /// The length of the file that is sent, in bytes: 1 GiB where somebody asks for it.
 fn length() -> u64 {
-    match std::env::var_os("HIGHTOWER_TEST_FULL") {
-        Some(_) => 1 << 30,
-        None => 160 << 20,
-    }
+    if full() { 1 << 30 } else { 160 << 20 }
 }
 
 #[test]
