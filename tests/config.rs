@@ -88,7 +88,7 @@ const COMMANDS: [(&str, Done); 13] = [
     ("send DIR/r.csv HOSTS", Done::Both),
     ("send DIR/r.csv --to HOSTS", Done::Both),
     ("fetch HOSTS:given.csv DIR/exam", Done::Both),
-    // It takes a role that nobody has without a key.
+    // Nobody's session is locked by a test: there is no system bus.
     ("power lock-screen HOSTS", Done::Nobody),
 ];
 
