@@ -79,7 +79,7 @@ const COMMANDS: [(&str, Done); 13] = [
     ("start HOSTS", Done::Both),
     ("stop HOSTS", Done::Both),
     ("lock --for 5s HOSTS", Done::WithDisplay),
-    ("unlock HOSTS", Done::WithDisplay),
+    ("unlock HOSTS", Done::Both),
     ("mouse 10 20 HOSTS", Done::WithDisplay),
     ("say HOSTS hello", Done::Both),
     ("info HOSTS", Done::Both),
