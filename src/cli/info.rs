@@ -1,6 +1,6 @@
 //! `hightower info`: what a machine is.
 
-use super::machines::{Machines, Whom};
+use super::machines::{Machines, Outcome, Whom, summary};
 use super::trust::{TrustArgs, runtime};
 use crate::call::Call;
 use crate::facts::{gather, words};
@@ -56,6 +56,7 @@ pub(super) fn run(args: InfoArgs) -> Result<ExitCode> {
     let targets = Machines { hosts: args.hosts, all: args.all }.targets()?;
     let modern: Vec<_> = targets.iter().filter(|one| !one.is_historical()).cloned().collect();
     let security = args.trust.security(&modern)?;
+    let all = targets.len();
     runtime()?.block_on(async {
         let mut told = stream::iter(targets)
             .map(async |target| {
@@ -65,17 +66,18 @@ pub(super) fn run(args: InfoArgs) -> Result<ExitCode> {
                 Told { name, welcome }
             })
             .buffered(AT_ONCE);
-        let (mut failed, mut first) = (false, true);
+        let (mut done, mut first) = (0, true);
         while let Some(Told { name, welcome }) = told.next().await {
-            failed |= welcome.is_err();
+            done += usize::from(welcome.is_ok());
+            let gap = if args.json || std::mem::take(&mut first) { "" } else { "\n" };
             let text = match &welcome {
                 Ok((welcome, seen)) if args.json => of(&name, welcome, seen).to_string(),
-                Ok((welcome, seen)) => {
-                    let gap = if std::mem::take(&mut first) { "" } else { "\n" };
-                    format!("{gap}{}", lines(welcome, seen))
-                }
+                Ok((welcome, seen)) => format!("{gap}{}", lines(welcome, seen)),
                 Err(e) if args.json => {
                     json!({ "host": name, "ok": false, "error": format!("{e:#}") }).to_string()
+                }
+                Err(e) if all > 1 => {
+                    format!("{gap}{}", Outcome::failed(format!("{e:#}")).line(&name, 0, false))
                 }
                 Err(e) => {
                     // Standard error may be closed.
@@ -85,7 +87,10 @@ pub(super) fn run(args: InfoArgs) -> Result<ExitCode> {
             };
             print(&text)?;
         }
-        Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        if !args.json {
+            summary(all, done);
+        }
+        Ok(if done == all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     })
 }
 

@@ -1,11 +1,11 @@
 //! `hightower say`: one message to one or many machines.
 
-use super::machines::{Outcome, Whom, each, expand};
+use super::machines::{Machines, Outcome, Whom, each};
 use super::trust::{TrustArgs, runtime};
 use crate::chat::Unsaid;
 use crate::saying::{self, Saying};
 use crate::text::printable;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
 use hightower_proto::limits::MAX_MESSAGE;
 use std::io::Read;
@@ -19,12 +19,18 @@ const AT_ONCE: usize = 64;
 /// The person at a machine gets it as a notice on the desktop, too. It takes the role message. A line
 /// a machine says whether it was said, and to how many who are in the chat.
 #[derive(Debug, Args)]
-#[command(override_usage = "hightower say [OPTIONS] <HOST>... <TEXT>")]
+#[command(
+    override_usage = "hightower say [OPTIONS] <HOST>... <TEXT>\n       hightower say [OPTIONS] --all <TEXT>"
+)]
 pub(super) struct SayArgs {
     /// Machines: NAME, ADDRESS, NAME:PORT, [IPV6]:PORT, or @GROUP of hightower.toml; and last what to
     /// say: UTF-8 of at most 4096 bytes, or - to take it from standard input.
-    #[arg(value_names = ["HOST", "TEXT"], required = true, num_args = 2..)]
+    #[arg(value_names = ["HOST", "TEXT"], required = true, num_args = 1..)]
     words: Vec<String>,
+    /// To every machine of hightower.toml, and every agent you know that is found on this machine's
+    /// networks.
+    #[arg(long)]
+    all: bool,
     /// Print one line of JSON a machine.
     #[arg(long)]
     json: bool,
@@ -34,6 +40,14 @@ pub(super) struct SayArgs {
 
 pub(super) fn run(args: SayArgs) -> Result<ExitCode> {
     let mut words = args.words;
+    ensure!(
+        !args.all || words.len() == 1,
+        "with --all no machine is named: give what to say as one word, in quotes"
+    );
+    ensure!(
+        args.all || words.len() > 1,
+        "a machine is missing: give HOST and what to say, or --all"
+    );
     let text = match words.pop() {
         Some(dash) if dash == "-" => from_input()?,
         text => text.unwrap_or_default(),
@@ -42,7 +56,8 @@ pub(super) fn run(args: SayArgs) -> Result<ExitCode> {
     let hosts = words.iter().map(|word| {
         word.parse::<Whom>().map_err(|why| anyhow!("'{}' is no machine: {why}", printable(word)))
     });
-    let targets = expand(&hosts.collect::<Result<Vec<_>>>()?)?;
+    let hosts = hosts.collect::<Result<Vec<_>>>()?;
+    let targets = Machines { hosts, all: args.all }.targets()?;
     let security = &args.trust.security(&targets)?;
     runtime()?.block_on(each(&targets, AT_ONCE, args.json, async |target| {
         match saying.deliver(&target, security).await {

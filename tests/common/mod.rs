@@ -60,6 +60,8 @@ pub fn hightower() -> Command {
     command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").env_remove("HIGHTOWER_LOG");
     // Nobody's desktop shows notices of tests, and what they leave is left among them.
     command.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent");
+    // Nor does a test restart the machine that it runs on.
+    command.env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent");
     command.env("XDG_RUNTIME_DIR", env!("CARGO_TARGET_TMPDIR"));
     command.env("XDG_CONFIG_HOME", env!("CARGO_TARGET_TMPDIR"));
     command.env("XDG_DATA_HOME", env!("CARGO_TARGET_TMPDIR"));

@@ -167,6 +167,11 @@ impl Room {
         fs::write(self.desk.path().join(name), text).unwrap();
     }
 
+    /// The agents that the operator knows, as they stand in the file.
+    pub fn known(&self) -> String {
+        fs::read_to_string(self.desk.path().join("known_agents")).unwrap()
+    }
+
     pub fn key(&self) -> SecretKey {
         let nobody = |_: &Path| Err(std::io::ErrorKind::Unsupported.into());
         SecretKey::load(&self.desk.path().join("operator_key"), nobody).unwrap()

@@ -156,6 +156,57 @@ fn ctrl_c_ends_it_well_and_before_the_first_picture_it_leaves_nothing() {
 }
 
 #[test]
+fn ctrl_c_ends_the_recordings_of_many_machines_each_in_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let agents = [Agent::card(&CARD), Agent::card(&CARD)];
+    let [one, two] = [0, 1].map(|n: usize| agents[n].address.to_string());
+    let out = folder.path().join("lessons");
+    let mut child = start(&["--json", &one, &two, "127.0.0.1:1", "-o", out.to_str().unwrap()]);
+    let mut words = Lines::of(child.stderr.take().unwrap());
+    words.await_line(|line| line.contains("127.0.0.1:1: disconnected"), "the one that is off");
+    let end = Instant::now() + LONG;
+    let files = || std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path());
+    while files().filter(|path| Recording::open(path).is_ok_and(|r| r.index().len() > 4)).count()
+        < 2
+    {
+        assert!(Instant::now() < end, "no two recordings in {}", out.display());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    signal(&child, "INT");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", words.rest());
+    let told = json(&output);
+    assert_eq!(told.len(), 3, "{told:?}");
+    for host in [&one, &two] {
+        let line = told.iter().find(|line| line["host"] == **host).unwrap();
+        assert!(line["ok"] == true && line["gaps"] == 0, "{line}");
+        let path = Path::new(line["path"].as_str().unwrap());
+        assert_eq!(assert_cards(path) as u64, line["pictures"].as_u64().unwrap());
+        assert_eq!(std::fs::metadata(path).unwrap().len(), line["bytes"].as_u64().unwrap());
+    }
+    let off = told.iter().find(|line| line["host"] == "127.0.0.1:1").unwrap();
+    assert!(off["path"].is_null() && off["error"].as_str().unwrap().contains("no picture came"));
+    // There is no empty file of it.
+    assert_eq!(files().count(), 2);
+
+    // One that goes away ends alone where nobody waits for it, and what there is of it is named.
+    let [gone, _stays] = agents;
+    let child = start(&[&one, &two, "-o", out.to_str().unwrap(), "--no-reconnect", "--for", "2s"]);
+    let is_new = |path: &Path| std::fs::metadata(path).is_ok_and(|file| file.len() > 0);
+    while files().filter(|path| is_new(path)).count() < 4 {
+        assert!(Instant::now() < end, "no four recordings in {}", out.display());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    gone.kill();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let said = stdout(&output);
+    assert!(said.lines().next().is_some_and(|line| line.starts_with(&one)), "{said}");
+    assert!(said.contains("failed: ") && said.contains(" are in "), "{said}");
+    assert!(stderr(&output).contains("2 machines: 1 done, 1 failed"), "{}", stderr(&output));
+}
+
+#[test]
 fn killed_at_any_moment_it_leaves_what_can_be_played() {
     let agent = Agent::card(&CARD);
     for pictures in [1, 4, 9, 17] {
