@@ -8,7 +8,7 @@ use crate::address::Target;
 use crate::agent::SOFTWARE;
 use crate::trust::PublicKey;
 use crate::viewer::{Cause, Channel, Security, dial, dial_at, harmless, now_us};
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use hightower_proto::limits::MAX_TEXT;
 use hightower_proto::message::{Goodbye, Hello, Packet, Ping, Pong, Welcome};
 use hightower_proto::stream::Options;
@@ -48,7 +48,7 @@ pub struct Call {
     /// What it has proven to be; `None` where it was not asked.
     pub key: Option<PublicKey>,
     incoming: Incoming,
-    outgoing: mpsc::Sender<Bytes>,
+    outgoing: mpsc::Sender<[Bytes; 2]>,
     /// Ends with the network's failure, or when all is written after `outgoing` was dropped.
     writing: JoinHandle<io::Result<()>>,
     pings: Interval,
@@ -68,18 +68,18 @@ struct Incoming {
 
 /// Says things on a connection.
 #[derive(Debug, Clone)]
-pub struct Voice(mpsc::Sender<Bytes>);
+pub struct Voice(mpsc::Sender<[Bytes; 2]>);
 
 impl Voice {
     /// Says something; waits as long as the network has more than a little to do. False when the
     /// connection has broken, of which whoever hears is told why.
     pub async fn say(&self, message: &Message) -> bool {
-        self.0.send(message.encode()).await.is_ok()
+        self.0.send(message.pieces()).await.is_ok()
     }
 
     /// Waits until the network has so little to do that something more may be said; `None` when the
     /// connection has broken. May be given up and asked again.
-    pub(crate) async fn room(&self) -> Option<mpsc::Permit<'_, Bytes>> {
+    pub(crate) async fn room(&self) -> Option<mpsc::Permit<'_, [Bytes; 2]>> {
         self.0.reserve().await.ok()
     }
 }
@@ -141,7 +141,7 @@ impl Call {
     /// # Errors
     /// When the connection has broken.
     pub async fn say(&mut self, message: &Message) -> Result<(), Cause> {
-        match self.outgoing.send(message.encode()).await {
+        match self.outgoing.send(message.pieces()).await {
             Ok(()) => Ok(()),
             Err(_) => Err(self.broken().await),
         }
@@ -169,7 +169,7 @@ impl Call {
                     Message::Ping(ping) => {
                         let pong = Pong { ping_us: ping.clock_us, clock_us: now_us() };
                         // Who pings faster than it reads gets fewer answers.
-                        drop(self.outgoing.try_send(Message::Pong(pong).encode()));
+                        drop(self.outgoing.try_send(Message::Pong(pong).pieces()));
                     }
                     Message::Pong(_) => {}
                     Message::Goodbye(goodbye) => return Err(Cause::goodbye(&goodbye.reason)),
@@ -191,7 +191,7 @@ impl Call {
                         return Err(Cause::Silent { peer: self.peer, quiet });
                     }
                     // Where words wait already, they are as good as a question.
-                    drop(self.outgoing.try_send(Message::Ping(Ping { clock_us: now_us() }).encode()));
+                    drop(self.outgoing.try_send(Message::Ping(Ping { clock_us: now_us() }).pieces()));
                 }
             }
         }
@@ -294,10 +294,10 @@ impl Incoming {
 /// Writes what is to be said, until nobody says anything any more.
 async fn write(
     mut writer: Box<dyn AsyncWrite + Send + Unpin>,
-    mut waiting: mpsc::Receiver<Bytes>,
+    mut waiting: mpsc::Receiver<[Bytes; 2]>,
 ) -> io::Result<()> {
-    while let Some(bytes) = waiting.recv().await {
-        writer.write_all(&bytes).await?;
+    while let Some([begin, data]) = waiting.recv().await {
+        writer.write_all_buf(&mut begin.chain(data)).await?;
         // What is encrypted may still lie there.
         writer.flush().await?;
     }

@@ -256,3 +256,17 @@ fn every_help_text_is_there_and_the_readme_names_no_option_that_is_not() {
         assert!(all.contains(option), "{option} is in the README and in no help text");
     }
 }
+
+#[test]
+fn its_pictures_and_documents_are_there() {
+    let readme = include_str!("../README.md");
+    let links = readme.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+    let files: Vec<_> = links
+        .map(|(link, _)| link.split('#').next().unwrap())
+        .filter(|link| !link.is_empty() && !link.contains("://"))
+        .collect();
+    assert!(files.len() > 3, "{files:?}");
+    for file in files {
+        assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(file).exists(), "{file} is missing");
+    }
+}

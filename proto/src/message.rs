@@ -353,6 +353,16 @@ impl Message {
             other => other.packet().encode(),
         }
     }
+
+    /// The same bytes in two pieces, to be written one after the other: of a CHUNK, which is long, the
+    /// second is its data, which is not copied; of all else it is empty.
+    #[must_use]
+    pub fn pieces(&self) -> [Bytes; 2] {
+        match self {
+            Self::Chunk(chunk) => chunk.pieces(),
+            other => [other.encode(), Bytes::new()],
+        }
+    }
 }
 
 fn object<T: serde::de::DeserializeOwned>(

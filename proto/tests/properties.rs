@@ -210,6 +210,7 @@ proptest! {
     #[test]
     fn a_datagram_is_read_as_it_was_written(m in message()) {
         let packet = m.packet();
+        prop_assert_eq!(m.pieces().concat(), packet.encode());
         let total = packet.encode().len();
         if total > MAX_DATAGRAM {
             prop_assert_eq!(datagram::encode(&m), Err(DatagramError::TooLong(total)));

@@ -72,7 +72,10 @@ pub(super) fn run(args: InfoArgs) -> Result<ExitCode> {
             let gap = if args.json || std::mem::take(&mut first) { "" } else { "\n" };
             let text = match &welcome {
                 Ok((welcome, seen)) if args.json => of(&name, welcome, seen).to_string(),
-                Ok((welcome, seen)) => format!("{gap}{}", lines(welcome, seen)),
+                Ok((welcome, seen)) if all > 1 => {
+                    format!("{gap}{name}\n{}", lines(welcome, seen))
+                }
+                Ok((welcome, seen)) => lines(welcome, seen),
                 Err(e) if args.json => {
                     json!({ "host": name, "ok": false, "error": format!("{e:#}") }).to_string()
                 }

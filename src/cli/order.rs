@@ -26,8 +26,9 @@ pub(super) struct Whom {
     #[arg(long = "group", value_name = "NAME", value_delimiter = ',')]
     #[arg(value_parser = super::agent::group, conflicts_with_all = ["hosts", "all"])]
     groups: Vec<String>,
-    /// Every machine of hightower.toml, and every agent that is on a network of this machine: these by
-    /// one signed datagram, so without your key only those. One that is known and silent is a failure.
+    /// Every machine of hightower.toml, called one by one, and every agent on the networks of this
+    /// machine, by one datagram that your key signs: without a key the machines of the file alone.
+    /// One that is known and silent is a failure.
     #[arg(long, conflicts_with = "hosts")]
     all: bool,
     /// The port of the agents of a room.

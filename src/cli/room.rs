@@ -60,7 +60,7 @@ pub(super) fn run(
         None => {
             super::remark(
                 "left out: agents that are not in hightower.toml. An order to all on the networks \
-                 is signed, and there is no key for it (`hightower keygen`)",
+                 is always signed: it takes a key (`hightower keygen`), and no --insecure",
             );
             Vec::new()
         }

@@ -16,6 +16,7 @@
 //! Everything here blocks: it is for threads that may.
 
 mod beneath;
+mod buffers;
 mod error;
 mod folder;
 mod hashing;

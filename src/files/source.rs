@@ -1,11 +1,12 @@
 //! A file that is sent: what it was when it was offered, and whether it still is.
 
+use super::buffers::Buffers;
 use super::hashing::Hashing;
 use super::{FileError, PIECE};
 use bytes::Bytes;
 use hightower_proto::message::Digest;
 use std::fs::{File, Metadata};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Seek, SeekFrom};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -14,6 +15,7 @@ use std::time::SystemTime;
 pub struct Source {
     file: File,
     name: String,
+    buffers: Buffers,
     at: u64,
     /// Its length when it was hashed.
     pub size: u64,
@@ -46,7 +48,8 @@ impl Source {
     pub fn reopen(path: &Path, name: &str, known: &Known) -> Result<Self, FileError> {
         let file = File::open(path).map_err(|cause| missing(cause, path, name))?;
         let &Known { size, modified, hash } = known;
-        let source = Self { file, name: name.to_owned(), at: 0, size, modified, hash };
+        let (name, buffers) = (name.to_owned(), Buffers::default());
+        let source = Self { file, name, buffers, at: 0, size, modified, hash };
         source.check()?;
         Ok(source)
     }
@@ -65,8 +68,9 @@ impl Source {
             return Err(FileError::Special(name.into()));
         }
         let (hash, size) = hash(&mut file, u64::MAX).map_err(FileError::io("read", path))?;
-        let name = name.to_owned();
-        let source = Self { file, name, at: size, size, modified: about.modified().ok(), hash };
+        let (name, buffers, modified) =
+            (name.to_owned(), Buffers::default(), about.modified().ok());
+        let source = Self { file, name, buffers, at: size, size, modified, hash };
         if about.len() != size {
             return Err(source.changed());
         }
@@ -83,7 +87,7 @@ impl Source {
             sought.map_err(FileError::io("read", &self.name))?;
         }
         let length = self.size.saturating_sub(offset).min(most as u64) as usize;
-        let bytes = piece(&mut self.file, length);
+        let bytes = self.buffers.read(&mut self.file, length);
         let bytes = bytes.map_err(FileError::io("read", &self.name))?;
         if bytes.len() < length {
             return Err(self.changed());
@@ -119,22 +123,15 @@ pub(super) fn hash(file: &mut File, most: u64) -> io::Result<(Digest, u64)> {
 
 /// The hash, still being made, of a file's bytes from where it stands, up to so many.
 pub(super) fn feed(file: &mut File, most: u64) -> io::Result<Hashing> {
-    let mut hashing = Hashing::default();
+    let (mut hashing, mut buffers) = (Hashing::default(), Buffers::default());
     loop {
         let left = most - hashing.length();
-        let bytes = piece(file, PIECE.min(usize::try_from(left).unwrap_or(PIECE)))?;
+        let bytes = buffers.read(file, PIECE.min(usize::try_from(left).unwrap_or(PIECE)))?;
         if bytes.is_empty() {
             return Ok(hashing);
         }
         hashing.update(bytes);
     }
-}
-
-/// The next so many bytes of a file; fewer at its end.
-fn piece(file: &mut File, length: usize) -> io::Result<Bytes> {
-    let mut bytes = Vec::with_capacity(length);
-    file.take(length as u64).read_to_end(&mut bytes)?;
-    Ok(bytes.into())
 }
 
 /// What an error in opening means.

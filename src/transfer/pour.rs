@@ -49,7 +49,7 @@ pub(super) async fn pour<W: Watcher>(
                 let (offset, data) = (sent, piece.split_to(length));
                 let chunk = Message::Chunk(Chunk { transfer, offset, data });
                 match room {
-                    Some(room) => room.send(chunk.encode()),
+                    Some(room) => room.send(chunk.pieces()),
                     None => if let Err(cause) = call.say(&chunk).await {
                         break Err(cause.into());
                     },

@@ -57,7 +57,7 @@ impl Voice {
 
     /// After all else; waits until it is on its way.
     pub(super) async fn bulk(&self, packet: &Packet) -> Result<(), Gone> {
-        self.send(Say::Bulk(packet.encode())).await
+        self.send(Say::Bulk(packet.pieces())).await
     }
 
     async fn send(&self, say: Say) -> Result<(), Gone> {

@@ -64,7 +64,7 @@ pub(super) struct Outbox {
     pub(super) frames: Option<Arc<[Bytes]>>,
     /// Parts of files, and who waits until each is on its way, so that there is one a transfer; they
     /// delay nothing else.
-    pub(super) bulk: VecDeque<(Bytes, oneshot::Sender<()>)>,
+    pub(super) bulk: VecDeque<([Bytes; 2], oneshot::Sender<()>)>,
     /// The goodbye; nothing comes after it.
     pub(super) last: Option<Bytes>,
 }
@@ -104,10 +104,10 @@ impl Outbox {
 
     /// A part of a file, to be written when there is nothing else.
     pub(super) fn take_part(&mut self) -> Option<Pieces> {
-        let (bytes, taken) = self.bulk.pop_front()?;
+        let (pieces, taken) = self.bulk.pop_front()?;
         // Whoever sends it may have ended.
         let _ = taken.send(());
-        Some(Pieces(VecDeque::from([bytes])))
+        Some(Pieces(pieces.into_iter().filter(|piece| !piece.is_empty()).collect()))
     }
 }
 
@@ -271,10 +271,11 @@ mod tests {
     #[test]
     fn parts_of_files_go_after_all_else_and_one_at_a_time() {
         let mut outbox = Outbox::default();
+        let part = |head, data| [head, data].map(|text: &'static str| Bytes::from(text));
         let (taken, mut first) = oneshot::channel();
-        outbox.bulk.push_back((Bytes::from_static(b"part 1 "), taken));
+        outbox.bulk.push_back((part("part ", "1 "), taken));
         let (taken, mut second) = oneshot::channel();
-        outbox.bulk.push_back((Bytes::from_static(b"part 2 "), taken));
+        outbox.bulk.push_back((part("part 2 ", ""), taken));
         outbox.frames = Some(Arc::new([Bytes::from_static(b"frame ")]));
         outbox.pong = Some(Bytes::from_static(b"pong "));
         outbox.push(Bytes::from_static(b"reply "));

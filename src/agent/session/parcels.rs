@@ -15,7 +15,7 @@ pub(in crate::agent) enum Say {
     /// In its order among the replies.
     Word(Bytes),
     /// After all else that waits; one at a time.
-    Bulk(Bytes),
+    Bulk([Bytes; 2]),
 }
 
 /// The session ends, or its peer does not listen.
@@ -68,9 +68,9 @@ impl Handler<Say> for Session {
                 self.push(bytes, ctx);
                 Box::pin(actix::fut::ok(()))
             }
-            Say::Bulk(bytes) => {
+            Say::Bulk(pieces) => {
                 let (taken, wait) = oneshot::channel();
-                self.outbox.bulk.push_back((bytes, taken));
+                self.outbox.bulk.push_back((pieces, taken));
                 self.advance(ctx);
                 Box::pin(wait.into_actor(self).map(|taken, _, _| taken.map_err(|_| Closing)))
             }

@@ -173,8 +173,8 @@ impl Take {
                     self.away = true;
                     format!("{}: disconnected: {cause}; trying again", self.name)
                 }
-                Event::Notice(text) => format!("{}: {text}", self.name),
                 // How it has ended is said in its line.
+                Event::Notice(text) if self.end.is_none() => format!("{}: {text}", self.name),
                 _ => continue,
             };
             line.suspend(|| crate::cli::remark(words));
