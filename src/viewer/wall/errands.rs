@@ -1,6 +1,7 @@
 //! What a wall has done beside it, so that it goes on meanwhile: screenshots written, messages
 //! delivered.
 
+use super::count_of;
 use crate::address::Target;
 use crate::saying::{self, Saying};
 use crate::text::printable;
@@ -117,7 +118,8 @@ impl Errands {
                 }
             }
             // Whoever has gone needs not be told.
-            let _ = tell.send(Told::AllSaid(format!("said on {done} of {all} machines")));
+            let _ =
+                tell.send(Told::AllSaid(format!("said on {done} of {}", count_of(all, "machine"))));
         };
         let run = move || {
             runtime.block_on(async {
