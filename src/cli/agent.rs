@@ -83,7 +83,7 @@ pub(super) struct AgentArgs {
     #[arg(long, conflicts_with_all = ["pair", "install", "uninstall"])]
     resume: bool,
     /// Have an agent start when you log in, and now, with the other options that are given and the
-    /// HIGHTOWER_ variables that are set; by systemd, in a sandbox.
+    /// HIGHTOWER_ variables that are set; by systemd in a sandbox, or as macOS and Windows do it.
     #[arg(long, conflicts_with_all = ["uninstall", "pair"])]
     install: bool,
     /// Have it start no more, and end it.

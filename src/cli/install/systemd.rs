@@ -1,14 +1,13 @@
 //! The agent as a unit of the user's own systemd, in the sandbox that the unit in `assets` has.
 
+use super::LOOK;
 use super::start::Start;
 use anyhow::{Context, Result, bail, ensure};
 use std::fs;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
-use std::time::Duration;
 
 /// The unit's name.
 const UNIT: &str = "hightower-agent.service";
@@ -32,12 +31,9 @@ const MARK: &str = "# Written by `hightower agent --install`";
 /// What the sandbox hides, beside the user's own home.
 const HIDDEN: [&str; 3] = ["/home", "/root", "/run/user"];
 
-/// An agent that can't work ends before this is over.
-const LOOK: Duration = Duration::from_secs(2);
-
 /// Has the agent start at log-in, and now; says so.
-pub(super) fn install(listen: Option<SocketAddr>) -> Result<String> {
-    let path = place()?;
+pub(super) fn install(place: &str) -> Result<String> {
+    let path = path()?;
     let before = own(&path)?;
     reach()?;
     let start = Start::as_this()?;
@@ -56,10 +52,7 @@ pub(super) fn install(listen: Option<SocketAddr>) -> Result<String> {
             }
         });
     }
-    let place = match said_elsewhere(&path, &start) {
-        Some(place) => place,
-        None => listen.unwrap_or(crate::agent::Config::default().listen).to_string(),
-    };
+    let place = said_elsewhere(&path, &start).unwrap_or_else(|| place.to_owned());
     Ok(format!(
         "the agent runs, listens on {place}, and starts when you log in: {}\n`hightower status` says \
          who watches; `systemctl --user status {UNIT}` and `journalctl --user -u {UNIT}` how it does",
@@ -69,7 +62,7 @@ pub(super) fn install(listen: Option<SocketAddr>) -> Result<String> {
 
 /// Has it start no more, and ends it. What was written is removed whatever systemd says.
 pub(super) fn uninstall() -> Result<()> {
-    let path = place()?;
+    let path = path()?;
     ensure!(path.exists(), "no agent is installed: there is no {}", path.display());
     own(&path)?;
     let ended = systemctl(&["disable", "--now", UNIT]);
@@ -83,8 +76,8 @@ pub(super) fn uninstall() -> Result<()> {
     })
 }
 
-/// Where the user's units are.
-fn place() -> Result<PathBuf> {
+/// Where the user's unit is.
+fn path() -> Result<PathBuf> {
     if !cfg!(target_os = "linux") {
         bail!(
             "this is done by systemd, on Linux: have `hightower agent` started at log-in by the \
