@@ -45,9 +45,12 @@ struct Desk {
     locks: bool,
     /// Whether a restart takes until the test lets it be done.
     slow: bool,
+    /// Whether logind says so late whether the machine may be restarted.
+    thinks: bool,
 }
 
-const DESK: Desk = Desk { may: "yes", display: "7", own: None, locks: true, slow: false };
+const DESK: Desk =
+    Desk { may: "yes", display: "7", own: None, locks: true, slow: false, thinks: false };
 
 fn session(id: &str) -> OwnedObjectPath {
     let path = format!("/org/freedesktop/login1/session/_3{id}");
@@ -65,6 +68,11 @@ struct Manager {
 #[zbus::interface(name = "org.freedesktop.login1.Manager")]
 impl Manager {
     fn can_reboot(&self) -> String {
+        if self.desk.thinks {
+            self.did.send("thinks".into()).unwrap();
+            // An error says that the test has ended.
+            let _ = self.done.lock().unwrap().recv();
+        }
         self.desk.may.into()
     }
 
@@ -509,6 +517,24 @@ fn the_person_reads_how_to_stop_it_and_the_operator_what_they_see() {
     obeyed(&began);
     let said = common::stderr(&began);
     assert!(said.contains("shutdown in 5 s; no window counts down"), "{said}");
+}
+
+#[test]
+fn nothing_is_begun_for_somebody_who_is_gone() {
+    let desk = Desk { thinks: true, ..DESK };
+    let Some(machine) = Machine::with("power", desk, None, &[]) else { return };
+    let waiting = machine.begin(&["reboot", "--in", "5s"]);
+    assert_eq!(machine.did.recv_timeout(PATIENCE).as_deref(), Ok("thinks"));
+    drop(waiting);
+    // The agent has heard of that when it has answered who came later.
+    refused(&machine.power(&["cancel"]), "being carried out");
+    machine.done.send(()).unwrap();
+    let end = Instant::now() + PATIENCE;
+    let path = machine.homes.agent.path().join("audit/audit.jsonl");
+    while !std::fs::read_to_string(&path).unwrap().contains("reboot: whoever wanted it is gone") {
+        assert!(Instant::now() < end, "it is begun for nobody: {}", machine.counting());
+    }
+    assert!(machine.counting().is_null());
 }
 
 #[test]

@@ -92,8 +92,8 @@ impl Power {
             ctx.run_later(delay, |power, ctx| power.due(ctx)),
             ctx.run_later(SHOWN, |power, _| power.begin(Some("no window counts down there yet"))),
         ];
-        let again = AGAIN.iter().filter(|left| delay > **left * 2);
-        timers.extend(again.map(|left| ctx.run_later(delay - *left, |power, _| power.alarm())));
+        let again = again(delay).map(|after| ctx.run_later(after, |power, _| power.alarm()));
+        timers.extend(again);
         let window = person::count_down(sentence(act), &who, delay).into_actor(self);
         let window = window.then(|opened, power, _| {
             let hushed = opened.as_ref().ok().map(|_| Hushed::new(&power.hush));
@@ -194,6 +194,11 @@ impl Power {
     }
 }
 
+/// After how long the person is told again of what is due after this delay.
+fn again(delay: Duration) -> impl Iterator<Item = Duration> {
+    AGAIN.into_iter().filter(move |left| delay > *left * 2).map(move |left| delay - left)
+}
+
 /// What is about to happen to the person at the machine.
 fn sentence(act: Act) -> &'static str {
     match act {
@@ -202,5 +207,20 @@ fn sentence(act: Act) -> &'static str {
         Act::Logoff => "your session is ended",
         Act::LockScreen => "this screen is locked",
         Act::Cancel => "nothing happens",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_person_is_told_again_near_the_end() {
+        let after = |seconds| {
+            again(Duration::from_secs(seconds)).map(|after| after.as_secs()).collect::<Vec<_>>()
+        };
+        assert_eq!(after(3600), [3300, 3540, 3585]);
+        assert_eq!(after(60), [45]);
+        assert!(after(5).is_empty());
     }
 }
