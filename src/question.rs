@@ -133,22 +133,24 @@ impl Typed {
     }
 }
 
-/// Asks for so long; `false` when the window is closed or the time is over.
+/// Asks for so long; `false` when the window is closed or the time is over. `opened` is called once
+/// the question can be seen.
 ///
 /// # Errors
 /// When there is no display, or no window on it.
-pub fn ask(question: Question<'_>, limit: Duration) -> anyhow::Result<bool> {
+pub fn ask(question: Question<'_>, limit: Duration, opened: impl FnOnce()) -> anyhow::Result<bool> {
+    let end = Instant::now() + limit;
     anyhow::ensure!(crate::viewer::window::has_display(), "there is no display to ask on");
     let options = WindowOptions { topmost: true, resize: false, ..WindowOptions::default() };
-    let opened = Window::new(question.title(), SIZE.0, SIZE.1, options);
-    let mut window = opened.map_err(|e| anyhow::anyhow!("no window can be opened: {e}"))?;
+    let made = Window::new(question.title(), SIZE.0, SIZE.1, options);
+    let mut window = made.map_err(|e| anyhow::anyhow!("no window can be opened: {e}"))?;
     let typed = Typed::default();
     window.set_input_callback(Box::new(typed.clone()));
-    let start = Instant::now();
+    let (start, mut opened) = (Instant::now(), Some(opened));
     let mut pixels = vec![GROUND; SIZE.0 * SIZE.1];
     let (mut shown, mut was_down) = (None, true);
     while window.is_open() {
-        let left = limit.saturating_sub(start.elapsed());
+        let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
             break;
         }
@@ -157,6 +159,9 @@ pub fn ask(question: Question<'_>, limit: Duration) -> anyhow::Result<bool> {
             draw(&mut Surface::new(&mut pixels, SIZE.0, SIZE.1), question, seconds);
         }
         window.update_with_buffer(&pixels, SIZE.0, SIZE.1)?;
+        if let Some(opened) = opened.take() {
+            opened();
+        }
         let down = window.get_mouse_down(MouseButton::Left);
         let clicked = !std::mem::replace(&mut was_down, down) && down;
         let place = clicked.then(|| window.get_mouse_pos(MouseMode::Discard)).flatten();

@@ -35,6 +35,7 @@ pub use incoming::Incoming;
 pub use name::{MAX_NAME, NameError, clean, clean_path, numbered};
 pub use outbox::{Found, Outbox};
 pub use partial::KEPT;
+pub(crate) use place::make;
 pub use place::{inbox, outbox};
 pub use source::{Known, Source};
 

@@ -47,7 +47,7 @@ fn data_on(
 }
 
 /// Makes a folder, and those above it, for its owner alone.
-pub(super) fn make(folder: &Path) -> io::Result<()> {
+pub(crate) fn make(folder: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

@@ -177,6 +177,9 @@ pub struct Reply {
     /// In how many milliseconds it is done, unless it is cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_ms: Option<u32>,
+    /// What else there is to say of what was obeyed, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 impl Reply {
@@ -191,6 +194,7 @@ impl Reply {
             presence: None,
             heard_by: None,
             due_ms: None,
+            note: None,
         }
     }
 

@@ -122,9 +122,9 @@ fn presence() -> impl Strategy<Value = Presence> {
 
 fn reply() -> impl Strategy<Value = Reply> {
     let some = (any::<i64>(), any::<bool>(), option::of(".{0,20}"), option::of(any::<u32>()));
-    let last = (option::of(any::<u32>()), option::of(any::<u32>()));
+    let last = (option::of(any::<u32>()), option::of(any::<u32>()), option::of(".{0,20}"));
     (some, option::of(presence()), last).prop_map(
-        |((of, ok, error, lease_ms), presence, (heard_by, due_ms))| Reply {
+        |((of, ok, error, lease_ms), presence, (heard_by, due_ms, note))| Reply {
             of,
             ok,
             error,
@@ -132,6 +132,7 @@ fn reply() -> impl Strategy<Value = Reply> {
             presence,
             heard_by,
             due_ms,
+            note,
         },
     )
 }

@@ -2,26 +2,22 @@
 //!
 //! What costs the person at the machine their work is counted down before their eyes, and they can
 //! cancel it: in the window that counts, or by `hightower agent --cancel-power`. One thing at a time
-//! is counted down. What is to be done is done by logind, which has its own rules for who may.
+//! is counted down (`counting`), and only for somebody who may have it done when it is due as well.
+//! What is to be done is done by `logind`, which has its own rules for who may.
 
+mod counting;
 mod logind;
 
+use super::messages::Recheck;
 use super::notices::Teller;
-use super::person;
 use crate::audit::What;
-use crate::trust::{Permit, Power as Kind};
+use crate::trust::{Grant, Permit, Power as Kind};
+use actix::WeakRecipient;
 use actix::prelude::*;
+use counting::Pending;
 use hightower_proto::message::Act;
-use std::future::Future;
-use std::pin::Pin;
-use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
-use tokio::task::spawn_blocking;
-
-/// How long is counted down when nothing is said, and the least and the most that can be.
-const DELAY: Duration = Duration::from_secs(60);
-const LEAST: Duration = Duration::from_secs(5);
-const MOST: Duration = Duration::from_secs(3600);
+use std::rc::Rc;
+use std::time::Duration;
 
 /// What came of an act, in the end: why it was not done.
 pub(super) type Outcome = Result<(), String>;
@@ -33,7 +29,11 @@ pub(super) struct Order {
     pub(super) act: Act,
     /// How long is counted down.
     pub(super) delay: Option<Duration>,
+    /// Whose order it is: they are asked for their leave again when it is due.
+    pub(super) grant: Grant,
     pub(super) permit: Permit<Kind>,
+    /// Who is told what came of what is counted down. Nothing is begun for somebody who is gone.
+    pub(super) told: WeakRecipient<Came>,
 }
 
 /// What has begun.
@@ -42,17 +42,27 @@ pub(super) enum Begun {
     Done,
     /// It is counted down.
     Counting {
-        /// For how long.
-        delay: Duration,
-        /// What comes of it.
-        outcome: oneshot::Receiver<Outcome>,
+        /// For so long still.
+        left: Duration,
+        /// What the operator should know of it.
+        note: Option<String>,
     },
 }
+
+/// This came of what was counted down.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Came(pub(super) Outcome);
 
 /// The person at the machine does not want what is counted down.
 #[derive(Message)]
 #[rtype(result = "Outcome")]
 pub(super) struct CancelHere;
+
+/// The agent ends, for this reason, and what is counted down with it.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Stop(pub(super) String);
 
 /// What is counted down now?
 #[derive(Message)]
@@ -69,107 +79,65 @@ pub(super) struct Counting {
     pub(super) left: Duration,
 }
 
+/// Told when the person needs the pointer, and when they no longer do.
+pub(super) type Hush = Rc<dyn Fn(bool)>;
+
 /// The service.
 pub(super) struct Power {
     teller: Teller,
+    hush: Hush,
     pending: Option<Pending>,
-    /// Whether an act is under way.
+    /// Whether logind is asked about an act, or to do what was counted down.
     busy: bool,
-}
-
-struct Pending {
-    act: Act,
-    permit: Permit<Kind>,
-    due: Instant,
-    outcome: oneshot::Sender<Outcome>,
-    /// What ends with it: the time, and the window.
-    timer: SpawnHandle,
-    window: SpawnHandle,
-}
-
-impl Power {
-    pub(super) fn new(teller: Teller) -> Self {
-        Self { teller, pending: None, busy: false }
-    }
-
-    /// Ends the counting, and says what came of it.
-    fn end(&mut self, outcome: Outcome, ctx: &mut Context<Self>) -> Option<(Act, Permit<Kind>)> {
-        let Pending { act, permit, outcome: told, timer, window, .. } = self.pending.take()?;
-        ctx.cancel_future(timer);
-        ctx.cancel_future(window);
-        match &outcome {
-            Ok(()) => permit.note_with(What::Power, format!("{}: done", act.name())),
-            Err(why) => permit.note_with(What::Power, format!("{}: {why}", act.name())),
-        }
-        tracing::info!(by = %permit.by(), "{}: {}", act.name(), words(&outcome));
-        // Whoever wanted it may be gone.
-        let _ = told.send(outcome);
-        Some((act, permit))
-    }
-
-    /// Begins to count down.
-    fn count(
-        &mut self,
-        act: Act,
-        delay: Duration,
-        permit: Permit<Kind>,
-        ctx: &mut Context<Self>,
-    ) -> Begun {
-        let (told, outcome) = oneshot::channel();
-        let who = permit.by().to_string();
-        let seconds = delay.as_secs();
-        permit.note_with(What::Power, format!("{} in {seconds} s", act.name()));
-        tracing::warn!(
-            "{who}: {} in {seconds} s; `hightower agent --cancel-power` stops it",
-            act.name()
-        );
-        self.teller.power(&format!("In {seconds} s {}, says {who}", sentence(act)));
-        let timer = ctx.run_later(delay, |power, ctx| power.due(ctx));
-        let counting = person::count_down(sentence(act), &who, delay).into_actor(self);
-        let window = ctx.spawn(counting.map(|cancelled, power, ctx| match cancelled {
-            Ok(true) => drop(power.end(Err(CANCELLED.into()), ctx)),
-            Ok(false) => {}
-            Err(why) => tracing::info!("no window counts down: {why}"),
-        }));
-        let due = Instant::now() + delay;
-        self.pending = Some(Pending { act, permit, due, outcome: told, timer, window });
-        Begun::Counting { delay, outcome }
-    }
-
-    /// The time is over.
-    fn due(&mut self, ctx: &mut Context<Self>) {
-        let Some(Pending { act, .. }) = self.pending else { return };
-        self.busy = true;
-        let done = run(move || logind::run(act)).into_actor(self);
-        ctx.spawn(done.map(|outcome, power, ctx| {
-            power.busy = false;
-            power.end(outcome, ctx);
-        }));
-    }
+    /// Whether the screen is being locked, which changes nothing of the others.
+    locking: bool,
 }
 
 const CANCELLED: &str = "the person at the machine has cancelled it";
+const BUSY: &str = "another order of this kind is being carried out";
 
-/// What is about to happen to the person at the machine.
-fn sentence(act: Act) -> &'static str {
-    match act {
-        Act::Reboot => "this machine is restarted",
-        Act::Shutdown => "this machine is switched off",
-        Act::Logoff => "your session is ended",
-        Act::LockScreen => "this screen is locked",
-        Act::Cancel => "nothing happens",
+type Answer = ResponseActFuture<Power, Result<Begun, String>>;
+
+impl Power {
+    pub(super) fn new(teller: Teller, hush: Hush) -> Self {
+        Self { teller, hush, pending: None, busy: false, locking: false }
     }
+
+    fn cancel(&mut self, permit: &Permit<Kind>, ctx: &mut Context<Self>) -> Result<Begun, String> {
+        if self.busy {
+            return Err(BUSY.into());
+        }
+        match self.end(Err(format!("cancelled by {}", permit.by())), ctx) {
+            true => Ok(Begun::Done),
+            false => Err("nothing is counted down there".into()),
+        }
+    }
+
+    fn lock(&mut self, order: Order) -> Answer {
+        if std::mem::replace(&mut self.locking, true) {
+            return answered(Err("the screen is being locked already".into()));
+        }
+        let Order { act, permit, told, .. } = order;
+        let done = logind::run(act, move || is_there(&told)).into_actor(self);
+        Box::pin(done.map(move |outcome, power, _| {
+            power.locking = false;
+            permit.note_with(What::Power, format!("{}: {}", act.name(), words(&outcome)));
+            outcome.map(|()| Begun::Done)
+        }))
+    }
+}
+
+fn answered(answer: Result<Begun, String>) -> Answer {
+    Box::pin(actix::fut::ready(answer))
+}
+
+/// Whether somebody still waits for what comes of an order.
+fn is_there(told: &WeakRecipient<Came>) -> bool {
+    told.upgrade().is_some_and(|told| told.connected())
 }
 
 fn words(outcome: &Outcome) -> &str {
     outcome.as_ref().map_or_else(|why| why.as_str(), |()| "done")
-}
-
-/// Runs what waits for the bus, where waiting holds nobody up.
-fn run(work: impl FnOnce() -> Outcome + Send + 'static) -> Pin<Box<dyn Future<Output = Outcome>>> {
-    Box::pin(async {
-        spawn_blocking(work).await.unwrap_or_else(|_| Err("it was given up in the middle".into()))
-    })
 }
 
 impl Actor for Power {
@@ -177,50 +145,34 @@ impl Actor for Power {
 }
 
 impl Handler<Order> for Power {
-    type Result = ResponseActFuture<Self, Result<Begun, String>>;
+    type Result = Answer;
 
-    fn handle(&mut self, order: Order, ctx: &mut Self::Context) -> Self::Result {
-        let Order { act, delay, permit } = order;
-        let ready = |answer| Box::pin(actix::fut::ready(answer));
-        if self.busy {
-            return ready(Err("another order of this kind is being carried out".into()));
+    fn handle(&mut self, order: Order, ctx: &mut Self::Context) -> Answer {
+        match order.act {
+            Act::Cancel => return answered(self.cancel(&order.permit, ctx)),
+            Act::LockScreen => return self.lock(order),
+            Act::Reboot | Act::Shutdown | Act::Logoff => {}
         }
-        match (act, &self.pending) {
-            (Act::Cancel, None) => return ready(Err("nothing is counted down there".into())),
-            (Act::Cancel, Some(_)) => {
-                let why = format!("cancelled by {}", permit.by());
-                self.end(Err(why), ctx);
-                return ready(Ok(Begun::Done));
-            }
-            (_, Some(pending)) => {
-                let left = pending.due.saturating_duration_since(Instant::now()).as_secs();
-                let (act, by) = (pending.act.name(), pending.permit.by());
-                return ready(Err(format!(
-                    "{by} has ordered a {act}, which is in {left} s: cancel that first"
-                )));
-            }
-            (Act::LockScreen, None) => {
-                self.busy = true;
-                let done = run(move || logind::run(act)).into_actor(self);
-                return Box::pin(done.map(move |outcome, power, _| {
-                    power.busy = false;
-                    permit.note_with(What::Power, format!("{}: {}", act.name(), words(&outcome)));
-                    outcome.map(|()| Begun::Done)
-                }));
-            }
-            (_, None) => {}
+        if self.busy {
+            return answered(Err(BUSY.into()));
+        }
+        if let Some(pending) = &self.pending {
+            return answered(Err(pending.taken()));
         }
         // Nobody is alarmed for what could not be done.
         self.busy = true;
-        let delay = delay.unwrap_or(DELAY).clamp(LEAST, MOST);
-        let may = run(move || logind::may(act)).into_actor(self);
-        Box::pin(may.map(move |may, power, ctx| {
+        let may = logind::may(order.act).into_actor(self);
+        Box::pin(may.then(move |may, power, ctx| {
             power.busy = false;
-            if let Err(why) = may {
-                permit.note_with(What::Power, format!("{}: {why}", act.name()));
-                return Err(why);
+            let gone = || "whoever wanted it is gone".to_owned();
+            let wanted = may.and_then(|()| is_there(&order.told).then_some(()).ok_or_else(gone));
+            match wanted {
+                Ok(()) => power.count(order, ctx),
+                Err(why) => {
+                    order.permit.note_with(What::Power, format!("{}: {why}", order.act.name()));
+                    answered(Err(why))
+                }
             }
-            Ok(power.count(act, delay, permit, ctx))
         }))
     }
 }
@@ -229,12 +181,34 @@ impl Handler<CancelHere> for Power {
     type Result = Outcome;
 
     fn handle(&mut self, _: CancelHere, ctx: &mut Self::Context) -> Outcome {
-        if self.busy {
+        if self.busy && self.pending.is_some() {
             return Err("it is being carried out already".into());
         }
         match self.end(Err(CANCELLED.into()), ctx) {
-            Some(_) => Ok(()),
-            None => Err("nothing is counted down".into()),
+            true => Ok(()),
+            false => Err("nothing is counted down".into()),
+        }
+    }
+}
+
+impl Handler<Recheck> for Power {
+    type Result = ();
+
+    fn handle(&mut self, _: Recheck, ctx: &mut Self::Context) {
+        let denied = self.pending.as_ref().and_then(|pending| pending.permit().err());
+        if let Some(denied) = denied.filter(|_| !self.busy) {
+            self.end(Err(denied.to_string()), ctx);
+        }
+    }
+}
+
+impl Handler<Stop> for Power {
+    type Result = ();
+
+    fn handle(&mut self, Stop(reason): Stop, ctx: &mut Self::Context) {
+        // What logind was asked for may be why the agent stops.
+        if !self.busy {
+            self.end(Err(reason), ctx);
         }
     }
 }
@@ -243,10 +217,6 @@ impl Handler<AskCounting> for Power {
     type Result = MessageResult<AskCounting>;
 
     fn handle(&mut self, _: AskCounting, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.pending.as_ref().map(|pending| Counting {
-            act: pending.act,
-            who: pending.permit.by().to_string(),
-            left: pending.due.saturating_duration_since(Instant::now()),
-        }))
+        MessageResult(self.pending.as_ref().map(Pending::counting))
     }
 }

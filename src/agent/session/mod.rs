@@ -36,6 +36,7 @@ pub(super) use io::Stream;
 use io::{End, Outbox, Pieces, Reader, Writer};
 use link::Link;
 pub(super) use parcels::Say;
+use power::Orders;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -153,6 +154,8 @@ pub(super) struct Session {
     facts: Option<Arc<Facts>>,
     /// Its part in the chat.
     part: Part,
+    /// What it wants to become of the machine.
+    orders: Orders,
     /// Carries its files, once there are some.
     courier: Option<Addr<Courier>>,
     place: Place,
@@ -203,6 +206,7 @@ impl Session {
             state: None,
             facts: None,
             part: Part::default(),
+            orders: Orders::default(),
             courier: None,
             place,
         }
