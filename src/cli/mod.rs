@@ -150,6 +150,7 @@ impl Cli {
             _ => "trace",
         };
         let _writing = log_to_stderr(level);
+        allow_many();
         match self.command {
             Task::Demo(args) => demo::run(args),
             Task::Agent(args) => agent::run(args),
@@ -187,6 +188,19 @@ impl Cli {
 
 /// Log lines that may wait for standard error; what comes beyond is dropped.
 const LOG_LINES: usize = 4096;
+
+/// Has as many files and connections allowed as may be: with many machines each takes some, and the
+/// usual limit is of before there were so many.
+fn allow_many() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+        if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+            tracing::debug!(%error, "no more files and connections than {current:?} at a time");
+        }
+    }
+}
 
 /// Logs to standard error until the guard is dropped. A thread of its own writes: whoever should
 /// read our standard error, and does not, must not stop the program. Other crates speak only when

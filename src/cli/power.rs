@@ -116,20 +116,8 @@ pub(super) fn run(args: PowerArgs) -> Result<ExitCode> {
     let calling = &Semaphore::new(AT_ONCE);
     let power = Power { act, delay_ms };
     let manner = Manner { power, security, no_wait: args.no_wait, json: args.json, calling };
-    hold_many();
     let work = async |target: Target| order(&target, manner).await;
     runtime()?.block_on(each(&targets, targets.len(), args.json, work))
-}
-
-/// All connections are held until it is known what came of the orders.
-fn hold_many() {
-    #[cfg(unix)]
-    {
-        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-        let limit = getrlimit(Resource::Nofile);
-        // Where it is not allowed, those that find no place say so.
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
-    }
 }
 
 async fn order(target: &Target, manner: Manner<'_>) -> Outcome {

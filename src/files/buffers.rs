@@ -59,7 +59,7 @@ mod tests {
         let (mut from, mut buffers) = (&text[..], Buffers::default());
         let mut held = Vec::new();
         for part in text.chunks(100) {
-            let read = buffers.read(&mut from, 100).unwrap();
+            let read = buffers.read(&mut from, 100).expect("it can be read");
             assert_eq!(read, part);
             held.push((part, read));
             if held.len() > 3 {
@@ -68,13 +68,15 @@ mod tests {
             assert!(held.iter().all(|(part, read)| read == part));
             assert!(buffers.0.len() <= 5, "{} buffers for four", buffers.0.len());
         }
-        assert_eq!(buffers.read(&mut from, 100).unwrap(), "");
+        assert_eq!(buffers.read(&mut from, 100).expect("it can be read"), "");
         // However many are held, so many are kept.
         let many = vec![1; 100];
-        let all: Vec<_> =
-            many.chunks(1).map(|mut one| buffers.read(&mut one, 1).unwrap()).collect();
+        let all: Vec<_> = many
+            .chunks(1)
+            .map(|mut one| buffers.read(&mut one, 1).expect("it can be read"))
+            .collect();
         assert!(all.iter().all(|one| one[..] == [1]) && buffers.0.len() == KEPT);
         let mut short = &b"short"[..];
-        assert_eq!(buffers.read(&mut short, 100).unwrap(), "short");
+        assert_eq!(buffers.read(&mut short, 100).expect("it can be read"), "short");
     }
 }

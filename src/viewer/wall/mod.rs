@@ -78,7 +78,6 @@ pub fn run(
     options.folders.check()?;
     demand_display(INSTEAD)?;
     let count = targets.len();
-    allow_files();
     let mut wall = Wall::open(targets, client_options, options)
         .with_context(|| format!("no wall of {count} machines"))?;
     while wall.pane.is_open() && !wall.quit && !interrupted.load(Ordering::Relaxed) {
@@ -87,21 +86,6 @@ pub fn run(
     match wall.under_way() {
         Some(left) => bail!("{left} left undone"),
         None => Ok(ExitCode::SUCCESS),
-    }
-}
-
-/// Has as many files and sockets allowed as may be: a machine takes about five, and the usual limit
-/// is of before there were so many.
-fn allow_files() {
-    #[cfg(unix)]
-    {
-        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-        let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-        if current != maximum
-            && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
-        {
-            tracing::debug!(%error, "no more files can be opened at a time than {current:?}");
-        }
     }
 }
 
