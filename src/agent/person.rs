@@ -101,6 +101,9 @@ async fn show(arguments: &[&str]) -> Result<Shown, String> {
     if shown { Ok(Shown { child, _tie: tie }) } else { Err("no window could be shown".into()) }
 }
 
+/// Lines that may be typed faster than they are looked at.
+const LINES: usize = 16;
+
 /// Lines that the person types.
 type Lines = std::sync::Arc<tokio::sync::Mutex<mpsc::Receiver<String>>>;
 
@@ -115,10 +118,10 @@ impl Terminal {
             return None;
         }
         if self.0.is_none() {
-            let (sender, lines) = mpsc::channel(1);
+            let (sender, lines) = mpsc::channel(LINES);
             let read = move || {
                 for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-                    // What nobody asked for is dropped.
+                    // More than that nobody has asked for.
                     drop(sender.try_send(line));
                 }
             };
@@ -144,6 +147,7 @@ async fn on_terminal(name: &str, from: &str, lines: Lines) -> Result<bool, Strin
     // One question at a time: nobody else holds it.
     let mut lines = lines.lock().await;
     // What was typed before this question answers another one, or none.
+    while lines.try_recv().is_ok() {}
     let answer = format!("yes {}", 10 + RandomState::new().build_hasher().finish() % 90);
     let asked = writeln!(
         std::io::stderr(),

@@ -70,7 +70,7 @@ mod tests {
         }
         assert_eq!(buffers.read(&mut from, 100).expect("it can be read"), "");
         // However many are held, so many are kept.
-        let many = vec![1; 100];
+        let many = [1; 100];
         let all: Vec<_> = many
             .chunks(1)
             .map(|mut one| buffers.read(&mut one, 1).expect("it can be read"))
