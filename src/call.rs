@@ -8,18 +8,18 @@ use crate::address::Target;
 use crate::agent::SOFTWARE;
 use crate::trust::PublicKey;
 use crate::viewer::{Cause, Channel, Security, dial, dial_at, harmless, now_us};
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use hightower_proto::limits::MAX_TEXT;
 use hightower_proto::message::{Goodbye, Hello, Packet, Ping, Pong, Welcome};
 use hightower_proto::stream::Options;
 use hightower_proto::{Decoder, Item, Limits, Message};
 use std::io;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 
 /// How long an agent may take to be reached, and to say who it is.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -30,7 +30,7 @@ const WAITING: usize = 4;
 /// How often an agent is asked whether it is still there.
 const PING: Duration = Duration::from_secs(2);
 
-/// How long it may say nothing.
+/// How long it may leave that unanswered.
 const QUIET: Duration = Duration::from_secs(10);
 
 /// How long the last words may take.
@@ -48,7 +48,7 @@ pub struct Call {
     /// What it has proven to be; `None` where it was not asked.
     pub key: Option<PublicKey>,
     incoming: Incoming,
-    outgoing: mpsc::Sender<Bytes>,
+    outgoing: mpsc::Sender<[Bytes; 2]>,
     /// Ends with the network's failure, or when all is written after `outgoing` was dropped.
     writing: JoinHandle<io::Result<()>>,
     pings: Interval,
@@ -61,17 +61,26 @@ struct Incoming {
     decoder: Decoder,
     first: Vec<u8>,
     heard: Instant,
+    /// When it was asked first whether it is still there, since it was heard last. Silence counts
+    /// from then on: while nobody listened there was none.
+    asked: Option<Instant>,
 }
 
 /// Says things on a connection.
 #[derive(Debug, Clone)]
-pub struct Voice(mpsc::Sender<Bytes>);
+pub struct Voice(mpsc::Sender<[Bytes; 2]>);
 
 impl Voice {
     /// Says something; waits as long as the network has more than a little to do. False when the
     /// connection has broken, of which whoever hears is told why.
     pub async fn say(&self, message: &Message) -> bool {
-        self.0.send(message.encode()).await.is_ok()
+        self.0.send(message.pieces()).await.is_ok()
+    }
+
+    /// Waits until the network has so little to do that something more may be said; `None` when the
+    /// connection has broken. May be given up and asked again.
+    pub(crate) async fn room(&self) -> Option<mpsc::Permit<'_, [Bytes; 2]>> {
+        self.0.reserve().await.ok()
     }
 }
 
@@ -104,7 +113,8 @@ impl Call {
         let limits = Limits { max_frame: MAX_TEXT, ..Limits::default() };
         let decoder = Decoder::new(Options { limits, ..Options::viewer() });
         let (first, heard) = (Vec::with_capacity(FIRST), Instant::now());
-        let incoming = Incoming { peer, reader: channel.reader, decoder, first, heard };
+        let reader = channel.reader;
+        let incoming = Incoming { peer, reader, decoder, first, heard, asked: None };
         let writing = tokio::spawn(write(channel.writer, waiting));
         let mut pings = interval(PING);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -131,10 +141,15 @@ impl Call {
     /// # Errors
     /// When the connection has broken.
     pub async fn say(&mut self, message: &Message) -> Result<(), Cause> {
-        match self.outgoing.send(message.encode()).await {
+        match self.outgoing.send(message.pieces()).await {
             Ok(()) => Ok(()),
             Err(_) => Err(self.broken().await),
         }
+    }
+
+    /// When the agent was heard last.
+    pub(crate) fn heard(&self) -> Instant {
+        self.incoming.heard
     }
 
     /// A second voice, to say something while the agent is heard. The connection is not closed
@@ -154,7 +169,7 @@ impl Call {
                     Message::Ping(ping) => {
                         let pong = Pong { ping_us: ping.clock_us, clock_us: now_us() };
                         // Who pings faster than it reads gets fewer answers.
-                        drop(self.outgoing.try_send(Message::Pong(pong).encode()));
+                        drop(self.outgoing.try_send(Message::Pong(pong).pieces()));
                     }
                     Message::Pong(_) => {}
                     Message::Goodbye(goodbye) => return Err(Cause::goodbye(&goodbye.reason)),
@@ -162,18 +177,21 @@ impl Call {
                 }
             }
             tokio::select! {
+                // What came while nobody listened goes before a question that is overdue.
+                biased;
                 read = self.incoming.read() => {
                     if !read? {
                         return Err(self.incoming.ended());
                     }
                 }
                 _ = self.pings.tick() => {
-                    let quiet = self.incoming.heard.elapsed();
-                    if quiet > QUIET {
+                    let asked = *self.incoming.asked.get_or_insert_with(Instant::now);
+                    if asked.elapsed() > QUIET {
+                        let quiet = self.incoming.heard.elapsed();
                         return Err(Cause::Silent { peer: self.peer, quiet });
                     }
                     // Where words wait already, they are as good as a question.
-                    drop(self.outgoing.try_send(Message::Ping(Ping { clock_us: now_us() }).encode()));
+                    drop(self.outgoing.try_send(Message::Ping(Ping { clock_us: now_us() }).pieces()));
                 }
             }
         }
@@ -259,7 +277,7 @@ impl Incoming {
         let read = read.map_err(|source| Cause::Network { peer: self.peer, source })?;
         let more = FIRST.saturating_sub(self.first.len());
         self.first.extend(buffer.iter().skip(before).take(more));
-        self.heard = Instant::now();
+        (self.heard, self.asked) = (Instant::now(), None);
         Ok(read > 0)
     }
 
@@ -276,12 +294,15 @@ impl Incoming {
 /// Writes what is to be said, until nobody says anything any more.
 async fn write(
     mut writer: Box<dyn AsyncWrite + Send + Unpin>,
-    mut waiting: mpsc::Receiver<Bytes>,
+    mut waiting: mpsc::Receiver<[Bytes; 2]>,
 ) -> io::Result<()> {
-    while let Some(bytes) = waiting.recv().await {
-        writer.write_all(&bytes).await?;
+    while let Some([begin, data]) = waiting.recv().await {
+        writer.write_all_buf(&mut begin.chain(data)).await?;
         // What is encrypted may still lie there.
         writer.flush().await?;
     }
     writer.shutdown().await
 }
+
+#[cfg(test)]
+mod tests;

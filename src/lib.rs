@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`agent`] | captures a machine's screen and serves it: the actors |
+//! | [`saying`] | one message to machines, which each takes once |
 //! | [`source`] | where the picture of the screen comes from |
 //! | [`call`] | a connection to an agent by somebody who does not watch |
 //! | [`chat`] | the room in which an agent's operators and the person at its machine talk |
@@ -53,7 +54,9 @@ pub mod question;
 mod rates;
 pub mod recording;
 pub mod rect;
+pub mod saying;
 pub mod source;
+mod stride;
 pub mod text;
 pub mod transfer;
 pub mod trust;

@@ -112,6 +112,39 @@ fn a_refresh_brings_a_key_frame_even_before_anything_changes() {
 }
 
 #[test]
+fn who_wishes_for_more_does_not_wait_for_what_was_wished_before() {
+    let agent = agent("60");
+    // Versions go on for this one, whatever others wish for.
+    let watches = AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        let (mut quick, going) = (Speaker::connect(agent.address, ",\"delta\":true"), &watches);
+        let watching = scope.spawn(move || {
+            while going.load(Ordering::Relaxed) {
+                quick.update();
+            }
+        });
+        wishes(&agent);
+        watches.store(false, Ordering::Relaxed);
+        watching.join().unwrap();
+    });
+}
+
+fn wishes(agent: &Agent) {
+    for wish in ["\"max_fps\":0", "\"max_fps\":1,\"scale\":2"] {
+        let mut viewer = Speaker::connect(agent.address, ",\"delta\":true,\"max_fps\":1");
+        // The first may have come before the hello was heard; of the others there is one a second.
+        let (mut last, mut next) = (viewer.update(), viewer.update());
+        while next.version < last.version + 30 {
+            (last, next) = (next, viewer.update());
+        }
+        viewer.send(32, format!("{{\"protocol\":1,\"delta\":true,{wish}}}").as_bytes());
+        let after = viewer.update();
+        let passed = after.version - next.version;
+        assert!(passed < 30, "{wish}: after {passed} versions of 60 a second");
+    }
+}
+
+#[test]
 fn a_scaled_rendition_is_the_mean_of_blocks() {
     let agent = agent("20");
     let scale = 3;

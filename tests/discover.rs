@@ -9,10 +9,16 @@ mod room;
 
 use common::homes::obeyed;
 use common::{Lines, PATIENCE, stderr, stdout};
-use room::Room;
+use room::{Room, Way};
 use serde_json::Value;
-use std::process::{Output, Stdio};
-use std::time::Instant;
+use std::fs;
+use std::process::{Child, Output, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Who has left is gone from the list within this time, however they left.
+const GONE: Duration = Duration::from_secs(15);
 
 fn agents(output: &Output) -> Vec<Value> {
     let json = |line: &str| serde_json::from_str(line).unwrap();
@@ -87,10 +93,83 @@ fn agents_are_found_whatever_address_they_listen_at_and_tell_operators_more() {
 }
 
 #[test]
+fn each_way_is_enough_for_a_room() {
+    let Some(room) = Room::furnish("ways", 3) else { return };
+    use Way::{Announcement, Broadcast, Multicast};
+    room.block(&[Broadcast, Announcement]);
+    (1..=3).for_each(|machine| room.allow(machine, "all"));
+    let listen = ["10.72.84.1:18516", "0.0.0.0:18516", "[::]:18516"];
+    let _agents = [1, 2, 3].map(|machine| room.agent(machine, listen[machine - 1], &[]));
+    let all = [
+        (&[Broadcast, Announcement][..], &[1, 2, 3][..]),
+        (&[Multicast, Announcement], &[1, 2, 3]),
+        // It is those ways that were open.
+        (&[Multicast, Broadcast, Announcement], &[]),
+    ];
+    for (blocked, machines) in all {
+        room.block(blocked);
+        let output = room.operator(&["discover", "--json"]);
+        assert_eq!(found(&output), lab(machines), "{blocked:?}: {}", stderr(&output));
+        assert_eq!(output.status.success(), !machines.is_empty());
+    }
+}
+
+#[test]
+fn an_agent_at_an_address_of_ipv6_alone_is_found_and_reached() {
+    let Some(room) = Room::furnish("six", 1) else { return };
+    room.block(&[Way::Announcement]);
+    room.allow(1, "all");
+    let _agent = room.agent(1, "[fd72::1]:18516", &[]);
+    let output = room.operator(&["discover", "--json"]);
+    let at = ("lab-1".to_owned(), "[fd72::1]:18516".to_owned());
+    assert_eq!(found(&output), [at], "{}", stderr(&output));
+    obeyed(&room.operator(&["trust", "lab-1", "--accept-new"]));
+    let told = room.operator(&["info", "--json", "lab-1"]);
+    obeyed(&told);
+    assert_eq!(agents(&told)[0]["address"], "[fd72::1]:18516", "{}", stdout(&told));
+}
+
+#[test]
+fn a_name_that_was_found_works_for_every_command() {
+    let Some(room) = Room::furnish("names", 1) else { return };
+    room.allow(1, "all");
+    let (there, here) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let path = |folder: &TempDir, name: &str| folder.path().join(name).display().to_string();
+    let (inbox, outbox) = (path(&there, "inbox"), path(&there, "outbox"));
+    fs::create_dir(&outbox).unwrap();
+    fs::write(path(&there, "outbox/report"), "fetched").unwrap();
+    let (sent, into) = (path(&here, "letter"), here.path().display().to_string());
+    fs::write(&sent, "sent").unwrap();
+    let recording = path(&here, "lab-1.ht");
+    let _agent = room.agent(1, "0.0.0.0:18516", &["--inbox", &inbox, "--outbox", &outbox]);
+    obeyed(&room.operator(&["trust", "lab-1", "--accept-new"]));
+    for args in [
+        &["start", "lab-1"][..],
+        &["say", "lab-1", "hello"],
+        &["send", &sent, "lab-1"],
+        &["fetch", "lab-1:report", &into],
+        &["shot", "lab-1", "--out", &into],
+        &["record", "lab-1", "--out", &recording, "--for", "100ms"],
+    ] {
+        let output = room.operator(args);
+        let said = format!("{args:?}: {}{}", stdout(&output), stderr(&output));
+        assert!(output.status.success(), "{said}");
+    }
+    assert_eq!(fs::read_to_string(path(&there, "inbox/letter")).unwrap(), "sent");
+    assert_eq!(fs::read_to_string(path(&here, "report")).unwrap(), "fetched");
+    assert!(fs::metadata(recording).unwrap().len() > 0);
+    let pictures = fs::read_dir(here.path()).unwrap().filter(|entry| {
+        entry.as_ref().unwrap().path().extension().is_some_and(|ending| ending == "png")
+    });
+    assert_eq!(pictures.count(), 1);
+}
+
+#[test]
 fn where_multicast_is_blocked_agents_are_found_by_broadcast() {
-    let Some(room) = Room::furnish("all", 2) else { return };
+    let Some(room) = Room::furnish("all", 3) else { return };
     let mut agents = Vec::new();
-    for (machine, listen) in [(1, "10.72.84.1:18516"), (2, "0.0.0.0:18516")] {
+    let all = "0.0.0.0:18516";
+    for (machine, listen) in [(1, "10.72.84.1:18516"), (2, all), (3, all)] {
         room.allow(machine, "all");
         // No group can be joined, by nobody, for neither way.
         room.sysctl(machine, "net.ipv4.igmp_max_memberships=0");
@@ -100,7 +179,7 @@ fn where_multicast_is_blocked_agents_are_found_by_broadcast() {
         agents.push(agent);
     }
     let output = room.operator(&["discover", "--json"]);
-    assert_eq!(found(&output), lab(&[1, 2]), "{}", stderr(&output));
+    assert_eq!(found(&output), lab(&[1, 2, 3]), "{}", stderr(&output));
 }
 
 #[test]
@@ -127,32 +206,120 @@ fn who_is_silent_is_not_found_and_one_at_another_port_is_by_its_announcement() {
     obeyed(&room.operator(&["info", "lab-3"]));
 }
 
+/// What `discover --watch` says.
+struct Watching {
+    program: Child,
+    lines: Lines,
+}
+
+impl Watching {
+    fn begin(room: &Room) -> Self {
+        let mut watch = room.operates(&["discover", "--watch", "--json"]);
+        let mut program = watch.stdout(Stdio::piped()).spawn().unwrap();
+        let lines = Lines::of(program.stdout.take().unwrap());
+        Self { program, lines }
+    }
+
+    /// The next line that says this of an agent; those between are passed over.
+    fn until(&mut self, event: &str, name: &str) -> Value {
+        self.passing(event, name, |_| ())
+    }
+
+    /// The same, with a look at each line until then.
+    fn passing(&mut self, event: &str, name: &str, look: impl Fn(&Value)) -> Value {
+        let so = |line: &str| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            look(&line);
+            line["event"] == event && line["name"] == name
+        };
+        let line = self.lines.await_line(so, &format!("{name} is {event}"));
+        serde_json::from_str(&line).unwrap()
+    }
+
+    /// It is gone in time, counted from when it left.
+    fn gone(&mut self, name: &str, left: Instant) {
+        self.until("gone", name);
+        let after = left.elapsed();
+        println!("{name} is gone {after:?} after it left");
+        assert!(after < GONE, "{name} is gone only {after:?} after it left");
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        drop(self.program.kill());
+        drop(self.program.wait());
+    }
+}
+
 #[test]
 fn who_comes_and_who_goes_is_shown() {
     let Some(room) = Room::furnish("watch", 2) else { return };
     (1..=2).for_each(|machine| room.allow(machine, "all"));
     let first = room.agent(1, "0.0.0.0:18516", &[]);
-    let mut watch = room.operates(&["discover", "--watch", "--json"]);
-    let mut watch = watch.stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = Lines::of(watch.stdout.take().unwrap());
-    let event = |event: &'static str, name: &'static str| {
-        move |line: &str| {
-            let line: Value = serde_json::from_str(line).unwrap();
-            line["event"] == event && line["name"] == name
-        }
-    };
-    lines.await_line(event("here", "lab-1"), "lab-1 is here");
+    let mut watch = Watching::begin(&room);
+    watch.until("here", "lab-1");
     let second = room.agent(2, "0.0.0.0:18516", &[]);
-    lines.await_line(event("here", "lab-2"), "lab-2 is here");
+    watch.until("here", "lab-2");
     // It has no time to say that it goes.
-    let killed = Instant::now();
     second.kill();
-    lines.await_line(event("gone", "lab-2"), "lab-2 is gone");
-    println!("gone {:?} after it was killed", killed.elapsed());
+    watch.gone("lab-2", Instant::now());
     first.terminate();
-    lines.await_line(event("gone", "lab-1"), "lab-1 is gone");
-    drop(watch.kill());
-    drop(watch.wait());
+    watch.gone("lab-1", Instant::now());
+}
+
+#[test]
+fn who_is_found_by_an_announcement_alone_stays_while_it_is_there_and_no_longer() {
+    let Some(room) = Room::furnish("stays", 2) else { return };
+    (1..=2).for_each(|machine| room.allow(machine, "all"));
+    let agent = room.agent(1, "0.0.0.0:4000", &[]);
+    let mut watch = Watching::begin(&room);
+    watch.until("here", "lab-1");
+    // Time is what it is about: longer than anybody may be silent.
+    sleep(GONE + Duration::from_secs(1));
+    let _other = room.agent(2, "0.0.0.0:18516", &[]);
+    watch.passing("here", "lab-2", |line| assert_ne!(line["event"], "gone", "{line}"));
+    agent.kill();
+    watch.gone("lab-1", Instant::now());
+    // What was announced is remembered longer than that: nobody need say it anew.
+    let _again = room.agent(1, "0.0.0.0:4000", &[]);
+    let line = watch.until("here", "lab-1");
+    assert_eq!(line["addresses"][0], "10.72.84.1:4000", "{line}");
+}
+
+/// Those that are known are called, at one address after the other, and who is behind a firewall
+/// lets each call wait.
+#[test]
+fn whose_cable_is_cut_goes_in_time_and_a_call_without_an_answer_keeps_nobody() {
+    let Some(room) = Room::furnish("cut", 3) else { return };
+    (1..=3).for_each(|machine| room.allow(machine, "all"));
+    let agents = [1, 2, 3].map(|machine| room.agent(machine, "[::]:18516", &[]));
+    (1..=3).for_each(|machine| room.trust_at(&format!("lab-{machine}")));
+    room.block_at(2, &[Way::Connection]);
+    let mut watch = Watching::begin(&room);
+    // In any order, each once it has proven its key.
+    let mut unknown = vec!["lab-1", "lab-3"];
+    while !unknown.is_empty() {
+        let line: Value = serde_json::from_str(&watch.lines.next_line().expect("a line")).unwrap();
+        unknown.retain(|name| line["known_as"] != *name);
+    }
+    // In the midst of calls to the second, which has been asked and has said that it is there.
+    sleep(Duration::from_secs(4));
+    room.plug(1, false);
+    let cut = Instant::now();
+    let [_first, _second, third] = agents;
+    third.kill();
+    let mut left = vec!["lab-1", "lab-3"];
+    while !left.is_empty() {
+        let line: Value = serde_json::from_str(&watch.lines.next_line().expect("a line")).unwrap();
+        let is_gone = line["event"] == "gone" && line["name"] != "lab-2";
+        assert!(is_gone || line["event"] == "changed", "{line}");
+        left.retain(|name| !is_gone || line["name"] != *name);
+        println!("{line} {:?} after they left", cut.elapsed());
+        assert!(cut.elapsed() < GONE, "{left:?} are there after {:?}", cut.elapsed());
+    }
+    room.plug(1, true);
+    watch.until("here", "lab-1");
 }
 
 /// Asks an agent so often, each question twice, and says how long the answers are.

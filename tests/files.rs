@@ -9,8 +9,11 @@ mod common;
 mod files {
     mod agents;
     mod arrivals;
+    mod beside;
     mod cuts;
     mod hostile;
+    #[cfg(target_os = "linux")]
+    mod links;
     mod picture;
     mod refusals;
     #[cfg(target_os = "linux")]
@@ -23,6 +26,10 @@ mod chaos;
 #[allow(dead_code, reason = "frames are of no use here")]
 #[path = "common/fake_agent.rs"]
 mod fake_agent;
+#[cfg(target_os = "linux")]
+#[path = "faults/site.rs"]
+#[allow(dead_code, reason = "another test's, which uses all of it")]
+mod site;
 #[path = "common/xvfb.rs"]
 mod xvfb;
 

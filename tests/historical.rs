@@ -13,7 +13,9 @@ use common::homes::{obeyed, refused};
 use common::{Agent, Lines, run, stderr, stdout};
 use room::Room;
 use serde_json::Value;
+use std::io::Write;
 use std::process::Stdio;
+use tempfile::TempDir;
 use xvfb::Xvfb;
 
 /// A viewer as the historical one is: it hears a beacon, connects, never speaks, and reads frames;
@@ -41,6 +43,8 @@ for _ in range(2):
     assert png.startswith(b"\x89PNG\r\n\x1a\n")
 command = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 command.sendto(b"HLYT", (server, 44446))
+if sys.stdin.readline():
+    command.sendto(b"HLNT", (server, 44446))
 print(server, flush=True)
 "#;
 
@@ -83,10 +87,15 @@ fn a_viewer_of_the_historical_system_is_served() {
     let mut command = room.command(1, "0.0.0.0:18516", &["--legacy", "--insecure"]);
     let mut agent = Agent::start(command.env("DISPLAY", &xvfb.display));
     agent.await_log("LEGACY");
-    let viewer = room.at_desk("python3").args(["-c", VIEWER]).output().unwrap();
+    let mut viewer = room.at_desk("python3");
+    viewer.args(["-c", VIEWER]).stdin(Stdio::piped());
+    let mut viewer = viewer.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    agent.await_log(" LOCK obeyed");
+    viewer.stdin.take().unwrap().write_all(b"unlock\n").unwrap();
+    let viewer = viewer.wait_with_output().unwrap();
     assert!(viewer.status.success(), "{}", stderr(&viewer));
     assert_eq!(stdout(&viewer).trim(), "10.72.84.1");
-    agent.await_log("LOCK obeyed");
+    agent.await_log("UNLOCK obeyed");
 }
 
 #[test]
@@ -126,6 +135,26 @@ fn a_server_of_the_historical_system_is_found_watched_and_locked() {
         |line| line.starts_with("viewer said nothing") || line.ends_with("b''"),
         "no word",
     );
+
+    let folder = TempDir::new().unwrap();
+    let (out, file) = (folder.path().to_str().unwrap(), folder.path().join("server.ht"));
+    let shot = room.operator(&["shot", "--insecure", "--json", "--out", out, at]);
+    obeyed(&shot);
+    let shot: Value = serde_json::from_str(stdout(&shot).trim()).unwrap();
+    let picture = image::open(shot["path"].as_str().unwrap()).unwrap();
+    assert_eq!((picture.width(), picture.height()), (64, 48), "{shot}");
+    let recorded = file.to_str().unwrap();
+    let record = ["record", "--insecure", "--for", "200ms", "--out", recorded, at];
+    obeyed(&room.operator(&record));
+    let bytes = std::fs::read(&file).unwrap();
+    let length = u64::try_from(jpeg.len()).unwrap().to_le_bytes();
+    let frame = [&b"HT"[..], &length, &jpeg].concat();
+    // As it came.
+    let is_there = bytes.windows(frame.len()).any(|part| part == frame);
+    assert!(is_there, "{} bytes", bytes.len());
+    // It is said at once why there is nothing to tell.
+    let asked = room.operator(&["info", at]);
+    refused(&asked, "know no facts");
 
     let locked = room.operator(&["lock", at]);
     obeyed(&locked);

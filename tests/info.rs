@@ -4,6 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod common;
+#[cfg(target_os = "linux")]
+#[path = "common/room.rs"]
+mod room;
 #[path = "common/xvfb.rs"]
 mod xvfb;
 
@@ -134,6 +137,55 @@ fn any_role_is_enough_to_ask_and_a_stranger_is_told_nothing() {
     obeyed(&ask());
     // Who may not view still sees nothing.
     refused(&homes.picture(&agent), "does not have the role view");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn networks_are_told_as_the_system_knows_them() {
+    let Some(room) = room::Room::furnish("facts", 1) else { return };
+    room.allow(1, "message");
+    let _agent = room.agent(1, "0.0.0.0:18516", &[]);
+    room.trust_at("lab-1");
+    let output = room.operator(&["info", "--json", "lab-1"]);
+    obeyed(&output);
+    let facts = &told(&output)["facts"]["interfaces"];
+    let output = room.on(1, "ip").args(["-j", "addr"]).output().unwrap();
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let list = |value: &Value| value.as_array().unwrap().clone();
+    // Interface, hardware address; and address, netmask, broadcast.
+    let mut known = Vec::new();
+    for interface in list(&told(&output)) {
+        let (name, mac) = (text(&interface["ifname"]), text(&interface["address"]));
+        for address in list(&interface["addr_info"]).iter().filter(|_| interface["ifname"] != "lo")
+        {
+            let ip: std::net::IpAddr = address["local"].as_str().unwrap().parse().unwrap();
+            let free = |bits: u64| bits - address["prefixlen"].as_u64().unwrap();
+            let mask = match ip {
+                std::net::IpAddr::V4(_) => {
+                    std::net::Ipv4Addr::from_bits(u32::MAX << free(32)).to_string()
+                }
+                std::net::IpAddr::V6(_) => {
+                    std::net::Ipv6Addr::from_bits(u128::MAX << free(128)).to_string()
+                }
+            };
+            let all = text(&address["broadcast"]);
+            known.push((name.clone(), mac.clone(), Some(ip.to_string()), Some(mask), all));
+        }
+    }
+    let mut said = Vec::new();
+    for interface in list(facts) {
+        let (name, mac) = (text(&interface["name"]), text(&interface["mac"]));
+        for address in list(&interface["addresses"]) {
+            let (ip, mask) = (text(&address["ip"]), text(&address["netmask"]));
+            said.push((name.clone(), mac.clone(), ip, mask, text(&address["broadcast"])));
+        }
+    }
+    known.sort();
+    said.sort();
+    assert_eq!(said, known);
+    // 10.72.84.1, fd72::1, and the one of the link alone.
+    assert_eq!(said.len(), 3, "{said:?}");
+    assert!(said[0].4 == Some("10.72.84.255".into()), "{said:?}");
 }
 
 #[test]

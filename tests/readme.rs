@@ -3,10 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
+#[path = "common/xvfb.rs"]
+mod xvfb;
 
 use common::{Agent, hightower, stderr, stdout};
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use xvfb::Xvfb;
 
 /// The commands in the README's `sh` blocks, comments cut off.
 fn commands() -> Vec<String> {
@@ -28,8 +32,29 @@ fn commands() -> Vec<String> {
     commands
 }
 
+/// Runs what opens a window, closes that as a user does, and gives its title; where there is no
+/// display to open it on, that is what is said.
+fn window(display: Option<&Xvfb>, arguments: &[String], folder: &Path) -> String {
+    let mut program = hightower();
+    program.args(arguments).current_dir(folder).stdin(Stdio::null());
+    let Some(display) = display else {
+        let said = stderr(&program.output().unwrap());
+        assert!(said.contains("no display"), "{arguments:?}: {said}");
+        return String::new();
+    };
+    program.env("DISPLAY", &display.display).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let program = program.spawn().unwrap();
+    let (window, title, _) = display.window();
+    display.close(window);
+    let output: Output = program.wait_with_output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
+    title
+}
+
 #[test]
 fn every_command_of_the_readme_works() {
+    let display = Xvfb::start(640, 480);
+    let shown = |title: &str, words: &str| display.is_none() || title.contains(words);
     let folder = tempfile::tempdir().unwrap();
     let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/");
     let files = tempfile::tempdir().unwrap();
@@ -38,7 +63,11 @@ fn every_command_of_the_readme_works() {
     std::fs::write(outbox.join("results.csv"), "1,2").unwrap();
     std::fs::write(folder.path().join("report.pdf"), "a report").unwrap();
     let folders = ["--inbox", inbox.to_str().unwrap(), "--outbox", outbox.to_str().unwrap()];
-    let agent = Agent::card(&[&["--card-size", "320x200"], &folders[..]].concat());
+    let mut command = hightower();
+    command.args(["agent", "--source", "card", "--card-size", "320x200"]).args(folders);
+    // It has a pointer then.
+    command.envs(display.as_ref().map(|display| ("DISPLAY", &display.display)));
+    let agent = Agent::start(&mut command);
     let mut run = 0;
     let mut line = String::new();
     let (home, mut pairs) = (folder.path(), None);
@@ -64,6 +93,11 @@ fn every_command_of_the_readme_works() {
                 arguments.extend(["--source", "card", "--require-keys"].map(String::from));
                 let mut agent = hightower();
                 pairs = Some(Agent::start(agent.args(&arguments).env("HIGHTOWER_CONFIG", home)));
+            }
+            // By this user's systemd; it has a test of its own.
+            ["hightower", "agent", "--install" | "--uninstall", ..] => {
+                let help = stdout(&common::run(&["agent", "--help"]));
+                assert!(help.contains(words[2]), "{command}");
             }
             // Runs until it is told to stop; without a screen it needs the test card.
             ["hightower", "agent", ..] => {
@@ -99,10 +133,21 @@ fn every_command_of_the_readme_works() {
                 let words = stdout(&chat.output().unwrap());
                 assert!(words.contains("nobody else is present"), "{words}");
             }
-            // Its window is tested where there is a display.
             ["hightower", "view", "lab-07"] => {
-                let help = common::run(&["view", "--help"]);
-                assert!(help.status.success() && stdout(&help).contains("--headless"));
+                let title = window(display.as_ref(), &arguments, home);
+                assert!(shown(&title, " – Hightower"), "{command}: {title}");
+            }
+            ["hightower", "wall", ..] => {
+                let title = window(display.as_ref(), &arguments, home);
+                assert!(shown(&title, "1 machine – Hightower"), "{command}: {title}");
+            }
+            // Nobody restarts the machine of the tests; what it does has a test of its own.
+            ["hightower", "power", ..] => {
+                let said = hightower().args(&arguments).output().unwrap();
+                assert_eq!(said.status.code(), Some(1), "{command}: {}", stdout(&said));
+                let words = if common::keys() { "the role power" } else { "the system's bus" };
+                let is_said = stdout(&said).contains(words) || !cfg!(target_os = "linux");
+                assert!(is_said, "{command}: {}", stdout(&said));
             }
             // The networks of the tests are asked for nothing. Discovery has a test of its own.
             ["hightower", "discover"] => {
@@ -114,11 +159,9 @@ fn every_command_of_the_readme_works() {
                 let output = config.args(&arguments).env("HIGHTOWER_CONFIG", home).output();
                 assert!(output.unwrap().status.success(), "{command}");
             }
-            // So is its.
             ["hightower", "play", "lesson.ht"] => {
-                let mut play = hightower();
-                let said = play.args(&arguments).current_dir(&folder).output().unwrap();
-                assert!(stderr(&said).contains("no display"), "{command}: {}", stderr(&said));
+                let title = window(display.as_ref(), &arguments, home);
+                assert!(shown(&title, "lesson.ht"), "{command}: {title}");
             }
             // Two machines have two names, and here they have the same one.
             ["hightower", "shot", ..] => {
@@ -153,10 +196,15 @@ fn every_command_of_the_readme_works() {
                 let said = stderr(&program.stdin(Stdio::null()).output().unwrap());
                 assert!(said.contains("there is no key"), "{command}: {said}");
             }
-            // There is no display here to lock: the words say so, and the form is right.
-            ["hightower", "lock" | "mouse", ..] => {
-                let output = hightower().args(&arguments).output().unwrap();
-                assert!(stdout(&output).contains("no display"), "{command}: {}", stdout(&output));
+            // Without a display there is no pointer: the words say so, and the form is right.
+            ["hightower", order @ ("lock" | "mouse"), ..] => {
+                let said = stdout(&hightower().args(&arguments).output().unwrap());
+                let words = match (&display, *order) {
+                    (None, _) => "no display",
+                    (_, "lock") => "locked for 10 s",
+                    _ => "pointer moved",
+                };
+                assert!(said.contains(words), "{command}: {said}");
             }
             ["hightower", ..] => {
                 let mut program = hightower();
@@ -190,9 +238,9 @@ fn every_help_text_is_there_and_the_readme_names_no_option_that_is_not() {
     let top = stdout(&common::run(&["--help"]));
     let mut all = top.clone();
     for task in [
-        "demo", "agent", "view", "start", "stop", "lock", "unlock", "mouse", "keygen", "id",
-        "trust", "pair", "status", "discover", "info", "config", "shot", "record", "play",
-        "export", "chat", "say", "send", "fetch",
+        "demo", "agent", "view", "wall", "start", "stop", "lock", "unlock", "mouse", "keygen",
+        "id", "trust", "pair", "status", "discover", "info", "config", "shot", "record", "play",
+        "export", "chat", "say", "power", "send", "fetch",
     ] {
         assert!(top.contains(task), "{task} is not in the help");
         let output = common::run(&[task, "--help"]);
@@ -206,5 +254,19 @@ fn every_help_text_is_there_and_the_readme_names_no_option_that_is_not() {
     let words = readme.split(|c: char| !(c.is_alphanumeric() || c == '-')).filter(is_option);
     for option in words.filter(|w| *w != "--release") {
         assert!(all.contains(option), "{option} is in the README and in no help text");
+    }
+}
+
+#[test]
+fn its_pictures_and_documents_are_there() {
+    let readme = include_str!("../README.md");
+    let links = readme.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+    let files: Vec<_> = links
+        .map(|(link, _)| link.split('#').next().unwrap())
+        .filter(|link| !link.is_empty() && !link.contains("://"))
+        .collect();
+    assert!(files.len() > 3, "{files:?}");
+    for file in files {
+        assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(file).exists(), "{file} is missing");
     }
 }

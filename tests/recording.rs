@@ -11,6 +11,10 @@ mod desk;
 #[path = "common/fake_agent.rs"]
 #[allow(dead_code, reason = "another test's, which uses all of it")]
 mod fake_agent;
+#[cfg(target_os = "linux")]
+#[path = "faults/site.rs"]
+#[allow(dead_code, reason = "another test's, which uses all of it")]
+mod site;
 #[path = "common/xvfb.rs"]
 mod xvfb;
 
@@ -28,6 +32,9 @@ mod disk;
 mod export;
 #[path = "recording/file.rs"]
 mod file;
+#[cfg(target_os = "linux")]
+#[path = "recording/links.rs"]
+mod links;
 #[path = "recording/made.rs"]
 mod made;
 #[cfg(target_os = "linux")]

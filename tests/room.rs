@@ -117,6 +117,46 @@ fn who_is_missing_is_said_and_who_is_not_known_is_counted() {
 }
 
 #[test]
+fn all_are_those_of_the_file_too_and_each_is_named_once() {
+    let Some((room, mut agents)) = three("file") else { return };
+    room.trust(3);
+    // The first is known by the name that the file gives it; the last is at no address.
+    room.write(
+        "hightower.toml",
+        "[hosts]\n1 = \"10.72.84.1\"\n[groups]\na = [\"10.72.84.2\", \"10.72.84.9\"]\n",
+    );
+    room.trust_at("1");
+    room.trust(2);
+    let known =
+        "10.72.84.9 ".to_owned() + &hightower::trust::SecretKey::generate().public().to_string();
+    let list = room.known() + &known + "\n";
+    room.write("known_agents", &list);
+    let started = room.operator(&["start", "--all"]);
+    assert_eq!(started.status.code(), Some(1));
+    let all = outcomes(&started);
+    let done: Vec<_> = all.iter().filter(|(_, words)| words == "monitoring").collect();
+    assert_eq!(done.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1, 2, 3], "{all:?}");
+    assert!(all.len() == 4 && all[3].0 == 9 && all[3].1.starts_with("failed"), "{all:?}");
+    assert!(stderr(&started).contains("3 obeyed, 0 refused, 1 silent"), "{}", stderr(&started));
+
+    // Without it all is well, and what is told to scripts counts each once.
+    room.write("hightower.toml", "[hosts]\n1 = \"10.72.84.1\"\n");
+    room.write("known_agents", &list.replace(&known, ""));
+    let stopped = room.operator(&["stop", "--all", "--json"]);
+    obeyed(&stopped);
+    let lines: Vec<serde_json::Value> =
+        stdout(&stopped).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 4, "{lines:?}");
+    assert_eq!((&lines[3]["obeyed"], &lines[3]["silent"]), (&3.into(), &0.into()));
+    // One of the file that has gone is silent, whichever way it was called.
+    agents.remove(0).kill();
+    let started = room.operator(&["start", "--all"]);
+    assert_eq!(started.status.code(), Some(1));
+    assert!(stderr(&started).contains("2 obeyed, 0 refused, 1 silent"), "{}", stderr(&started));
+    assert_eq!(outcomes(&started).len(), 3);
+}
+
+#[test]
 fn what_is_played_again_or_not_signed_is_not_obeyed_by_multicast() {
     let Some((room, mut agents)) = three("again") else { return };
     let key = room.key();

@@ -194,3 +194,42 @@ fn the_agent_works_in_its_units_sandbox_and_goes_with_the_desktop() {
     await_that("the agent's end", || state() == "inactive");
     assert_eq!(session.systemctl(&["show", "-P", "Result", "hightower-agent"]), "success");
 }
+
+#[test]
+fn an_installed_agent_works_with_a_program_and_folders_that_the_sandbox_hides() {
+    // No display has this number: those that tests open are found from 0 on.
+    let Some(session) = Session::begin(":9876") else { return };
+    let unit = session.path("/home/watched/.config/systemd/user/hightower-agent.service");
+    fs::remove_file(&unit).unwrap();
+    let copy = "mkdir ~/bin && cp /usr/local/bin/hightower ~/bin && echo text >~/text";
+    assert!(session.run("sh", &["-c", copy]).status.success());
+    let installer = |args: &[&str]| {
+        let program = ["HIGHTOWER_CONFIG=keys", "bin/hightower", "agent"];
+        session.run("env", &[&["-C", "/home/watched"], &program[..], args].concat())
+    };
+    // Without a screen it ends at once, and that is seen.
+    let output = installer(&["--install", "--source", "x11"]);
+    let said = stderr(&output);
+    assert!(!output.status.success() && said.contains("has ended at once"), "{said}");
+    assert!(!unit.exists());
+
+    let output = installer(&["--install", "--source", "card", "--inbox", "in", "--audit=told"]);
+    let log = || fs::read_to_string(session.path("/home/watched/log")).unwrap_or_default();
+    assert!(output.status.success(), "{}{}", stderr(&output), log());
+    let said = stdout(&output);
+    assert!(said.contains("listens on 127.0.0.1:18516,"), "{said}");
+    let send = ["HIGHTOWER_CONFIG=/home/watched/keys", "hightower", "send", "/home/watched/text"];
+    let sent = session.run("env", &[&send[..], &["127.0.0.1"]].concat());
+    assert!(sent.status.success(), "{}{}", stderr(&sent), log());
+    // Its socket is in the folder of its keys.
+    let status =
+        session.run("env", &["HIGHTOWER_CONFIG=/home/watched/keys", "hightower", "status"]);
+    assert!(status.status.success(), "{}", stderr(&status));
+    for file in ["in/text", "told/audit.jsonl"] {
+        assert!(session.path(&format!("/home/watched/{file}")).exists(), "{file}");
+    }
+    let output = installer(&["--uninstall"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let state = session.run("systemctl", &["--user", "is-active", "hightower-agent"]);
+    assert!(!state.status.success() && !unit.exists(), "{}", stdout(&state));
+}

@@ -8,6 +8,7 @@
 #[allow(dead_code, reason = "another test's, which uses all of it")]
 mod allocator;
 #[path = "common/fake_agent.rs"]
+#[allow(dead_code, reason = "each test file uses its part")]
 mod fake_agent;
 #[path = "common/xvfb.rs"]
 mod xvfb;

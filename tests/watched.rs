@@ -3,15 +3,18 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+#[path = "common/bus.rs"]
+mod bus;
 mod common;
 #[path = "common/xvfb.rs"]
 mod xvfb;
 
+use bus::Bus;
 use common::homes::{Homes, obeyed, refused};
 use common::{Agent, Lines, hightower, stdout};
 use serde_json::Value;
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -133,8 +136,7 @@ fn watching_is_paused_where_that_is_allowed() {
 
 /// A desktop's session bus with somebody on it who takes notices.
 struct Desktop {
-    bus: Child,
-    address: String,
+    bus: Bus,
     notices: Receiver<String>,
     _server: zbus::blocking::Connection,
 }
@@ -171,36 +173,16 @@ impl Server {
 impl Desktop {
     /// `None`, with a word, where there is no bus.
     fn start() -> Option<Self> {
-        let started = Command::new("dbus-daemon")
-            .args(["--session", "--nofork", "--print-address=1"])
-            .stdout(Stdio::piped())
-            .spawn();
-        let mut bus = match started {
-            Ok(bus) => bus,
-            Err(e) => {
-                println!("skipped: dbus-daemon is needed: {e}");
-                return None;
-            }
-        };
-        let mut address = String::new();
-        BufReader::new(bus.stdout.take().unwrap()).read_line(&mut address).unwrap();
-        let address = address.trim().to_owned();
+        let bus = Bus::start()?;
         let (sender, notices) = sync_channel(64);
-        let builder = zbus::blocking::connection::Builder::address(address.as_str()).unwrap();
+        let builder = zbus::blocking::connection::Builder::address(bus.address.as_str()).unwrap();
         let builder = builder.name("org.freedesktop.Notifications").unwrap();
         let builder = builder.serve_at("/org/freedesktop/Notifications", Server(sender)).unwrap();
-        Some(Self { bus, address, notices, _server: builder.build().unwrap() })
+        Some(Self { bus, notices, _server: builder.build().unwrap() })
     }
 
     fn next(&self) -> String {
         self.notices.recv_timeout(common::PATIENCE).expect("a notice")
-    }
-}
-
-impl Drop for Desktop {
-    fn drop(&mut self) {
-        drop(self.bus.kill());
-        drop(self.bus.wait());
     }
 }
 
@@ -211,7 +193,7 @@ fn a_notice_on_the_desktop_says_when_watching_begins_and_ends_and_by_whom() {
     homes.allow("all");
     let args = ["agent", "--source", "card", "--card-size", "320x200", "--require-keys"];
     let mut command = hightower();
-    command.env("DBUS_SESSION_BUS_ADDRESS", &desktop.address);
+    command.env("DBUS_SESSION_BUS_ADDRESS", &desktop.bus.address);
     let mut agent = Agent::start(command.args(args).env("HIGHTOWER_CONFIG", homes.agent.path()));
     homes.trust(&agent);
     let mut viewer = Viewer::of(&homes, agent.address);
@@ -239,7 +221,7 @@ fn what_is_said_is_a_notice_and_harmless() {
     homes.allow("message");
     let args = ["agent", "--source", "card", "--card-size", "320x200", "--require-keys"];
     let mut command = hightower();
-    command.env("DBUS_SESSION_BUS_ADDRESS", &desktop.address);
+    command.env("DBUS_SESSION_BUS_ADDRESS", &desktop.bus.address);
     let agent = Agent::start(command.args(args).env("HIGHTOWER_CONFIG", homes.agent.path()));
     homes.trust(&agent);
     let address = agent.address.to_string();
@@ -255,6 +237,33 @@ fn what_is_said_is_a_notice_and_harmless() {
     assert!(agent.terminate().success());
     let audit = std::fs::read_to_string(homes.agent.path().join("audit/audit.jsonl")).unwrap();
     assert!(audit.contains("\"say\"") && !audit.contains("Five minutes"), "{audit}");
+}
+
+#[test]
+fn what_arrives_is_a_notice() {
+    let Some(desktop) = Desktop::start() else { return };
+    let homes = Homes::new();
+    homes.allow("files");
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = hightower();
+    command.env("DBUS_SESSION_BUS_ADDRESS", &desktop.bus.address);
+    command.args(["agent", "--source", "card", "--card-size", "320x200", "--require-keys"]);
+    command.arg("--inbox").arg(folder.path().join("inbox"));
+    let agent = Agent::start(command.env("HIGHTOWER_CONFIG", homes.agent.path()));
+    homes.trust(&agent);
+    let file = folder.path().join("report.pdf");
+    std::fs::write(&file, "words").unwrap();
+    let address = agent.address.to_string();
+    let send = ["send", "--tls", file.to_str().unwrap(), "--to", &address];
+    for name in ["report.pdf", "report (2).pdf"] {
+        obeyed(&homes.operator(&send));
+        let words = desktop.next();
+        assert!(
+            words.starts_with("anna (") && words.ends_with(&format!("has sent {name}")),
+            "{words}"
+        );
+    }
+    assert!(agent.terminate().success());
 }
 
 /// An agent that asks on this display.

@@ -70,11 +70,13 @@ pub enum Command {
     Say = 51,
     /// Agent to member: what happened in the room. JSON.
     Room = 52,
+    /// Operator to agent: restart the machine, or so. JSON.
+    Power = 53,
 }
 
 impl Command {
     /// Every command, in the order of the codes.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::StartMonitor,
         Self::StopMonitor,
         Self::MouseMove,
@@ -106,6 +108,7 @@ impl Command {
         Self::Join,
         Self::Say,
         Self::Room,
+        Self::Power,
     ];
 
     /// The code on the wire.
@@ -155,6 +158,7 @@ impl Command {
             Self::Join => "JOIN",
             Self::Say => "SAY",
             Self::Room => "ROOM",
+            Self::Power => "POWER",
         }
     }
 

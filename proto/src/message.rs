@@ -9,6 +9,7 @@ mod facts;
 pub(crate) mod files;
 mod objects;
 pub(crate) mod pair;
+mod power;
 pub(crate) mod presence;
 pub(crate) mod signed;
 
@@ -17,6 +18,7 @@ pub use facts::{Address, Facts, Interface, Monitor};
 pub use files::{Accept, Chunk, Digest, Done, Fetch, Offer};
 pub use objects::{Acknowledge, Capture, Goodbye, Hello, Ping, Pong, Reply, State, Welcome};
 pub use pair::Pair;
+pub use power::{Act, Power};
 pub use presence::{About, Presence, Query};
 pub use signed::{Answer, KeyId, Order, Recipient, Signable, Signed};
 
@@ -185,6 +187,8 @@ pub enum Message {
     Say(Say),
     /// What happened in it.
     Room(Room),
+    /// Restart the machine, or so.
+    Power(Power),
 }
 
 impl Message {
@@ -246,6 +250,7 @@ impl Message {
             Command::Join => object(command, &p).map(Self::Join),
             Command::Say => object(command, &p).map(Self::Say),
             Command::Room => object(command, &p).map(Self::Room),
+            Command::Power => object(command, &p).map(Self::Power),
         }
     }
 
@@ -284,6 +289,7 @@ impl Message {
             Self::Join(_) => Command::Join,
             Self::Say(_) => Command::Say,
             Self::Room(_) => Command::Room,
+            Self::Power(_) => Command::Power,
         }
     }
 
@@ -332,6 +338,7 @@ impl Message {
             Self::Join(v) => (Command::Join, to_json(v)),
             Self::Say(v) => (Command::Say, to_json(v)),
             Self::Room(v) => (Command::Room, to_json(v)),
+            Self::Power(v) => (Command::Power, to_json(v)),
         };
         Packet { command, payload }
     }
@@ -344,6 +351,16 @@ impl Message {
             // It is long, and there are many.
             Self::Chunk(chunk) => chunk.encode(),
             other => other.packet().encode(),
+        }
+    }
+
+    /// The same bytes in two pieces, to be written one after the other: of a CHUNK, which is long, the
+    /// second is its data, which is not copied; of all else it is empty.
+    #[must_use]
+    pub fn pieces(&self) -> [Bytes; 2] {
+        match self {
+            Self::Chunk(chunk) => chunk.pieces(),
+            other => [other.encode(), Bytes::new()],
         }
     }
 }

@@ -10,7 +10,8 @@ mod common;
 use arbitrary::{bytes, frame, item, message, unknown_code};
 use bytes::{BufMut, Bytes, BytesMut};
 use common::result::options;
-use hightower_proto::datagram::{self, Datagram, Reading};
+use hightower_proto::datagram::{self, Datagram, DatagramError, Reading};
+use hightower_proto::limits::MAX_DATAGRAM;
 use hightower_proto::message::{PACKET_HEADER, Packet};
 use hightower_proto::stream::{Decoder, FRAME_HEADER, Stats, StreamError, frame_header};
 use hightower_proto::{Command, Item, Limits, Message};
@@ -209,6 +210,12 @@ proptest! {
     #[test]
     fn a_datagram_is_read_as_it_was_written(m in message()) {
         let packet = m.packet();
+        prop_assert_eq!(m.pieces().concat(), packet.encode());
+        let total = packet.encode().len();
+        if total > MAX_DATAGRAM {
+            prop_assert_eq!(datagram::encode(&m), Err(DatagramError::TooLong(total)));
+            return Ok(());
+        }
         prop_assert_eq!(datagram::encode(&m).unwrap(), packet.encode());
         for reading in [
             Reading::Standard,

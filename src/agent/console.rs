@@ -4,7 +4,8 @@ use super::SOFTWARE;
 use super::broadcaster::Broadcaster;
 use super::chat::{Chat, counter};
 use super::messages::{AskViewers, Recheck};
-use crate::console::{Answer, Ask, Status};
+use super::power::{AskCounting, CancelHere, Power};
+use crate::console::{Answer, Ask, Counting, Status};
 use crate::trust::{Gate, Place, Roles, WINDOW};
 use actix::prelude::*;
 use std::io;
@@ -45,6 +46,7 @@ pub(super) struct Office {
     /// `None` for an agent that asks nobody for a key, and so can't pair.
     pub(super) fingerprint: Option<String>,
     pub(super) may_pause: bool,
+    pub(super) power: Addr<Power>,
     pub(super) chat: Addr<Chat>,
     /// For those who take part in the chat, and stay: nobody else waits for them.
     pub(super) chats: Arc<Semaphore>,
@@ -127,6 +129,11 @@ impl Office {
             Ok(Ask::Status) => self.status().await,
             Ok(Ask::Pause) => self.pause(true),
             Ok(Ask::Resume) => self.pause(false),
+            Ok(Ask::CancelPower) => match self.power.send(CancelHere).await {
+                Ok(Ok(())) => Answer::Done,
+                Ok(Err(why)) => Answer::Refused { why },
+                Err(_) => Answer::Refused { why: "the agent stops".into() },
+            },
             Ok(Ask::Pair { roles }) => return self.pair(&roles, &mut stream).await,
             Ok(Ask::Chat(join)) => match Arc::clone(&self.chats).try_acquire_owned() {
                 Ok(_chat) => {
@@ -148,6 +155,7 @@ impl Office {
         let Ok((state, viewers)) = self.broadcaster.send(AskViewers).await else {
             return Answer::Refused { why: "the agent stops".into() };
         };
+        let counting = self.power.send(AskCounting).await.ok().flatten();
         Answer::Status(Box::new(Status {
             address: self.address,
             software: SOFTWARE.into(),
@@ -158,6 +166,11 @@ impl Office {
             may_pause: self.may_pause,
             paused: self.gate.is_paused(),
             pairing: self.gate.window().is_open(),
+            counting: counting.map(|counting| Counting {
+                act: counting.act,
+                who: counting.who,
+                seconds: counting.left.as_secs(),
+            }),
         }))
     }
 

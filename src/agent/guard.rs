@@ -17,12 +17,12 @@ pub(super) struct Guard {
     gate: Arc<Gate>,
     /// Of the list as it is known here.
     number: u64,
-    told: WeakRecipient<Recheck>,
+    told: Vec<WeakRecipient<Recheck>>,
 }
 
 impl Guard {
     /// `number` is of the list that those who are let in from now on are held against.
-    pub(super) fn new(gate: Arc<Gate>, number: u64, told: WeakRecipient<Recheck>) -> Self {
+    pub(super) fn new(gate: Arc<Gate>, number: u64, told: Vec<WeakRecipient<Recheck>>) -> Self {
         Self { gate, number, told }
     }
 
@@ -47,11 +47,14 @@ impl Guard {
             let since = std::mem::replace(&mut seen, Timestamp::now());
             let expired = self.gate.expired_within(since, seen);
             let forbade = std::mem::replace(&mut forbids, self.gate.audit().forbids());
-            let Some(told) = self.told.upgrade() else { return };
+            let told: Vec<_> = self.told.iter().filter_map(WeakRecipient::upgrade).collect();
+            if told.is_empty() {
+                return;
+            }
             // Whoever has read the list first, it is another one than this knows.
             if newest != self.number || expired || forbids && !forbade {
                 self.number = newest;
-                told.do_send(Recheck);
+                told.iter().for_each(|told| told.do_send(Recheck));
             }
         }
     }

@@ -15,7 +15,7 @@
 //! `demand`, and only a wish makes the source thread look at the screen again. So a slow viewer
 //! costs nobody anything, and without viewers nothing runs.
 //!
-//! Beside these, `chat` is the room in which those who may say something talk with who sits here.
+//! `power` restarts the machine and the like. Beside these, `chat` is the room in which those who may say something talk with who sits here.
 //!
 //! All actors but `mouse` and `control` share one arbiter. What can block has a thread of its own: the source,
 //! the encoder's workers, the pointer.
@@ -45,6 +45,7 @@ mod pairing;
 pub(crate) mod person;
 mod places;
 mod pointer;
+mod power;
 mod session;
 mod throttle;
 #[cfg(unix)]
@@ -81,11 +82,13 @@ use messages::{Recheck, Release, Shutdown};
 use mouse::{Mouse, SystemMouse};
 use notices::Notices;
 use places::Places;
+use power::Power;
 use session::Links;
 use std::fs::File;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 #[cfg(unix)]
 use tokio::sync::Semaphore;
@@ -124,6 +127,7 @@ pub struct Agent {
     _console: Option<Console>,
     broadcaster: Addr<Broadcaster>,
     chat: Addr<Chat>,
+    power: Addr<Power>,
     mouse: Addr<SystemMouse>,
     mouse_arbiter: Arbiter,
     ear_arbiter: Arbiter,
@@ -154,7 +158,7 @@ impl Agent {
         let (screen, screen_changes) = watch::channel(None);
         let notices = if config.notices { Notices::on_desktop()? } else { Notices::default() };
         let files = files::Office::new(config.files.clone(), notices.teller());
-        let notices = Arc::new(notices);
+        let (teller, notices) = (notices.teller(), Arc::new(notices));
         let broadcaster =
             Broadcaster::new(&config, Arc::clone(&demand), Arc::clone(&notices)).start();
         let user = tokio::task::spawn_blocking(facts_of::user).await.unwrap_or_default();
@@ -170,7 +174,7 @@ impl Agent {
         broadcaster.do_send(messages::Attach { capture: capture_actor.recipient() });
 
         let mouse_arbiter = Arbiter::new();
-        let asking = Arc::new(AtomicBool::new(false));
+        let asking = Arc::new(AtomicUsize::new(0));
         let heeded = Arc::clone(&asking);
         let (lease, changes) = (config.lease, broadcaster.downgrade().recipient());
         let mouse = Mouse::start_in_arbiter(&mouse_arbiter.handle(), move |_| {
@@ -178,14 +182,19 @@ impl Agent {
         });
 
         let pointer = mouse.clone();
-        let hush = move |on| {
-            asking.store(on, Ordering::Relaxed);
+        // Each question that begins has its end; several may be asked at a time.
+        let hush: power::Hush = Rc::new(move |on| {
             if on {
+                asking.fetch_add(1, Ordering::Relaxed);
                 pointer.do_send(Release("the person at the machine is asked something"));
+            } else {
+                asking.fetch_sub(1, Ordering::Relaxed);
             }
-        };
+        });
+        let power = Power::new(teller, Rc::clone(&hush)).start();
         let consent = config.consent.map(|limit| {
-            Consent::new(person::asker(limit), Box::new(hush), limit, gate.audit().clone())
+            let hush = Box::new(move |on| hush(on));
+            Consent::new(person::asker(limit), hush, limit, gate.audit().clone())
         });
         let told = broadcaster.downgrade().recipient();
         let registrar = Registrar::new(config.source.clone(), told).start();
@@ -193,6 +202,7 @@ impl Agent {
             consent,
             registrar,
             chat: chat.clone(),
+            power: power.clone(),
             guests: Places::new(GUESTS, 0),
             files,
             broadcaster: broadcaster.clone(),
@@ -224,6 +234,7 @@ impl Agent {
                         source: described.clone(),
                         fingerprint: trust.as_ref().map(|trust| trust.key.fingerprint()),
                         may_pause: config.allow_pause,
+                        power: power.clone(),
                         chat: chat.clone(),
                         chats: Arc::new(Semaphore::new(console::CHATS)),
                     },
@@ -247,7 +258,8 @@ impl Agent {
         let commands = commands.map(|udp| udp.into_std().map_err(StartError::Udp)).transpose()?;
         let begun = Control::begin(&ear_arbiter.handle(), (udp, commands), office, switch, pointer);
         begun.await.map_err(|_| StartError::Died)?.map_err(StartError::Udp)?;
-        Guard::new(Arc::clone(&gate), number, broadcaster.downgrade().recipient()).start()?;
+        let told = vec![broadcaster.downgrade().recipient(), power.downgrade().recipient()];
+        Guard::new(Arc::clone(&gate), number, told).start()?;
         let places = Places::new(config.max_viewers, WAITING_ROOM);
         let house = House { gate: Arc::clone(&gate), acceptor, links, welcome, places };
         let mut listening = vec![sockets.tcp];
@@ -265,6 +277,7 @@ impl Agent {
             _console,
             broadcaster,
             chat,
+            power,
             mouse,
             mouse_arbiter,
             ear_arbiter,
@@ -302,6 +315,10 @@ impl Agent {
     pub async fn stop(self, reason: &str) {
         if !matches!(timeout(FAREWELL, self.chat.send(chat::WriteDown)).await, Ok(Ok(()))) {
             tracing::warn!("how much was said last in the chat is not in the audit log");
+        }
+        // Before the goodbye, so that whoever waits for what is counted down hears of it.
+        if timeout(FAREWELL, self.power.send(power::Stop(reason.into()))).await.is_err() {
+            tracing::warn!("what was counted down is over, and nobody was told");
         }
         self.audit.note(Event::of(What::End, reason));
         if let Some(announcement) = self.announcement {

@@ -10,7 +10,7 @@ use crate::trust::By;
 use actix::WeakRecipient;
 use actix::prelude::*;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// How often a locked pointer is put back: the historical tick.
@@ -50,8 +50,8 @@ pub(super) struct Mouse<P, F> {
     lock: Option<Lock>,
     tick: Option<SpawnHandle>,
     changes: WeakRecipient<LockChanged>,
-    /// Whether the person at the machine has a question before them.
-    asking: Arc<AtomicBool>,
+    /// How many questions the person at the machine has before them.
+    asking: Arc<AtomicUsize>,
 }
 
 /// The mouse of this machine.
@@ -77,8 +77,8 @@ where
         }
     }
 
-    /// It is left to the person at the machine while this is set.
-    pub(super) fn heeding(self, asking: Arc<AtomicBool>) -> Self {
+    /// It is left to the person at the machine while this is not 0.
+    pub(super) fn heeding(self, asking: Arc<AtomicUsize>) -> Self {
         Self { asking, ..self }
     }
 
@@ -194,7 +194,7 @@ where
             }
             // Else whoever is asked about could hold the pointer over the answer.
             MouseCommand::Move { .. } | MouseCommand::Lock { .. }
-                if self.asking.load(Ordering::Relaxed) =>
+                if self.asking.load(Ordering::Relaxed) > 0 =>
             {
                 Err(MouseError(ASKING.into()))
             }
@@ -346,7 +346,7 @@ mod tests {
     async fn the_pointer_is_the_persons_while_they_are_asked() {
         let (tx, _heard) = tokio::sync::mpsc::channel(4);
         let ear = Ear(tx).start();
-        let (desk, asking) = (Desk::default(), Arc::new(AtomicBool::new(true)));
+        let (desk, asking) = (Desk::default(), Arc::new(AtomicUsize::new(1)));
         let hand = desk.clone();
         let open = move || Ok(hand.clone());
         let mouse = Mouse::new(LEASE, open, ear.downgrade().recipient());
@@ -357,7 +357,7 @@ mod tests {
         }
         assert!(mouse.send(order(MouseCommand::Unlock)).await.unwrap().is_ok());
         assert_eq!(desk.0.get(), (0, 0));
-        asking.store(false, Ordering::Relaxed);
+        asking.store(0, Ordering::Relaxed);
         assert!(mouse.send(order(MouseCommand::Move { x: 5, y: 6 })).await.unwrap().is_ok());
     }
 

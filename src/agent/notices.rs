@@ -1,5 +1,5 @@
 //! Notices: the person at the machine sees on the desktop who begins and who ends to watch, and what
-//! is said to them, and what files arrive.
+//! is said to them, what files arrive, and what is about to happen to the machine.
 //!
 //! A thread of its own shows them, since a desktop may take its time. What waits is bounded, and
 //! nobody who begins to watch is left out: beyond some names they are counted.
@@ -57,6 +57,22 @@ impl Arrival {
     }
 }
 
+/// What is shown at a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Notice {
+    text: String,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Who watches, what is said, what has arrived.
+    News,
+    /// What is about to happen to the machine, or no longer is. One takes the place of the other; it
+    /// stays until it is looked at as long as it is `urgent`.
+    Power { urgent: bool },
+}
+
 #[derive(Debug, Default)]
 struct Waiting {
     /// One entry each, however often they come and go.
@@ -69,12 +85,17 @@ struct Waiting {
     said: Vec<String>,
     /// How many found no place among them.
     more_said: usize,
+    /// What comes before all that, in a notice of its own: the newest.
+    power: Option<Notice>,
     ended: bool,
 }
 
 impl Waiting {
     fn is_empty(&self) -> bool {
-        self.news.is_empty() && self.arrivals.is_empty() && self.said.is_empty()
+        self.news.is_empty()
+            && self.arrivals.is_empty()
+            && self.said.is_empty()
+            && self.power.is_none()
     }
 }
 
@@ -90,12 +111,15 @@ impl Shared {
     }
 
     /// Waits for something to show; `None` when nothing more comes.
-    fn next(&self) -> Option<String> {
+    fn next(&self) -> Option<Notice> {
         let nothing = |waiting: &mut Waiting| waiting.is_empty() && !waiting.ended;
         let waiting = self.changed.wait_while(self.waiting(), nothing);
         let mut waiting = waiting.unwrap_or_else(PoisonError::into_inner);
         if waiting.is_empty() {
             return None;
+        }
+        if let Some(notice) = waiting.power.take() {
+            return Some(notice);
         }
         let mut news = std::mem::take(&mut waiting.news);
         // Who sees the screen now comes first.
@@ -112,7 +136,7 @@ impl Shared {
             more => lines.push(format!("… {more} messages, and then")),
         }
         lines.append(&mut waiting.said);
-        Some(lines.join("\n"))
+        Some(Notice { text: lines.join("\n"), kind: Kind::News })
     }
 
     /// Lets the next one wait, unless it is the last.
@@ -129,8 +153,8 @@ pub(super) struct Notices(Option<Arc<Shared>>);
 impl Notices {
     /// Shows them on the desktop.
     pub(super) fn on_desktop() -> io::Result<Self> {
-        let mut failed = false;
-        Self::by(move |text| match show(text) {
+        let (mut failed, mut alarm) = (false, None);
+        Self::by(move |notice| match show(notice, &mut alarm) {
             Err(e) if !std::mem::replace(&mut failed, true) => {
                 tracing::warn!(
                     "the desktop shows no notices, so who watches is only said here: {e}"
@@ -141,12 +165,12 @@ impl Notices {
         })
     }
 
-    fn by(mut show: impl FnMut(&str) + Send + 'static) -> io::Result<Self> {
+    fn by(mut show: impl FnMut(&Notice) + Send + 'static) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let notices = Self(Some(Arc::clone(&shared)));
         std::thread::Builder::new().name("notices".into()).spawn(move || {
-            while let Some(text) = shared.next() {
-                show(&text);
+            while let Some(notice) = shared.next() {
+                show(&notice);
                 shared.pause();
             }
         })?;
@@ -226,6 +250,23 @@ impl Teller {
         }
         shared.changed.notify_one();
     }
+
+    /// The machine is about to be restarted, or the like.
+    pub(super) fn alarm(&self, words: &str) {
+        self.power(words, true);
+    }
+
+    /// It is not, after all.
+    pub(super) fn calm(&self, words: &str) {
+        self.power(words, false);
+    }
+
+    fn power(&self, words: &str, urgent: bool) {
+        let Some(shared) = self.0.as_ref().and_then(Weak::upgrade) else { return };
+        let notice = Notice { text: printable_whole(words), kind: Kind::Power { urgent } };
+        shared.waiting().power = Some(notice);
+        shared.changed.notify_one();
+    }
 }
 
 impl Drop for Notices {
@@ -247,17 +288,36 @@ pub(super) fn who(by: &By) -> String {
     }
 }
 
+/// Shows it; `alarm` is the number of the last notice of what is about to happen, which the next one
+/// takes the place of.
 #[cfg(feature = "notices")]
-fn show(text: &str) -> Result<(), String> {
+fn show(shown: &Notice, alarm: &mut Option<u32>) -> Result<(), String> {
     // Some desktops read markup in it.
-    let body = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let body = shown.text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let mut notice = notify_rust::Notification::new();
     notice.appname("Hightower").summary("Hightower").body(&body).icon("video-display");
-    notice.show().map(drop).map_err(|e| e.to_string())
+    if let Kind::Power { urgent } = shown.kind {
+        if let Some(before) = *alarm {
+            notice.id(before);
+        }
+        if urgent {
+            notice.timeout(notify_rust::Timeout::Never);
+            #[cfg(all(unix, not(target_os = "macos")))]
+            notice.urgency(notify_rust::Urgency::Critical);
+        }
+    }
+    let handle = notice.show().map_err(|e| e.to_string())?;
+    #[cfg(all(unix, not(target_os = "macos")))]
+    if matches!(shown.kind, Kind::Power { .. }) {
+        *alarm = Some(handle.id());
+    }
+    #[cfg(not(all(unix, not(target_os = "macos"))))]
+    drop(handle);
+    Ok(())
 }
 
 #[cfg(not(feature = "notices"))]
-fn show(_: &str) -> Result<(), String> {
+fn show(_: &Notice, _: &mut Option<u32>) -> Result<(), String> {
     Err("this program was built without them".into())
 }
 
@@ -269,7 +329,8 @@ mod tests {
     #[test]
     fn everybody_who_begins_is_told_or_counted_and_none_waits_for_the_desktop() {
         let (shown, seen) = sync_channel(0);
-        let notices = Notices::by(move |text| drop(shown.send(text.to_owned()))).expect("a thread");
+        let notices =
+            Notices::by(move |notice| drop(shown.send(notice.text.clone()))).expect("a thread");
         let by = |name: &str| By { name: Some(name.into()), peer: ([10, 0, 0, 9], 5).into() };
         notices.begins(&by("anna"));
         let first = seen.recv().expect("shown");

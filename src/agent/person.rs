@@ -7,8 +7,9 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{BufRead, IsTerminal, Write};
 use std::process::Stdio;
 use std::rc::Rc;
-use std::time::Duration;
-use tokio::process::Command;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::io::AsyncReadExt;
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
 
 /// The subcommand that asks in a window.
@@ -39,22 +40,69 @@ pub(super) fn asker(limit: Duration) -> Asker {
     })
 }
 
+/// Counts down in a window to what is about to happen when the delay is over; waits until it is
+/// shown.
+///
+/// # Errors
+/// Why no window counts.
+pub(super) fn count_down(
+    what: &'static str,
+    who: &str,
+    delay: Duration,
+) -> impl Future<Output = Result<Shown, String>> + use<> {
+    // The window has its end, not its length: it may take its time to be shown.
+    let end = SystemTime::now() + delay;
+    let end = end.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis().to_string();
+    let who = who.to_owned();
+    async move { show(&["--until-ms", &end, "--countdown", what, "--", &who]).await }
+}
+
 async fn in_window(name: &str, from: &str, limit: Duration) -> Result<bool, String> {
+    let seconds = limit.as_secs().max(1).to_string();
+    show(&["--seconds", &seconds, "--from", from, "--", name]).await?.answer().await
+}
+
+/// A window of this program's. Dropped, it is closed; and it closes by itself when the agent is gone.
+pub(super) struct Shown {
+    child: Child,
+    /// Its end is the window's.
+    _tie: Option<ChildStdin>,
+}
+
+impl Shown {
+    /// Whether the person says yes; false when they have closed the window or the time is over.
+    pub(super) async fn answer(mut self) -> Result<bool, String> {
+        let status = self.child.wait().await.map_err(|e| e.to_string())?;
+        match status.code() {
+            Some(0) => Ok(true),
+            Some(code) if code == i32::from(NO) => Ok(false),
+            _ => Err("the window that asks has failed".into()),
+        }
+    }
+}
+
+/// Runs this program to show a window, and waits until it does.
+async fn show(arguments: &[&str]) -> Result<Shown, String> {
     if !crate::viewer::window::has_display() {
         return Err("there is no display".into());
     }
     let program = std::env::current_exe().map_err(|e| e.to_string())?;
     let mut command = Command::new(program);
-    let seconds = limit.as_secs().max(1).to_string();
-    command.args(["--quiet", QUESTION, "--seconds", &seconds, "--from", from, "--", name]);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
-    let status = command.status().await.map_err(|e| e.to_string())?;
-    match status.code() {
-        Some(0) => Ok(true),
-        Some(code) if code == i32::from(NO) => Ok(false),
-        _ => Err("the window that asks could not be shown".into()),
-    }
+    command.args(["--quiet", QUESTION]).args(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn().map_err(|e| e.to_string())?;
+    // Taken from it, or it would be closed by whoever waits.
+    let tie = child.stdin.take();
+    let mut said = [0];
+    let shown = match &mut child.stdout {
+        Some(stdout) => stdout.read_exact(&mut said).await.is_ok(),
+        None => false,
+    };
+    if shown { Ok(Shown { child, _tie: tie }) } else { Err("no window could be shown".into()) }
 }
+
+/// Lines that may be typed faster than they are looked at.
+const LINES: usize = 16;
 
 /// Lines that the person types.
 type Lines = std::sync::Arc<tokio::sync::Mutex<mpsc::Receiver<String>>>;
@@ -70,10 +118,10 @@ impl Terminal {
             return None;
         }
         if self.0.is_none() {
-            let (sender, lines) = mpsc::channel(1);
+            let (sender, lines) = mpsc::channel(LINES);
             let read = move || {
                 for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-                    // What nobody asked for is dropped.
+                    // More than that nobody has asked for.
                     drop(sender.try_send(line));
                 }
             };
@@ -99,6 +147,7 @@ async fn on_terminal(name: &str, from: &str, lines: Lines) -> Result<bool, Strin
     // One question at a time: nobody else holds it.
     let mut lines = lines.lock().await;
     // What was typed before this question answers another one, or none.
+    while lines.try_recv().is_ok() {}
     let answer = format!("yes {}", 10 + RandomState::new().build_hasher().finish() % 90);
     let asked = writeln!(
         std::io::stderr(),

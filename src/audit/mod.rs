@@ -65,6 +65,8 @@ pub enum What {
     Give,
     /// A picture was shown to the person at the machine, or not.
     Show,
+    /// The machine was to be restarted, or the like.
+    Power,
     /// Somebody paired, or tried to.
     Pair,
     /// The person at the machine was asked whether somebody may watch.

@@ -76,12 +76,23 @@ pub(super) struct AgentArgs {
     allow_pause: bool,
     /// Start no agent: let nobody watch by the one that runs already, if it allows that.
     #[cfg(unix)]
-    #[arg(long, conflicts_with_all = ["resume", "pair"])]
+    #[arg(long, conflicts_with_all = ["resume", "pair", "install", "uninstall"])]
     pause: bool,
     /// Start no agent: let those watch again who may.
     #[cfg(unix)]
-    #[arg(long, conflicts_with = "pair")]
+    #[arg(long, conflicts_with_all = ["pair", "install", "uninstall"])]
     resume: bool,
+    /// Have an agent start when you log in, and now, with the other options that are given and the
+    /// HIGHTOWER_ variables that are set; by systemd in a sandbox, or as macOS and Windows do it.
+    #[arg(long, conflicts_with_all = ["uninstall", "pair"])]
+    install: bool,
+    /// Have it start no more, and end it.
+    #[arg(long, conflicts_with = "pair")]
+    uninstall: bool,
+    /// Start no agent: cancel the restart, or whatever the one that runs already counts down to.
+    #[cfg(unix)]
+    #[arg(long, conflicts_with_all = ["pause", "resume", "pair", "install", "uninstall"])]
+    cancel_power: bool,
     /// What to capture.
     #[arg(long, value_enum, default_value_t = Kind::Auto, env = "HIGHTOWER_SOURCE")]
     source: Kind,
@@ -243,6 +254,16 @@ impl AgentArgs {
 
 /// Runs until it is told to stop.
 pub(super) fn run(args: AgentArgs) -> Result<ExitCode> {
+    if args.install {
+        return super::install::install(args.listen);
+    }
+    if args.uninstall {
+        return super::install::uninstall();
+    }
+    #[cfg(unix)]
+    if args.cancel_power {
+        return super::status::cancel_power(args.listen);
+    }
     #[cfg(unix)]
     if args.pause || args.resume {
         return super::status::pause(args.listen, args.pause);

@@ -101,7 +101,10 @@ fn set(mut command: Command, file: &ConfigFile) -> Result<Command, Fault> {
             let fault = format!("there is no command '{}', and no such section", printable(name));
             return Err(file.fault(key, fault));
         };
-        if ONCE.contains(&flag.as_str()) || flag == "group" && name != "agent" {
+        let for_whom = [("fetch", "from"), ("send", "to")]
+            .contains(&(name.as_str(), flag.as_str()))
+            || flag == "group" && name != "agent";
+        if ONCE.contains(&flag.as_str()) || for_whom {
             return Err(
                 file.fault(key, format!("--{flag} is for when `hightower {name}` is typed"))
             );
@@ -242,6 +245,7 @@ mod tests {
             ("[agent]\nautostart = 1", 2, 13, "true or false"),
             ("[lock]\nall = true", 2, 1, "--all is for when"),
             ("[start]\ngroup = \"a\"", 2, 1, "--group is for when"),
+            ("[fetch]\nfrom = \"a\"", 2, 1, "--from is for when"),
             ("[agent]\nmax-fps = [1, 2]", 2, 11, "one value"),
             ("[agent]\nlisten = \"here\"", 2, 10, "invalid"),
         ] {

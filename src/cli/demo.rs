@@ -5,7 +5,7 @@ use crate::address::Target;
 use crate::agent::{Background, Config, StartError};
 use crate::source::Kind;
 use crate::viewer::window::{self, WindowOptions};
-use crate::viewer::{Client, ClientOptions, Event, View, save};
+use crate::viewer::{Client, ClientOptions, Event, Folders, View, save};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -54,8 +54,7 @@ pub(super) fn run(args: DemoArgs) -> Result<ExitCode> {
     eprintln!("demo: an agent on {target}, capturing {}", agent.source());
     if windowed {
         eprintln!("demo: H in the window shows the keys, Q ends");
-        let here = || PathBuf::from(".");
-        let options = WindowOptions { size: None, screenshots: here(), recordings: here() };
+        let options = WindowOptions { size: None, folders: Folders::default() };
         return window::run(target, ClientOptions::default(), options, &interrupted);
     }
     let client = Client::start(target, ClientOptions::default())?;

@@ -1,25 +1,18 @@
 //! `hightower discover`: which agents are on the networks of this machine.
 
+use super::proof::Proof;
 use super::signal::interruption;
 use super::trust::{TrustArgs, runtime};
-use crate::address::Target;
-use crate::call::Call;
 use crate::discovery::{Agent, Listing, Search};
-use crate::viewer::{Cause, Credentials, PlainWith, Security};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use futures_util::stream::{self, StreamExt};
 use hightower_proto::historical::BEACON_S;
-use hightower_proto::message::{About, Welcome};
 use serde_json::{Value, json};
-use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
-use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 /// When it is asked who is there, and until when there may be answers.
 const ROUNDS: [Duration; 3] =
@@ -33,15 +26,8 @@ const BEACON: Duration = Duration::from_secs(BEACON_S + 1);
 const AGAIN: Duration = Duration::from_secs(3);
 
 /// Who was not heard for so long has left: three questions, and time for an answer to the last.
+/// What is promised is 15 seconds.
 const GONE: Duration = Duration::from_secs(11);
-
-/// How often a known agent is asked how its machine is used.
-const PROVEN: Duration = Duration::from_secs(6);
-
-/// How long one may take, how many of its addresses are tried, and how many are asked at a time.
-const PATIENCE: Duration = Duration::from_secs(3);
-const TRIED: usize = 4;
-const AT_ONCE: usize = 64;
 
 /// How often it is looked whether the user has had enough.
 const LOOK: Duration = Duration::from_millis(200);
@@ -92,8 +78,11 @@ pub(super) fn run(args: DiscoverArgs) -> Result<ExitCode> {
                 return Ok(ExitCode::from(130));
             }
         }
-        proof.take(&mut search).await;
+        proof.begin(search.listing());
         if !args.watch {
+            while let Some(proven) = proof.next().await {
+                search.listing_mut().prove(proven);
+            }
             return shown.list(search.listing());
         }
         shown.show(search.listing())?;
@@ -104,88 +93,22 @@ pub(super) fn run(args: DiscoverArgs) -> Result<ExitCode> {
                 if let Err(e) = search.ask().await {
                     tracing::debug!("can't ask the networks: {e}");
                 }
-                if proof.take(&mut search).await {
-                    shown.show(search.listing())?;
-                }
+                proof.begin(search.listing());
                 next = Instant::now() + AGAIN;
             }
             let until = next.min(Instant::now() + LOOK);
-            hear(&mut search, &mut shown, until).await?;
-            if search.forget(GONE) {
+            // Who is called and does not answer keeps nobody from being heard.
+            let mut changed = tokio::select! {
+                heard = search.hear(until) => heard,
+                Some(proven) = proof.next() => search.listing_mut().prove(proven),
+            };
+            changed |= search.forget(GONE);
+            if changed {
                 shown.show(search.listing())?;
             }
         }
         Ok(ExitCode::SUCCESS)
     })
-}
-
-/// Has agents that the operator knows prove that they are who they say, and tell how their machines
-/// are used.
-struct Proof {
-    security: Option<Security>,
-    known: HashMap<String, Target>,
-    /// When each was asked last.
-    asked: HashMap<String, Instant>,
-}
-
-impl Proof {
-    fn new(operator: Option<Credentials>) -> Result<Self> {
-        let plain = PlainWith::Nobody;
-        let security =
-            operator.map(|operator| Security { plain, credentials: Some(Arc::new(operator)) });
-        let known = super::trust::known_by_fingerprint()?;
-        Ok(Self { security, known, asked: HashMap::new() })
-    }
-
-    /// Asks those whose turn it is; whether that changed anything.
-    async fn take(&mut self, search: &mut Search) -> bool {
-        let Some(security) = &self.security else { return false };
-        let now = Instant::now();
-        let mut due = Vec::new();
-        for agent in search.listing().agents() {
-            let Some(key) = &agent.key else { continue };
-            let Some(name) = self.known.get(key) else { continue };
-            if self.asked.get(key).is_none_or(|last| now - *last >= PROVEN) {
-                self.asked.insert(key.clone(), now);
-                due.push((key.clone(), name.clone(), agent.addresses.clone()));
-            }
-        }
-        let mut told = stream::iter(due)
-            .map(async |(key, name, addresses)| {
-                for address in addresses.into_iter().take(TRIED) {
-                    let asked = timeout(PATIENCE, tell(address, &name, security)).await;
-                    match asked {
-                        Ok(Ok((host, about))) => return Some((key, name, address, host, about)),
-                        Ok(Err(e)) => tracing::debug!("{name} at {address}: {e}"),
-                        Err(_) => tracing::debug!("{name} at {address} does not answer"),
-                    }
-                }
-                None
-            })
-            .buffer_unordered(AT_ONCE);
-        let mut changed = false;
-        while let Some(told) = told.next().await {
-            let Some((key, name, address, host, about)) = told else { continue };
-            let listing = search.listing_mut();
-            changed |= listing.prove(&key, address, &name.to_string(), &host, about);
-        }
-        changed
-    }
-}
-
-/// What an agent says once it has proven who it is.
-async fn tell(
-    address: SocketAddr,
-    name: &Target,
-    security: &Security,
-) -> Result<(String, About), Cause> {
-    let call = Call::at(address, name, security).await?;
-    let Welcome { host, state, facts, .. } = call.welcome.clone();
-    let watched = state.monitoring && state.viewers > 0;
-    let about = About { user: facts.user, watched, locked: state.lock_ms.is_some() };
-    // It has said what was asked.
-    drop(call.close("that was all").await);
-    Ok((host, about))
 }
 
 async fn hear(search: &mut Search, shown: &mut Shown, until: Instant) -> Result<()> {

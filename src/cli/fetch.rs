@@ -1,48 +1,80 @@
 //! `hightower fetch`: a file or a folder of a machine's outbox.
 
-use super::machines::{self, Outcome};
+use super::machines::{self, Machines, Outcome, Whom};
 use super::progress::Bars;
 use super::send::outcome;
 use super::trust::{TrustArgs, runtime};
 use crate::address::Target;
 use crate::files::{Inbox, clean_path};
+use crate::text::printable;
 use crate::transfer::{Wanted, fetch};
-use anyhow::Result;
+use crate::viewer::save;
+use anyhow::{Result, anyhow};
 use clap::Args;
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-/// Fetch a file or a folder of a machine's outbox.
+/// From how many machines files come at a time.
+const AT_ONCE: usize = 16;
+
+const USAGE: &str = "\
+hightower fetch [OPTIONS] <HOST:NAME> [DIR]
+       hightower fetch [OPTIONS] <@GROUP:NAME> [DIR]
+       hightower fetch [OPTIONS] --from <HOST>... <NAME> [DIR]
+       hightower fetch [OPTIONS] --all <NAME> [DIR]";
+
+const EXAMPLES: &str = "\
+Examples:
+  hightower fetch lab-07:results.csv                     results.csv, here
+  hightower fetch @room2:results.csv exam                exam/lab-07/results.csv and so on
+  hightower fetch --from lab-07 --from lab-08 work exam  a folder of two machines
+  hightower fetch --all results.csv exam                 of every machine that you know";
+
+/// Fetch a file or a folder of machines' outboxes.
 ///
 /// The agent there gives what lies in its outbox, and nothing else. What was fetched is verified, and
 /// never replaces anything: a name that is taken gets a number. What a broken connection interrupted
 /// goes on by itself, and what was broken off in another way goes on when the same is fetched into
 /// the same folder within a day.
+///
+/// From a group, from all, and from machines that are named by --from, each machine's goes into a
+/// folder of its own in DIR, named by the machine.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+#[command(override_usage = USAGE)]
 pub(super) struct FetchArgs {
-    /// The machine and the name, with slashes where it is in a folder: lab-07:results.csv,
-    /// lab-07:4000:results.csv with a port, [::1]:results.csv.
+    /// The machine, or @GROUP of hightower.toml, and the name, with slashes where it is in a folder:
+    /// lab-07:results.csv, lab-07:4000:results.csv with a port, [::1]:results.csv. With --from or
+    /// --all the name alone.
     #[arg(value_name = "HOST:NAME")]
-    what: What,
+    what: String,
     /// The folder that it is put into.
     #[arg(value_name = "DIR", default_value = ".")]
     into: PathBuf,
-    /// How long a broken connection is tried to be made anew.
-    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = super::duration)]
+    /// From this machine, or @GROUP; may be given again.
+    #[arg(long = "from", value_name = "HOST")]
+    from: Vec<Whom>,
+    /// From every machine of hightower.toml, and every agent you know that is found on this
+    /// machine's networks.
+    #[arg(long, conflicts_with = "from")]
+    all: bool,
+    /// How long a broken connection is tried to be made anew, counted from the break.
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = super::duration)]
     retry: Duration,
-    /// Print one line of JSON.
+    /// Print one line of JSON a machine.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     trust: TrustArgs,
 }
 
-/// A machine, and what is fetched from it.
+/// A machine or a group, and what is fetched from there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct What {
-    target: Target,
+    whom: Whom,
     name: String,
 }
 
@@ -50,7 +82,10 @@ impl FromStr for What {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        const WRONG: &str = "give HOST:NAME, as in lab-07:results.csv";
+        const WRONG: &str = "give HOST:NAME, as in lab-07:results.csv or @room2:results.csv";
+        if let Some((group, name)) = text.split_once(':').filter(|_| text.starts_with('@')) {
+            return Ok(Self { whom: group.parse()?, name: checked(name)? });
+        }
         // What is in brackets has colons of its own.
         let after = if text.starts_with('[') { text.find(']').ok_or(WRONG)? } else { 0 };
         let colon = |from: usize| text[from..].find(':').map(|at| from + at);
@@ -68,32 +103,68 @@ impl FromStr for What {
         if name.is_empty() {
             return Err(WRONG.into());
         }
-        clean_path(name.trim_end_matches('/')).map_err(|e| e.to_string())?;
-        let target = host.parse().map_err(|e| format!("{e}"))?;
-        Ok(Self { target, name: name.into() })
+        Ok(Self { name: checked(name)?, whom: host.parse()? })
     }
 }
 
+/// A name that can be in an outbox.
+fn checked(name: &str) -> Result<String, String> {
+    clean_path(name.trim_end_matches('/')).map_err(|e| e.to_string())?;
+    Ok(name.into())
+}
+
 pub(super) fn run(args: FetchArgs) -> Result<ExitCode> {
-    let What { target, name } = args.what;
-    let targets = [target];
+    let wrong = |why| anyhow!("'{}' can't be fetched: {why}", printable(&args.what));
+    let (hosts, name) = match args.all || !args.from.is_empty() {
+        true => (args.from.clone(), checked(&args.what).map_err(wrong)?),
+        false => {
+            let What { whom, name } = args.what.parse().map_err(wrong)?;
+            (vec![whom], name)
+        }
+    };
+    let is_one = args.from.is_empty() && matches!(hosts[..], [Whom::Machine(_)]);
+    let targets = Machines { hosts, all: args.all }.targets()?;
     let security = args.trust.security(&targets)?;
-    let wanted = Wanted { name, into: Inbox::open(args.into, u64::MAX)? };
-    let bars = Bars::new(1, None, targets[0].to_string().chars().count(), args.json);
+    let names: Vec<String> = targets.iter().map(Target::to_string).collect();
+    let mut wanted = HashMap::new();
+    let mut made = Vec::new();
+    for (target, folder) in targets.iter().zip(save::safe_names(&names)) {
+        let into = if is_one { args.into.clone() } else { args.into.join(folder) };
+        if !is_one && !into.exists() {
+            made.push(into.clone());
+        }
+        let into = Inbox::open(into, u64::MAX)?;
+        wanted.insert(target.clone(), Wanted { name: name.clone(), into });
+    }
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    let bars = Bars::new(targets.len(), None, width, args.json);
     let (bars, security, wanted) = (&bars, &security, &wanted);
     let work = async |target: Target| {
         let begun = Instant::now();
         let bar = bars.bar(&target.to_string());
+        let Some(wanted) = wanted.get(&target) else { return Outcome::failed("it is not meant") };
+        let folder = wanted.into.folder();
         match fetch(&target, security, wanted, args.retry, &bar).await {
             Ok(carried) => {
-                let names = format!("verified here as {}", carried.names.join(", "));
-                outcome(&carried, begun.elapsed(), names)
+                // Of one machine the folder is what was typed.
+                let place = |name: &String| match is_one {
+                    true => name.clone(),
+                    false => folder.join(name).display().to_string(),
+                };
+                let names: Vec<String> = carried.names.iter().map(place).collect();
+                let names = format!("verified here as {}", names.join(", "));
+                outcome(&carried, begun.elapsed(), names).with("folder", folder.to_string_lossy())
             }
             Err(e) => Outcome::failed(format!("{:#}", anyhow::Error::from(e))),
         }
     };
-    let each = machines::each_shown(&targets, 1, args.json, work, |print| bars.aside(print));
-    runtime()?.block_on(each)
+    let aside = |print: &mut dyn FnMut() -> std::io::Result<()>| bars.aside(print);
+    let exit = runtime()?.block_on(machines::each_shown(&targets, AT_ONCE, args.json, work, aside));
+    for folder in made {
+        // One in which something is stays.
+        drop(std::fs::remove_dir(folder));
+    }
+    exit
 }
 
 #[cfg(test)]
@@ -103,7 +174,7 @@ mod tests {
     #[test]
     fn a_machine_and_a_name_are_typed_together() {
         let what = |host: &str, name: &str| What {
-            target: host.parse().expect("a machine"),
+            whom: host.parse().expect("a machine"),
             name: name.into(),
         };
         for (text, is) in [
@@ -114,10 +185,23 @@ mod tests {
             ("lab-07:a:b", what("lab-07", "a:b")),
             ("[::1]:x", what("[::1]:18516", "x")),
             ("[::1]:77:x", what("[::1]:77", "x")),
+            ("@room2:a/b", what("@room2", "a/b")),
         ] {
             assert_eq!(text.parse(), Ok(is), "{text}");
         }
-        for text in ["lab-07", "lab-07:", "[::1", ":x", "lab:../x", "lab:/etc/passwd", "lab:0:x"] {
+        for text in [
+            "lab-07",
+            "lab-07:",
+            "[::1",
+            ":x",
+            "lab:../x",
+            "lab:/etc/passwd",
+            "lab:0:x",
+            "@room2",
+            "@room2:",
+            "@:x",
+            "@room2:../x",
+        ] {
             assert!(text.parse::<What>().is_err(), "{text}");
         }
     }

@@ -1,12 +1,12 @@
 //! `hightower info`: what a machine is.
 
-use super::machines::{Machines, Whom};
+use super::machines::{Machines, Outcome, Whom, summary};
 use super::trust::{TrustArgs, runtime};
 use crate::call::Call;
 use crate::facts::{gather, words};
 use crate::source::Choice;
 use crate::viewer::{Security, harmless};
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
 use futures_util::stream::{self, StreamExt};
 use hightower_proto::Message;
@@ -54,7 +54,9 @@ pub(super) fn run(args: InfoArgs) -> Result<ExitCode> {
         return own(args.json);
     }
     let targets = Machines { hosts: args.hosts, all: args.all }.targets()?;
-    let security = args.trust.security(&targets)?;
+    let modern: Vec<_> = targets.iter().filter(|one| !one.is_historical()).cloned().collect();
+    let security = args.trust.security(&modern)?;
+    let all = targets.len();
     runtime()?.block_on(async {
         let mut told = stream::iter(targets)
             .map(async |target| {
@@ -64,17 +66,21 @@ pub(super) fn run(args: InfoArgs) -> Result<ExitCode> {
                 Told { name, welcome }
             })
             .buffered(AT_ONCE);
-        let (mut failed, mut first) = (false, true);
+        let (mut done, mut first) = (0, true);
         while let Some(Told { name, welcome }) = told.next().await {
-            failed |= welcome.is_err();
+            done += usize::from(welcome.is_ok());
+            let gap = if args.json || std::mem::take(&mut first) { "" } else { "\n" };
             let text = match &welcome {
                 Ok((welcome, seen)) if args.json => of(&name, welcome, seen).to_string(),
-                Ok((welcome, seen)) => {
-                    let gap = if std::mem::take(&mut first) { "" } else { "\n" };
-                    format!("{gap}{}", lines(welcome, seen))
+                Ok((welcome, seen)) if all > 1 => {
+                    format!("{gap}{name}\n{}", lines(welcome, seen))
                 }
+                Ok((welcome, seen)) => lines(welcome, seen),
                 Err(e) if args.json => {
                     json!({ "host": name, "ok": false, "error": format!("{e:#}") }).to_string()
+                }
+                Err(e) if all > 1 => {
+                    format!("{gap}{}", Outcome::failed(format!("{e:#}")).line(&name, 0, false))
                 }
                 Err(e) => {
                     // Standard error may be closed.
@@ -84,11 +90,19 @@ pub(super) fn run(args: InfoArgs) -> Result<ExitCode> {
             };
             print(&text)?;
         }
-        Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        if !args.json {
+            summary(all, done);
+        }
+        Ok(if done == all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     })
 }
 
 async fn ask(target: &crate::address::Target, security: &Security) -> Result<(Welcome, String)> {
+    ensure!(
+        !target.is_historical(),
+        "this is the port of the historical system, whose servers know no facts: they show their \
+         screens alone (`hightower view --insecure {target}`)"
+    );
     let mut call = Call::to(target, security).await?;
     let (mut welcome, peer) = (call.welcome.clone(), call.peer);
     if welcome.facts == Facts::default() {

@@ -53,6 +53,14 @@ impl FromStr for Whom {
     }
 }
 
+/// The machine of a command that has one; a group is refused with a word on what to do instead.
+pub(super) fn alone(text: &str, instead: &str) -> Result<Target, String> {
+    match text.starts_with('@') {
+        true => Err(format!("that is a group, and this is for one machine: {instead}")),
+        false => text.parse().map_err(|e| format!("{e}")),
+    }
+}
+
 /// The machines that were typed, each once, in that order.
 pub(super) fn expand(whom: &[Whom]) -> Result<Vec<Target>> {
     let mut targets = Vec::new();

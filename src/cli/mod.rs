@@ -11,13 +11,16 @@ mod discover;
 mod export;
 mod fetch;
 mod info;
+mod install;
 mod key;
 mod machines;
 mod order;
 mod pair;
 mod picture;
 mod play;
+mod power;
 mod progress;
+mod proof;
 mod question;
 mod record;
 mod room;
@@ -29,6 +32,7 @@ mod signal;
 mod status;
 mod trust;
 mod view;
+mod wall;
 
 use anyhow::Result;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -43,6 +47,7 @@ Examples:
   hightower demo                         See it work on this machine
   hightower agent                        Serve this machine's screen on the loopback
   hightower view lab-07                  Watch it in a window
+  hightower wall @room2                  Watch a whole room in one window
   hightower record lab-07                Record it; play and export show what was recorded
   hightower stop lab-07                  Stop capturing there
   hightower lock --for 10s lab-07        Hold its mouse still for ten seconds
@@ -76,6 +81,7 @@ enum Task {
     Demo(demo::DemoArgs),
     Agent(agent::AgentArgs),
     View(view::ViewArgs),
+    Wall(wall::WallArgs),
     Shot(shot::ShotArgs),
     Record(record::RecordArgs),
     Play(play::PlayArgs),
@@ -92,6 +98,7 @@ enum Task {
     Info(info::InfoArgs),
     Chat(chat::ChatArgs),
     Say(say::SayArgs),
+    Power(power::PowerArgs),
     Send(send::SendArgs),
     Fetch(fetch::FetchArgs),
     Config(config::ConfigArgs),
@@ -143,10 +150,12 @@ impl Cli {
             _ => "trace",
         };
         let _writing = log_to_stderr(level);
+        allow_many();
         match self.command {
             Task::Demo(args) => demo::run(args),
             Task::Agent(args) => agent::run(args),
             Task::View(args) => view::run(args),
+            Task::Wall(args) => wall::run(args),
             Task::Shot(args) => shot::run(args),
             Task::Record(args) => record::run(args),
             Task::Play(args) => play::run(args),
@@ -160,6 +169,7 @@ impl Cli {
             Task::Info(args) => info::run(args),
             Task::Chat(args) => chat::run(args),
             Task::Say(args) => say::run(args),
+            Task::Power(args) => power::run(args),
             Task::Send(args) => send::run(args),
             Task::Fetch(args) => fetch::run(args),
             Task::Config(args) => config::run(args, Self::command()),
@@ -178,6 +188,19 @@ impl Cli {
 
 /// Log lines that may wait for standard error; what comes beyond is dropped.
 const LOG_LINES: usize = 4096;
+
+/// Has as many files and connections allowed as may be: with many machines each takes some, and the
+/// usual limit is of before there were so many.
+fn allow_many() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+        if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+            tracing::debug!(%error, "no more files and connections than {current:?} at a time");
+        }
+    }
+}
 
 /// Logs to standard error until the guard is dropped. A thread of its own writes: whoever should
 /// read our standard error, and does not, must not stop the program. Other crates speak only when

@@ -1,6 +1,6 @@
 //! `hightower start`, `stop`, `lock`, `unlock` and `mouse`: one order to one or many machines.
 
-use super::machines::{self, Outcome};
+use super::machines::{self, Machines, Outcome};
 use super::room;
 use super::trust::TrustArgs;
 use crate::address::Target;
@@ -15,19 +15,6 @@ use std::time::Duration;
 /// To how many machines an order is under way at a time: each takes a file descriptor.
 const AT_ONCE: usize = 256;
 
-/// The machines an order is for.
-#[derive(Debug, Args)]
-pub(super) struct Hosts {
-    /// Machines: NAME, ADDRESS, NAME:PORT, [IPV6]:PORT, or @GROUP of hightower.toml.
-    #[arg(value_name = "HOST", required = true)]
-    hosts: Vec<machines::Whom>,
-    /// Print one line of JSON a machine.
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    trust: TrustArgs,
-}
-
 /// The machines an order is for, or a whole room.
 #[derive(Debug, Args)]
 pub(super) struct Whom {
@@ -39,7 +26,9 @@ pub(super) struct Whom {
     #[arg(long = "group", value_name = "NAME", value_delimiter = ',')]
     #[arg(value_parser = super::agent::group, conflicts_with_all = ["hosts", "all"])]
     groups: Vec<String>,
-    /// Every agent that is on a network of this machine; one that is known and silent is a failure.
+    /// Every machine of hightower.toml, called one by one, and every agent on the networks of this
+    /// machine, by one datagram that your key signs: without a key the machines of the file alone.
+    /// One that is known and silent is a failure.
     #[arg(long, conflicts_with = "hosts")]
     all: bool,
     /// The port of the agents of a room.
@@ -61,7 +50,7 @@ impl Whom {
         } else if !groups.is_empty() {
             room::run(&Room::Groups(groups), port, json, &trust, order)
         } else {
-            run(&Hosts { hosts, json, trust }, order)
+            run(&machines::expand(&hosts)?, json, &trust, order)
         }
     }
 }
@@ -91,7 +80,12 @@ pub(super) struct MouseArgs {
     #[arg(allow_negative_numbers = true)]
     y: i32,
     #[command(flatten)]
-    hosts: Hosts,
+    machines: Machines,
+    /// Print one line of JSON a machine.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    trust: TrustArgs,
 }
 
 pub(super) fn start(whom: Whom) -> Result<ExitCode> {
@@ -113,27 +107,27 @@ pub(super) fn unlock(whom: Whom) -> Result<ExitCode> {
 }
 
 pub(super) fn mouse(args: MouseArgs) -> Result<ExitCode> {
-    run(&args.hosts, &Message::MouseMove { x: args.x, y: args.y })
+    let order = Message::MouseMove { x: args.x, y: args.y };
+    run(&args.machines.targets()?, args.json, &args.trust, &order)
 }
 
 /// Sends the order to all machines at once; prints a line for each as it answers.
-fn run(hosts: &Hosts, order: &Message) -> Result<ExitCode> {
-    let targets = machines::expand(&hosts.hosts)?;
-    let security = &hosts.trust.security(&targets)?;
+fn run(targets: &[Target], json: bool, trust: &TrustArgs, order: &Message) -> Result<ExitCode> {
+    let security = &trust.security(targets)?;
     let command = order.packet().command;
-    super::trust::runtime()?.block_on(machines::each(
-        &targets,
-        AT_ONCE,
-        hosts.json,
-        async |target| match target.is_historical() {
+    super::trust::runtime()?.block_on(machines::each(targets, AT_ONCE, json, async |target| {
+        match target.is_historical() {
             true => historical(&target, order).await.unwrap_or_else(Outcome::failed),
             false => room::outcome(command, &order::send(&target, order, security).await),
-        },
-    ))
+        }
+    }))
 }
 
 /// Gives an order to a server of the historical system.
-async fn historical(target: &Target, order: &Message) -> Result<Outcome, order::OrderError> {
+pub(super) async fn historical(
+    target: &Target,
+    order: &Message,
+) -> Result<Outcome, order::OrderError> {
     for address in target.resolve().await? {
         order::send_historical(address.ip(), order).await?;
     }

@@ -1,5 +1,6 @@
 //! `hightower pair`.
 
+use super::machines;
 use super::trust::{KeyArgs, runtime};
 use crate::address::Target;
 use crate::console::Answer;
@@ -25,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug, Args)]
 pub(super) struct PairArgs {
     /// The machine: NAME, ADDRESS, NAME:PORT or [IPV6]:PORT.
-    #[arg(value_name = "HOST")]
+    #[arg(value_name = "HOST", value_parser = one)]
     target: Target,
     /// The code, if you are not to be asked for it; others on this machine may see it while this
     /// runs.
@@ -36,6 +37,10 @@ pub(super) struct PairArgs {
     json: bool,
     #[command(flatten)]
     key: KeyArgs,
+}
+
+fn one(text: &str) -> Result<Target, String> {
+    machines::alone(text, "each shows a code of its own, so pair with one after another")
 }
 
 pub(super) fn run(args: PairArgs) -> Result<ExitCode> {

@@ -1,5 +1,8 @@
-//! `hightower record`: a machine's stream into a file.
+//! `hightower record`: the streams of machines into files.
 
+mod many;
+
+use super::machines::{Machines, Whom};
 use super::signal::interruption;
 use super::trust::TrustArgs;
 use crate::address::Target;
@@ -28,37 +31,40 @@ Examples:
   hightower record lab-7                        until Ctrl-C, into a file named by host and time
   hightower record lab-7 -o lesson.ht --for 45m
   hightower record lab-7 -o lesson.ht --append  go on in the same file
+  hightower record @room2 -o lessons --for 45m  a file for each machine in the folder lessons
   hightower play lesson.ht
   hightower export lesson.ht lesson.mp4
 
-Exit code: 0 when something was recorded and nothing went wrong, 1 when not (standard error says
-why), 130 when Ctrl-C came before the first picture.";
+Exit code: 0 when something was recorded of every machine and nothing went wrong, 1 when not, 130 when Ctrl-C came before the first picture.";
 
-/// Record a machine's screen into a file
+/// Record machines' screens, a file each
 ///
 /// Connects as `view` does, and writes what comes as it comes, losslessly: what does not change
 /// costs nothing. A lost connection is made again, and the recording goes on in the same file. What
 /// is written can be played at any moment, even after a crash or on a full disk.
+///
+/// Several machines are recorded at once. A line a machine says what came of it when its recording
+/// ends: after --for, or all by Ctrl-C.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct RecordArgs {
-    /// The machine: a name, an IPv4 address, an IPv6 address or [IPV6]:PORT
-    #[arg(value_name = "HOST[:PORT]")]
-    target: Target,
+    #[command(flatten)]
+    machines: Machines,
 
-    /// The file; named by host and time when left out
-    #[arg(short, long, value_name = "FILE.ht")]
+    /// The file; named by host and time when left out. With several machines, @GROUP or --all: the
+    /// folder for files that are named so, made when it is not there
+    #[arg(short, long, value_name = "FILE.ht|DIR")]
     out: Option<PathBuf>,
 
     /// End after this time, counted from the first picture, which has 30 s to come
     #[arg(long = "for", value_name = "TIME", value_parser = super::duration)]
     time: Option<Duration>,
 
-    /// Go on in a recording that is there; half a frame at its end is cut off
+    /// Go on in a recording that is there, of one machine; half a frame at its end is cut off
     #[arg(long, conflicts_with = "force")]
     append: bool,
 
-    /// Replace a file that is there
+    /// Replace a file that is there, of one machine
     #[arg(long)]
     force: bool,
 
@@ -78,7 +84,8 @@ pub(super) struct RecordArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_fps: Option<u32>,
 
-    /// One JSON object a line on standard output, and nothing else there
+    /// One JSON object a line on standard output, and nothing else there; with several machines, @GROUP
+    /// or --all one line a machine
     #[arg(long)]
     json: bool,
 
@@ -103,8 +110,9 @@ enum End {
 /// # Errors
 /// When nothing was recorded, or not all of it.
 pub(super) fn run(args: RecordArgs) -> anyhow::Result<ExitCode> {
+    let targets = args.machines.targets()?;
     let options = ClientOptions {
-        security: args.trust.security(std::slice::from_ref(&args.target))?,
+        security: args.trust.security(&targets)?,
         start: !args.no_start,
         reconnect: !args.no_reconnect,
         scale: args.scale,
@@ -112,9 +120,21 @@ pub(super) fn run(args: RecordArgs) -> anyhow::Result<ExitCode> {
         ..ClientOptions::default()
     };
     let interrupted = interruption().context("can't listen for Ctrl-C")?;
+    match (&args.machines.hosts[..], &targets[..]) {
+        ([Whom::Machine(_)], [target]) => one(&args, target, options, &interrupted),
+        _ => many::run(&args, &targets, &options, &interrupted),
+    }
+}
+
+fn one(
+    args: &RecordArgs,
+    target: &Target,
+    options: ClientOptions,
+    interrupted: &AtomicBool,
+) -> anyhow::Result<ExitCode> {
     let path = match &args.out {
         Some(path) => path.clone(),
-        None => save::free_path(Path::new("."), &args.target.to_string(), "ht"),
+        None => save::free_path(Path::new("."), &target.to_string(), "ht"),
     };
     let existing = match (args.append, args.force) {
         (true, _) => Existing::Append,
@@ -127,11 +147,11 @@ pub(super) fn run(args: RecordArgs) -> anyhow::Result<ExitCode> {
     if let bytes @ 1.. = writer.cut() {
         let file = path.display();
         let words = format!("the last {bytes} bytes of {file} were half a frame, and are gone");
-        output.event(&Event::Notice(words), &args.target)?;
+        output.event(&Event::Notice(words), target)?;
     }
-    let client = Client::start(args.target.clone(), options)?;
+    let client = Client::start(target.clone(), options)?;
     let progress = client.record(writer)?;
-    let end = follow(&client, &args, &progress, &interrupted, &mut output)?;
+    let end = follow(&client, args, target, &progress, interrupted, &mut output)?;
     finish(&client, &progress, &mut output)?;
     output.line.finish_and_clear();
     // The last words may be of the disk.
@@ -145,12 +165,16 @@ pub(super) fn run(args: RecordArgs) -> anyhow::Result<ExitCode> {
         output.recorded(&progress)?;
     }
     if matches!(end, End::NoPicture) {
-        let view = client.view();
-        let why = view.cause.as_ref().map(|cause| printable(&cause.to_string()));
-        let why = why.unwrap_or_else(|| crate::viewer::waiting_for(&view));
+        let why = why_none(&client.view());
         bail!("nothing was recorded: no picture within {} s: {why}", FIRST_PICTURE.as_secs());
     }
     verdict(&end, progress.pictures(), progress.gaps())
+}
+
+/// Why there is no picture.
+fn why_none(view: &View) -> String {
+    let why = view.cause.as_ref().map(|cause| printable(&cause.to_string()));
+    why.unwrap_or_else(|| crate::viewer::waiting_for(view))
 }
 
 /// How it went, when so many pictures were recorded, and the disk was too slow so many times.
@@ -170,6 +194,7 @@ fn verdict(end: &End, pictures: u64, gaps: u64) -> anyhow::Result<ExitCode> {
 fn follow(
     client: &Client,
     args: &RecordArgs,
+    target: &Target,
     progress: &Arc<Progress>,
     interrupted: &AtomicBool,
     output: &mut Output,
@@ -183,28 +208,40 @@ fn follow(
         let (events, upto) = client.events(next);
         next = upto;
         for event in &events {
-            output.event(event, &args.target)?;
+            output.event(event, target)?;
         }
         if first.is_none() && progress.pictures() > 0 {
             first = Some(Instant::now());
         }
         output.progress(&view, progress, first);
-        if progress.outcome().is_some() {
-            return Ok(End::Failed);
-        }
-        if interrupted.load(Ordering::Relaxed) {
-            return Ok(End::Interrupted);
-        }
-        match (args.time, first) {
-            (Some(time), Some(first)) if first.elapsed() >= time => return Ok(End::Done),
-            (Some(_), None) if start.elapsed() >= FIRST_PICTURE => return Ok(End::NoPicture),
-            _ => {}
-        }
-        if view.ended() {
-            let cause = view.cause.as_ref().map(|cause| printable(&cause.to_string()));
-            return Ok(End::Lost(cause.unwrap_or_default()));
+        let stop = interrupted.load(Ordering::Relaxed);
+        if let Some(end) = ending(&view, progress, args.time, (start, first), stop) {
+            return Ok(end);
         }
     }
+}
+
+/// Why a recording ends now that began then, and had its first picture then; if it does.
+fn ending(
+    view: &View,
+    progress: &Progress,
+    time: Option<Duration>,
+    (start, first): (Instant, Option<Instant>),
+    interrupted: bool,
+) -> Option<End> {
+    if progress.outcome().is_some() {
+        return Some(End::Failed);
+    }
+    if interrupted {
+        return Some(End::Interrupted);
+    }
+    match (time, first) {
+        (Some(time), Some(first)) if first.elapsed() >= time => return Some(End::Done),
+        (Some(_), None) if start.elapsed() >= FIRST_PICTURE => return Some(End::NoPicture),
+        _ => {}
+    }
+    let cause = view.cause.as_ref().map(|cause| printable(&cause.to_string()));
+    view.ended().then(|| End::Lost(cause.unwrap_or_default()))
 }
 
 /// Waits until all is written; a second Ctrl-C ends that, too.
@@ -281,9 +318,12 @@ impl Output {
             0 => String::new(),
             _ => format!("; the disk was too slow {gaps} times, and pictures are missing"),
         };
-        let count = if pictures == 1 { "1 picture".into() } else { format!("{pictures} pictures") };
-        print(&format!("{}: {count}, {}{gaps}", path.display(), size(bytes)))
+        print(&format!("{}: {}, {}{gaps}", path.display(), count(pictures), size(bytes)))
     }
+}
+
+fn count(pictures: u64) -> String {
+    if pictures == 1 { "1 picture".into() } else { format!("{pictures} pictures") }
 }
 
 fn print(line: &str) -> anyhow::Result<()> {

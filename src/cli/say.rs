@@ -1,46 +1,36 @@
 //! `hightower say`: one message to one or many machines.
 
-use super::machines::{Outcome, Whom, each, expand};
+use super::machines::{Machines, Outcome, Whom, each};
 use super::trust::{TrustArgs, runtime};
-use crate::address::Target;
-use crate::call::Call;
 use crate::chat::Unsaid;
+use crate::saying::{self, Saying};
 use crate::text::printable;
-use crate::viewer::{Cause, Security};
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
 use hightower_proto::limits::MAX_MESSAGE;
-use hightower_proto::message::{Reply, Say};
-use hightower_proto::{Command, Message};
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::Read;
 use std::process::ExitCode;
-use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout};
 
 /// To how many machines a message is under way at a time.
 const AT_ONCE: usize = 64;
-
-/// How long an agent may take to answer. One without a chat never does.
-const PATIENCE: Duration = Duration::from_secs(8);
-
-/// How long it is tried again after the connection broke before the answer.
-const TRIED: Duration = Duration::from_secs(20);
-
-/// The wait before that.
-const WAIT: Duration = Duration::from_millis(500);
 
 /// Say something to those who sit at machines, and to the operators in their chats.
 ///
 /// The person at a machine gets it as a notice on the desktop, too. It takes the role message. A line
 /// a machine says whether it was said, and to how many who are in the chat.
 #[derive(Debug, Args)]
-#[command(override_usage = "hightower say [OPTIONS] <HOST>... <TEXT>")]
+#[command(
+    override_usage = "hightower say [OPTIONS] <HOST>... <TEXT>\n       hightower say [OPTIONS] --all <TEXT>"
+)]
 pub(super) struct SayArgs {
     /// Machines: NAME, ADDRESS, NAME:PORT, [IPV6]:PORT, or @GROUP of hightower.toml; and last what to
     /// say: UTF-8 of at most 4096 bytes, or - to take it from standard input.
-    #[arg(value_names = ["HOST", "TEXT"], required = true, num_args = 2..)]
+    #[arg(value_names = ["HOST", "TEXT"], required = true, num_args = 1..)]
     words: Vec<String>,
+    /// To every machine of hightower.toml, and every agent you know that is found on this machine's
+    /// networks.
+    #[arg(long)]
+    all: bool,
     /// Print one line of JSON a machine.
     #[arg(long)]
     json: bool,
@@ -50,27 +40,28 @@ pub(super) struct SayArgs {
 
 pub(super) fn run(args: SayArgs) -> Result<ExitCode> {
     let mut words = args.words;
+    ensure!(
+        !args.all || words.len() == 1,
+        "with --all no machine is named: give what to say as one word, in quotes"
+    );
+    ensure!(
+        args.all || words.len() > 1,
+        "a machine is missing: give HOST and what to say, or --all"
+    );
     let text = match words.pop() {
         Some(dash) if dash == "-" => from_input()?,
         text => text.unwrap_or_default(),
     };
-    Unsaid::check(&text)?;
+    let saying = &Saying::new(text)?;
     let hosts = words.iter().map(|word| {
         word.parse::<Whom>().map_err(|why| anyhow!("'{}' is no machine: {why}", printable(word)))
     });
-    let targets = expand(&hosts.collect::<Result<Vec<_>>>()?)?;
+    let hosts = hosts.collect::<Result<Vec<_>>>()?;
+    let targets = Machines { hosts, all: args.all }.targets()?;
     let security = &args.trust.security(&targets)?;
-    let say = Say { member: RandomState::new().build_hasher().finish(), number: 1, text };
-    let say = &Message::Say(say);
     runtime()?.block_on(each(&targets, AT_ONCE, args.json, async |target| {
-        match deliver(&target, security, say).await {
-            Ok(heard_by) => {
-                let words = match heard_by {
-                    0 => "said; nobody is in the chat".into(),
-                    some => format!("said to {some} in the chat"),
-                };
-                Outcome::done(words).with("heard_by", heard_by)
-            }
+        match saying.deliver(&target, security).await {
+            Ok(heard_by) => Outcome::done(saying::words(heard_by)).with("heard_by", heard_by),
             Err(why) => Outcome::failed(why),
         }
     }))
@@ -93,55 +84,4 @@ fn from_input() -> Result<String> {
         }
     };
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
-}
-
-/// To how many it was said, or why it was not. Said again when the connection broke before the
-/// answer: by its number it is taken once.
-async fn deliver(target: &Target, security: &Security, say: &Message) -> Result<u32, String> {
-    let start = Instant::now();
-    let mut sent = false;
-    loop {
-        let cause = match attempt(target, security, say, &mut sent).await {
-            Ok(Some(Reply { ok: true, heard_by, .. })) => return Ok(heard_by.unwrap_or_default()),
-            Ok(Some(Reply { error, .. })) => {
-                return Err(error.as_deref().map(printable).unwrap_or_default());
-            }
-            Ok(None) => {
-                return Err("no answer: is its agent of an older version, without chat?".into());
-            }
-            Err(cause) => cause,
-        };
-        if !sent {
-            return Err(cause.to_string());
-        }
-        if start.elapsed() > TRIED {
-            return Err(format!("it was sent, and nobody knows whether it was heard: {cause}"));
-        }
-        sleep(WAIT).await;
-    }
-}
-
-/// The answer, if one comes.
-async fn attempt(
-    target: &Target,
-    security: &Security,
-    say: &Message,
-    sent: &mut bool,
-) -> Result<Option<Reply>, Cause> {
-    let mut call = Call::to(target, security).await?;
-    *sent = true;
-    call.say(say).await?;
-    let answer = timeout(PATIENCE, async {
-        loop {
-            match call.hear().await {
-                Ok(Message::Reply(reply)) if reply.of == Command::Say.code() => return Ok(reply),
-                Ok(_) => {}
-                Err(cause) => return Err(cause),
-            }
-        }
-    });
-    let answer = answer.await.ok().transpose()?;
-    // It is said; whether the goodbye arrives is all the same.
-    drop(call.close("that was all").await);
-    Ok(answer)
 }

@@ -40,8 +40,8 @@ pub(super) struct SendArgs {
     /// Show one picture (PNG or JPEG) in a window there, and do not keep it.
     #[arg(long)]
     image: bool,
-    /// How long a broken connection is tried to be made anew.
-    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = super::duration)]
+    /// How long a broken connection is tried to be made anew, counted from the break.
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = super::duration)]
     retry: Duration,
     /// Print one line of JSON a machine.
     #[arg(long)]

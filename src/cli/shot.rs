@@ -122,19 +122,13 @@ pub(super) fn run(args: ShotArgs) -> anyhow::Result<ExitCode> {
 
 /// A file for each machine.
 fn places(hosts: &[Target], folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let (mut taken, mut names) = (HashSet::new(), HashSet::new());
+    let mut taken = HashSet::new();
     for host in hosts {
         ensure!(taken.insert(host), "{host} is given twice");
     }
-    let names = hosts.iter().map(|host| {
-        let name = save::safe_name(&host.to_string());
-        // Letters are the same on some disks, be they large or small.
-        let free = |name: &String| names.insert(name.to_lowercase());
-        let mut numbered =
-            std::iter::once(name.clone()).chain((2..).map(|n| format!("{name}-{n}")));
-        folder.join(format!("{}.png", numbered.find(free).unwrap_or(name)))
-    });
-    Ok(names.collect())
+    let hosts: Vec<String> = hosts.iter().map(Target::to_string).collect();
+    let names = save::safe_names(&hosts).into_iter();
+    Ok(names.map(|name| folder.join(format!("{name}.png"))).collect())
 }
 
 fn visit(

@@ -1,7 +1,7 @@
 //! `hightower status`, and what `hightower agent` asks of an agent that runs already.
 
 use super::pair::show;
-use crate::console::{self, Answer, Ask, ConsoleError, Status, Watcher};
+use crate::console::{self, Answer, Ask, ConsoleError, Counting, Status, Watcher};
 use crate::text::printable;
 use crate::trust::Place;
 use anyhow::{Context, Result, bail};
@@ -79,6 +79,11 @@ fn lines(status: &Status) -> String {
     if let Some(ms) = state.lock_ms {
         line("pointer", format!("locked for {} s", ms.div_ceil(1000)));
     }
+    if let Some(Counting { act, who, seconds }) = &status.counting {
+        let (act, who) = (act.name(), printable(who));
+        let stop = "`hightower agent --cancel-power` stops it";
+        line("power", format!("{act} in {seconds} s, by {who}; {stop}"));
+    }
     if status.pairing {
         line("pairing", "a code is shown".into());
     }
@@ -138,6 +143,20 @@ pub(super) fn pause(listen: Option<SocketAddr>, pause: bool) -> Result<ExitCode>
         Answer::Done => {
             let words = if pause { "nobody watches" } else { "those may watch who could before" };
             writeln!(std::io::stdout(), "{words}").context("can't write to standard output")?;
+            Ok(ExitCode::SUCCESS)
+        }
+        other => bail!("{}", words(other)),
+    }
+}
+
+/// Stops what is counted down for this machine.
+pub(super) fn cancel_power(listen: Option<SocketAddr>) -> Result<ExitCode> {
+    let Some(socket) = socket(listen)? else {
+        bail!("no agent of yours runs on this machine");
+    };
+    match ask(&socket, &Ask::CancelPower)? {
+        Answer::Done => {
+            writeln!(std::io::stdout(), "cancelled").context("can't write to standard output")?;
             Ok(ExitCode::SUCCESS)
         }
         other => bail!("{}", words(other)),

@@ -1,5 +1,6 @@
 //! Whom a command trusts: the flags for it, `hightower trust`, and the question to the user.
 
+use super::machines::{self, Outcome, Whom};
 use crate::address::Target;
 use crate::trust::{KnownAgent, KnownAgents, Place, PublicKey, SecretKey, Standing, load_public};
 use crate::viewer::{Credentials, PlainWith, Security};
@@ -51,23 +52,23 @@ pub(super) struct TrustArgs {
     insecure: bool,
 }
 
-/// Get to know an agent by its key.
+/// Get to know agents by their keys.
 ///
 /// Shows the fingerprint of the key that the agent on HOST has. Compare it with what the agent
 /// printed when it started, or with `hightower id` there. From then on, nobody else can pass for
-/// it.
+/// it. Of several you are asked about each.
 #[derive(Debug, Args)]
 pub(super) struct KnowArgs {
-    /// The machine: NAME, ADDRESS, NAME:PORT or [IPV6]:PORT.
-    #[arg(value_name = "HOST")]
-    target: Target,
-    /// The fingerprint that it must have; then nobody is asked.
+    /// Machines: NAME, ADDRESS, NAME:PORT, [IPV6]:PORT, or @GROUP of hightower.toml.
+    #[arg(value_name = "HOST", required = true)]
+    hosts: Vec<Whom>,
+    /// The fingerprint that one machine must have; then nobody is asked.
     #[arg(long, value_name = "SHA256:…", conflicts_with_all = ["accept_new", "forget"])]
     fingerprint: Option<String>,
-    /// Take it at its word.
+    /// Take them at their word.
     #[arg(long, env = "HIGHTOWER_ACCEPT_NEW", conflicts_with = "forget")]
     accept_new: bool,
-    /// Forget the key that it is known by.
+    /// Forget the keys that they are known by.
     #[arg(long)]
     forget: bool,
 }
@@ -146,6 +147,12 @@ impl TrustArgs {
         };
         let known = KnownAgents::at(place.known_agents());
         Ok(Some(Credentials::new(&key, known, self.accept_new)?))
+    }
+
+    /// Whether there is a key, and it may be used.
+    pub(super) fn has_key(&self) -> bool {
+        let is_there = |place: Place| self.key.path(&place).exists();
+        !self.insecure && (self.key.key.is_some() || Place::find().is_ok_and(is_there))
     }
 
     /// The operator's key and the agents that they know, for what is always signed.
@@ -263,17 +270,53 @@ fn ask(target: &Target, key: &PublicKey, names: &[String]) -> Result<bool> {
 }
 
 pub(super) fn know(args: KnowArgs) -> Result<ExitCode> {
-    let (target, place) = (&args.target, Place::find()?);
+    let (targets, place) = (machines::expand(&args.hosts)?, Place::find()?);
+    ensure!(
+        args.fingerprint.is_none() || targets.len() == 1,
+        "a fingerprint is one machine's: name one with --fingerprint"
+    );
     let known = KnownAgents::at(place.known_agents());
-    if args.forget {
-        ensure!(known.forget(target)?, "{target} is not known");
-        return say(&format!("{target} is forgotten"));
+    if !args.forget {
+        place.make()?;
     }
-    place.make()?;
-    let key = runtime()?.block_on(meet(target))?;
+    // Those that are not there cost their time at once, and not one after another.
+    let meet = async |target| (target, if args.forget { None } else { Some(meet(target).await) });
+    let met = stream::iter(&targets).map(meet).buffered(AT_ONCE).collect::<Vec<_>>();
+    let mut done = 0;
+    for (target, met) in runtime()?.block_on(met) {
+        let words = match met {
+            None => forget(target, &known),
+            Some(met) => met.and_then(|key| know_one(&args, target, &key, &known)),
+        };
+        let words = match words {
+            Err(e) if targets.len() == 1 => return Err(e),
+            Err(e) => Outcome::failed(format!("{e:#}")).line(&target.to_string(), 0, false),
+            Ok(words) => {
+                done += 1;
+                words
+            }
+        };
+        say(&words)?;
+    }
+    machines::summary(targets.len(), done);
+    Ok(if done == targets.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn forget(target: &Target, known: &KnownAgents) -> Result<String> {
+    ensure!(known.forget(target)?, "{target} is not known");
+    Ok(format!("{target} is forgotten"))
+}
+
+/// Makes an agent known by the key that it shows, if that is right; gives what there is to say.
+fn know_one(
+    args: &KnowArgs,
+    target: &Target,
+    key: &PublicKey,
+    known: &KnownAgents,
+) -> Result<String> {
     let fingerprint = key.fingerprint();
-    match known.standing(target, &key)? {
-        Standing::Known => return say(&format!("{target} is known already, {fingerprint}")),
+    match known.standing(target, key)? {
+        Standing::Known => return Ok(format!("{target} is known already, {fingerprint}")),
         Standing::Changed(other) => bail!(
             "{target} is known by another key, {}, and shows {fingerprint}: when you are sure that \
              this is right, `hightower trust --forget {target}`",
@@ -289,13 +332,12 @@ pub(super) fn know(args: KnowArgs) -> Result<ExitCode> {
             "{target} shows {fingerprint}, and there is nobody to ask: give --fingerprint or \
              --accept-new"
         );
-        ensure!(ask(target, &key, &known.names_of(&key)?)?, "not trusted");
+        ensure!(ask(target, key, &known.names_of(key)?)?, "not trusted");
     }
-    known.add(target, &key)?;
-    say(&format!("{target} is known by {fingerprint}"))
+    known.add(target, key)?;
+    Ok(format!("{target} is known by {fingerprint}"))
 }
 
-fn say(line: &str) -> Result<ExitCode> {
-    writeln!(io::stdout(), "{line}").context("can't write to standard output")?;
-    Ok(ExitCode::SUCCESS)
+fn say(line: &str) -> Result<()> {
+    writeln!(io::stdout(), "{line}").context("can't write to standard output")
 }

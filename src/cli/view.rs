@@ -1,11 +1,13 @@
 //! `hightower view`: watch a machine's screen, in a window or from a script.
 
+use super::machines;
 use super::signal::interruption;
 use super::trust::TrustArgs;
 use crate::address::Target;
+use crate::text::printable;
 use crate::viewer::headless::{self, HeadlessOptions};
 use crate::viewer::window::{self, WindowOptions};
-use crate::viewer::{Client, ClientOptions};
+use crate::viewer::{Client, ClientOptions, Folders};
 use anyhow::Context;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,7 +36,7 @@ Exit code: 0 when what was asked for was done, 1 when not (standard error says w
 #[command(after_help = EXAMPLES)]
 pub(super) struct ViewArgs {
     /// The machine: a name, an IPv4 address, an IPv6 address or [IPV6]:PORT
-    #[arg(value_name = "HOST[:PORT]")]
+    #[arg(value_name = "HOST[:PORT]", value_parser = one)]
     target: Target,
 
     /// Leave the monitoring as it is: never start it on connecting
@@ -95,6 +97,11 @@ pub(super) struct ViewArgs {
     trust: TrustArgs,
 }
 
+fn one(text: &str) -> Result<Target, String> {
+    let group = printable(text);
+    machines::alone(text, &format!("`hightower wall {group}` shows many in one window"))
+}
+
 /// A size in pixels, written `WxH`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Size {
@@ -142,7 +149,7 @@ pub(super) fn run(args: ViewArgs) -> anyhow::Result<ExitCode> {
         return headless::run(&client, &args.target, &wanted, &interrupted);
     }
     let size = args.size.map(|size| (size.width, size.height));
-    let (screenshots, recordings) = (args.screenshots, args.recordings);
-    let wanted = WindowOptions { size, screenshots, recordings };
+    let folders = Folders { screenshots: args.screenshots, recordings: args.recordings };
+    let wanted = WindowOptions { size, folders };
     window::run(args.target, options, wanted, &interrupted)
 }

@@ -14,7 +14,7 @@ pub use client::{Asked, ConsoleError, all, ask, path};
 pub use counter::Counter;
 
 use crate::trust::Closed;
-use hightower_proto::message::{Join, Reply, Room, Say, State};
+use hightower_proto::message::{Act, Join, Reply, Room, Say, State};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -28,6 +28,8 @@ pub enum Ask {
     Pause,
     /// Let those watch again who may.
     Resume,
+    /// Do not restart the machine, or whatever is counted down.
+    CancelPower,
     /// Pair with an operator who is to have these roles, while this connection lasts.
     Pair {
         /// As in the list of operators: `view,control`.
@@ -93,6 +95,20 @@ pub struct Status {
     pub paused: bool,
     /// Whether somebody can pair now.
     pub pairing: bool,
+    /// What is to become of the machine, while it is counted down.
+    #[serde(default)]
+    pub counting: Option<Counting>,
+}
+
+/// What is to become of a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counting {
+    /// What is to be done.
+    pub act: Act,
+    /// Who wants it.
+    pub who: String,
+    /// In so many seconds.
+    pub seconds: u64,
 }
 
 /// Somebody who is connected to watch.

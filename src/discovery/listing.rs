@@ -3,7 +3,7 @@
 use crate::text::printable;
 use hightower_proto::historical::FORGOTTEN_S;
 use hightower_proto::message::{About, Presence};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,7 @@ pub struct Agent {
     pub about: Option<About>,
     /// When it was heard last.
     heard: Instant,
-    /// As long as it is announced it is there.
+    /// Whether it was found by DNS-SD, which says so when it is withdrawn.
     announced: bool,
     /// Whether it is a server of the historical system, heard by its beacon.
     pub historical: bool,
@@ -46,6 +46,23 @@ pub(super) struct Word {
     pub(super) announced: bool,
     /// Whether it was a beacon of the historical system.
     pub(super) historical: bool,
+}
+
+/// What an agent has proven, by its key, where it is known by a name; and how its machine is used.
+#[derive(Debug)]
+pub struct Proven {
+    /// The fingerprint of its key.
+    pub key: String,
+    /// Where it has proven it.
+    pub at: SocketAddr,
+    /// What the operator knows it as.
+    pub name: String,
+    /// What the machine calls itself.
+    pub host: String,
+    /// How the machine is used.
+    pub about: About,
+    /// When it said so.
+    pub heard: Instant,
 }
 
 /// The agents that were found.
@@ -117,26 +134,19 @@ impl Listing {
         changed
     }
 
-    /// The agent with this key has proven it at an address, where it is known by a name, and has said
-    /// how its machine is used. Whether that changed anything.
-    pub fn prove(
-        &mut self,
-        key: &str,
-        at: SocketAddr,
-        name: &str,
-        host: &str,
-        about: About,
-    ) -> bool {
-        let Some(agent) = self.agents.iter_mut().find(|one| one.key.as_deref() == Some(key)) else {
+    /// Takes in what an agent has proven. Whether that changed anything.
+    pub fn prove(&mut self, proven: Proven) -> bool {
+        let Proven { key, at, name, host, about, heard } = proven;
+        let Some(agent) = self.agents.iter_mut().find(|one| one.key.as_ref() == Some(&key)) else {
             return false;
         };
         let before = agent.clone();
         // Others may have claimed the key, at addresses of their own.
         agent.addresses = vec![at];
-        agent.known = Some(printable(name));
-        agent.host = printable(host);
+        agent.known = Some(printable(&name));
+        agent.host = printable(&host);
         agent.about = Some(About { user: printable(&about.user), ..about });
-        agent.heard = Instant::now();
+        agent.heard = agent.heard.max(heard);
         let changed = Agent { heard: agent.heard, ..before } != *agent;
         self.sort();
         changed
@@ -156,6 +166,12 @@ impl Listing {
     /// Whether an agent is on a machine that has sent a beacon: it is shown as that alone.
     fn has_agent_at(&self, from: &[SocketAddr]) -> bool {
         self.agents.iter().any(|agent| !agent.historical && is_of(agent, from))
+    }
+
+    /// Where agents were heard since then.
+    pub(super) fn heard_since(&self, then: Instant) -> HashSet<SocketAddr> {
+        let heard = self.agents.iter().filter(|agent| agent.heard >= then);
+        heard.flat_map(|agent| agent.addresses.iter().copied()).collect()
     }
 
     /// Forgets those that were not heard for so long, and servers of the historical system after
@@ -192,7 +208,7 @@ fn is_of(agent: &Agent, from: &[SocketAddr]) -> bool {
 }
 
 /// What is better to call: IPv4 is shorter to read, link-local addresses need a scope.
-fn rank(address: &SocketAddr) -> u8 {
+pub(super) fn rank(address: &SocketAddr) -> u8 {
     match address {
         SocketAddr::V4(v4) if !v4.ip().is_link_local() => 0,
         SocketAddr::V6(v6) if !v6.ip().is_unicast_link_local() => 1,
@@ -250,10 +266,17 @@ mod tests {
         // Somebody claims the key, before and after it is proven.
         listing.hear(word("other", "10.0.0.1:18516", Some("A")), now);
         assert_eq!(listing.agents()[0].addresses, [other, own]);
-        let about = || About { user: "anna\u{1b}[2J".into(), watched: true, locked: false };
-        assert!(listing.prove("A", own, "lab-7", "desk", about()));
-        assert!(!listing.prove("A", own, "lab-7", "desk", about()));
-        assert!(!listing.prove("B", own, "lab-8", "desk", about()));
+        let proven = |key: &str| Proven {
+            key: key.into(),
+            at: own,
+            name: "lab-7".into(),
+            host: "desk".into(),
+            about: About { user: "anna\u{1b}[2J".into(), watched: true, locked: false },
+            heard: now,
+        };
+        assert!(listing.prove(proven("A")));
+        assert!(!listing.prove(proven("A")));
+        assert!(!listing.prove(proven("B")));
         assert!(!listing.hear(word("other", "10.0.0.1:18516", Some("A")), now));
         let [agent] = listing.agents() else { panic!("{listing:?}") };
         assert_eq!((agent.host.as_str(), agent.known.as_deref()), ("desk", Some("lab-7")));
@@ -288,6 +311,12 @@ mod tests {
         assert!(!listing.forget(Duration::from_secs(11), now + Duration::from_secs(10)));
         assert!(listing.forget(Duration::from_secs(11), now + Duration::from_secs(12)));
         assert!(listing.agents()[0].historical, "{listing:?}");
+        // Its beacons come every five seconds; four are missed.
+        let second = Duration::from_secs(1);
+        assert!(!listing.forget(second, now + Duration::from_secs(19)));
+        assert!(listing.forget(second, now + Duration::from_secs(21)));
+        assert!(listing.agents().is_empty(), "{listing:?}");
+        assert!(listing.hear(beacon("10.0.0.1:44444"), now));
         listing.hear(word("lab-1", "10.0.0.1:18516", Some("A")), now);
         let [agent] = listing.agents() else { panic!("{listing:?}") };
         assert_eq!((agent.host.as_str(), agent.historical), ("lab-1", false));

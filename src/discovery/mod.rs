@@ -4,10 +4,11 @@
 //! one way is closed another may be open, and an agent at another port is found by the last. What
 //! is found is what somebody says: who it really is shows when it is connected to, by its key.
 
+mod browser;
 mod listing;
 mod search;
 
-pub use listing::{Agent, Listing};
+pub use listing::{Agent, Listing, Proven};
 pub use search::{Search, find};
 
 /// What agents are by DNS-SD (RFC 6763).

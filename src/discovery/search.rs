@@ -1,17 +1,16 @@
 //! Search: asks the networks, and hears who answers.
 
-use super::SERVICE;
+use super::browser::{Browser, News};
 use super::listing::{Agent, Listing, Word};
 use crate::multicast::Multicast;
 use crate::wire::wires;
 use hightower_proto::message::{Presence, Query};
 use hightower_proto::{Command, Message, historical};
-use mdns_sd::{IfKind, Receiver, ResolvedService, ServiceDaemon, ServiceEvent};
+use mdns_sd::ServiceEvent;
 use socket2::{Domain, Protocol, Socket, Type};
-use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV6};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::sync::Mutex;
@@ -28,9 +27,6 @@ const OTHERS: Duration = Duration::from_millis(200);
 /// So long a search stands for those that come after it.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// Announcements that are remembered until they are withdrawn.
-const ANNOUNCED: usize = 4096;
-
 /// A search for agents.
 pub struct Search {
     /// `None` on a machine without networks.
@@ -42,14 +38,10 @@ pub struct Search {
     listing: Listing,
     /// The number of the first query, and how many there were.
     queries: (u32, u32),
-}
-
-/// Hears announcements.
-struct Browser {
-    daemon: ServiceDaemon,
-    events: Receiver<ServiceEvent>,
-    /// Where what was announced is, by its name there.
-    announced: HashMap<String, Vec<SocketAddr>>,
+    /// The port that all are asked at.
+    port: u16,
+    /// When it was asked last.
+    asked: std::time::Instant,
 }
 
 impl Search {
@@ -74,6 +66,8 @@ impl Search {
                 .ok(),
             listing: Listing::default(),
             queries: (random() as u32, 0),
+            port,
+            asked: std::time::Instant::now(),
         })
     }
 
@@ -99,7 +93,8 @@ impl Search {
         self.listing.forget(silent, std::time::Instant::now())
     }
 
-    /// Asks who is there, once by each way.
+    /// Asks who is there, once by each way; and those that are announced, each for itself. An
+    /// announcement is good for an hour, whether or not somebody is there.
     ///
     /// # Errors
     /// When nothing can be sent by multicast on any network.
@@ -111,6 +106,15 @@ impl Search {
         let plain = query.encode();
         let sent = multicast.send(|| plain.clone()).await;
         multicast.broadcast(|| plain.clone()).await;
+        if let Some(browser) = &mut self.browser {
+            // Those at the port where all are asked may have been heard, and need no more.
+            let mut heard = self.listing.heard_since(self.asked);
+            heard.retain(|address| address.port() == self.port);
+            for address in browser.due(&heard) {
+                multicast.send_to(address, &plain).await;
+            }
+        }
+        self.asked = std::time::Instant::now();
         sent
     }
 
@@ -154,40 +158,11 @@ impl Search {
 
     fn announced(&mut self, event: ServiceEvent) -> bool {
         let Some(browser) = &mut self.browser else { return false };
-        match event {
-            ServiceEvent::ServiceResolved(service) => {
-                let (host, from) = (host(&service), addresses(&service));
-                if browser.announced.len() < ANNOUNCED {
-                    browser.announced.insert(service.fullname.clone(), from.clone());
-                }
-                let key = service.get_property_val_str("key").unwrap_or_default();
-                let key = (!key.is_empty()).then(|| key.to_owned());
-                let presence = Presence { nonce: 0, host, key, about: None };
-                let word = Word { presence, from, announced: true, historical: false };
-                self.listing.hear(word, std::time::Instant::now())
-            }
-            ServiceEvent::ServiceRemoved(_, name) => match browser.announced.remove(&name) {
-                Some(from) => self.listing.withdraw(&from),
-                None => false,
-            },
-            _ => false,
+        match browser.take(event) {
+            Some(News::Here(word)) => self.listing.hear(word, std::time::Instant::now()),
+            Some(News::Gone(from)) => self.listing.withdraw(&from),
+            None => false,
         }
-    }
-}
-
-impl Browser {
-    fn open() -> mdns_sd::Result<Self> {
-        let daemon = ServiceDaemon::new()?;
-        daemon.disable_interface(vec![IfKind::LoopbackV4, IfKind::LoopbackV6])?;
-        let events = daemon.browse(SERVICE)?;
-        Ok(Self { daemon, events, announced: HashMap::new() })
-    }
-}
-
-impl Drop for Browser {
-    fn drop(&mut self) {
-        // One that has ended already needs no end.
-        drop(self.daemon.shutdown());
     }
 }
 
@@ -297,33 +272,7 @@ async fn beacon(socket: Option<&UdpSocket>) -> SocketAddr {
 
 async fn event(browser: Option<&Browser>) -> ServiceEvent {
     match browser {
-        Some(browser) => match browser.events.recv_async().await {
-            Ok(event) => event,
-            Err(_) => std::future::pending().await,
-        },
+        Some(browser) => browser.event().await,
         None => std::future::pending().await,
     }
-}
-
-/// The machine's name, which is the instance's, without the port that one at another port adds.
-fn host(service: &ResolvedService) -> String {
-    let name = service.fullname.strip_suffix(&service.ty_domain).unwrap_or(&service.fullname);
-    let name = name.strip_suffix('.').unwrap_or(name).replace('\\', "");
-    let own = format!(" ({})", service.port);
-    name.strip_suffix(&own).unwrap_or(&name).to_owned()
-}
-
-fn addresses(service: &ResolvedService) -> Vec<SocketAddr> {
-    let address = |ip: &mdns_sd::ScopedIp| match ip {
-        mdns_sd::ScopedIp::V6(v6) => {
-            SocketAddrV6::new(*v6.addr(), service.port, 0, v6.scope_id().index).into()
-        }
-        other => SocketAddr::new(other.to_ip_addr(), service.port),
-    };
-    let outside = |address: &SocketAddr| {
-        // What leads to this machine itself is nobody's announcement.
-        let ip = address.ip().to_canonical();
-        !(ip.is_loopback() || ip.is_unspecified() || ip.is_multicast())
-    };
-    service.addresses.iter().map(address).filter(outside).collect()
 }

@@ -23,7 +23,7 @@ pub enum FileError {
         limit: u64,
     },
     /// It does not fit on the disk.
-    #[error("it needs {}, and the disk there has {} free", size(*needed), size(*free))]
+    #[error("it needs {}, and the disk that receives has {} free", size(*needed), size(*free))]
     NoSpace {
         /// What is missing of it.
         needed: u64,
@@ -32,7 +32,7 @@ pub enum FileError {
     },
     /// The disk filled up meanwhile.
     #[error(
-        "the disk there is full; what has arrived is kept for a day, and goes on when it is sent again"
+        "the disk that receives is full; what has arrived is kept for a day, and goes on when it is sent again"
     )]
     Full,
     /// Another one receives it now.
@@ -111,6 +111,12 @@ impl FileError {
     #[must_use]
     pub fn is_spoilt(&self) -> bool {
         matches!(self, Self::Differs | Self::Incomplete { .. })
+    }
+
+    /// Whether what has arrived of it elsewhere is of no use any more.
+    #[must_use]
+    pub fn is_change(&self) -> bool {
+        matches!(self, Self::Changed(_))
     }
 
     /// In words for the other end, which need not know the folders of this machine.

@@ -1,16 +1,15 @@
-//! Inbox: the folder that receives. What arrives is written to a partial file beside the others,
-//! verified, and only then put in its place, under a name that nobody has.
+//! Inbox: the folder that receives. What arrives waits in a partial file beside the others until it
+//! is whole.
 
-use super::partial::{Partial, Partials};
-use super::{FileError, clean, clean_path, numbered, source};
+use super::incoming::{Destination, Incoming, move_folder, settle};
+use super::partial::Partials;
+use super::{FileError, clean, clean_path, source};
+use bytes::Bytes;
 use hightower_proto::message::{Digest, Offer};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// How many files may have the same name but for a number.
-const NUMBERS: usize = 10_000;
 
 /// The folder that receives.
 #[derive(Debug, Clone)]
@@ -36,28 +35,6 @@ pub enum Begun {
     Incoming(Box<Incoming>),
     /// There is nothing more to come.
     Arrived(Arrived),
-}
-
-/// A file that arrives.
-pub struct Incoming {
-    partial: Partial,
-    size: u64,
-    hash: Digest,
-    to: Destination,
-}
-
-/// Where it goes when it is whole.
-enum Destination {
-    /// Into a folder, under this name.
-    Folder(PathBuf, String),
-    /// Nowhere: it stays where it is until it was shown.
-    Nowhere,
-}
-
-impl std::fmt::Debug for Incoming {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Incoming").field("path", &self.partial.path).finish_non_exhaustive()
-    }
 }
 
 impl Inbox {
@@ -95,6 +72,10 @@ impl Inbox {
             }
             (Some(id), Some(path)) => {
                 let tree = self.partials.tree(owner, id);
+                // It is looked for once: all of the folder has to fit, or nothing is begun.
+                if fs::symlink_metadata(&tree).is_err() {
+                    self.fits(offer.total.unwrap_or(0))?;
+                }
                 match path.strip_suffix('/') {
                     Some(path) => return make_in(&tree, path).map(Begun::Arrived),
                     None => in_tree(&tree, path)?,
@@ -111,16 +92,25 @@ impl Inbox {
             return Ok(Begun::Arrived(arrived));
         }
         let partial = self.partials.open(owner, hash, size)?;
-        let needed = size - partial.length;
-        match free(&self.folder) {
-            Some(free) if free < needed => {
-                if partial.length == 0 {
-                    // It was made just now; if it can't be removed, it is after a day.
-                    drop(fs::remove_file(&partial.path));
-                }
-                Err(FileError::NoSpace { needed, free })
+        if let Err(full) = self.fits(size - partial.length()) {
+            // What can't be removed now is after a day.
+            if partial.length() == 0 {
+                drop(fs::remove_file(&partial.path));
             }
-            _ => Ok(Begun::Incoming(Box::new(Incoming { partial, size, hash, to }))),
+            if let Some(id) = offer.folder {
+                // What fills the disk already would be of no use without the rest.
+                drop(fs::remove_dir_all(self.partials.tree(owner, id)));
+            }
+            return Err(full);
+        }
+        Ok(Begun::Incoming(Box::new(Incoming { partial, size, hash, to })))
+    }
+
+    /// Whether there is space for so much more.
+    fn fits(&self, needed: u64) -> Result<(), FileError> {
+        match free(&self.folder) {
+            Some(free) if free < needed => Err(FileError::NoSpace { needed, free }),
+            _ => Ok(()),
         }
     }
 
@@ -128,17 +118,17 @@ impl Inbox {
     ///
     /// # Errors
     /// Why it could not be.
-    pub fn put(&self, owner: &str, name: &str, bytes: &[u8]) -> Result<Arrived, FileError> {
+    pub fn put(&self, owner: &str, name: &str, bytes: &Bytes) -> Result<Arrived, FileError> {
         let hash = Digest(*blake3::hash(bytes).as_bytes());
         let (name, size) = (name.to_owned(), bytes.len() as u64);
-        let (folder, path, again, show) = (None, None, false, false);
-        let offer = Offer { transfer: 0, name, size, hash, folder, path, again, show };
+        let (folder, path, total, again, show) = (None, None, None, false, false);
+        let offer = Offer { transfer: 0, name, size, hash, folder, path, total, again, show };
         match self.begin(owner, &offer)? {
             Begun::Arrived(arrived) => Ok(arrived),
             Begun::Incoming(mut incoming) => {
                 let at = incoming.offset();
-                let rest = usize::try_from(at).ok().and_then(|at| bytes.get(at..));
-                incoming.write(at, rest.unwrap_or_default())?;
+                // At most as long as it is.
+                incoming.write(at, bytes.slice(at as usize..))?;
                 incoming.finish()
             }
         }
@@ -167,74 +157,6 @@ impl Inbox {
             return Err(FileError::Incomplete { expected: size, got });
         }
         settle(&self.folder, name, |path| move_folder(tree, path))
-    }
-}
-
-impl Incoming {
-    /// How many bytes are here.
-    #[must_use]
-    pub fn offset(&self) -> u64 {
-        self.partial.length
-    }
-
-    /// Whether all are.
-    #[must_use]
-    pub fn is_whole(&self) -> bool {
-        self.partial.length == self.size
-    }
-
-    /// Takes the next bytes.
-    ///
-    /// # Errors
-    /// When they are not the next, or too many, or can't be written.
-    pub fn write(&mut self, offset: u64, data: &[u8]) -> Result<(), FileError> {
-        let Partial { file, path, hasher, length } = &mut self.partial;
-        if offset != *length {
-            return Err(FileError::Order { expected: *length, got: offset });
-        }
-        if data.len() as u64 > self.size - *length {
-            return Err(FileError::TooMuch);
-        }
-        // What was written of them before it failed is looked at anew when it goes on.
-        file.write_all(data).map_err(FileError::io("write to", &*path))?;
-        hasher.update(data);
-        *length += data.len() as u64;
-        Ok(())
-    }
-
-    /// The file, to be brought to the disk while more of it comes. An error of that is told only
-    /// once, so whoever does it must not pass over it.
-    ///
-    /// # Errors
-    /// When the system says no.
-    pub fn file(&self) -> Result<File, FileError> {
-        let file = self.partial.file.try_clone();
-        file.map_err(FileError::io("write to", &self.partial.path))
-    }
-
-    /// Verifies it and puts it in its place.
-    ///
-    /// # Errors
-    /// When it is not what was offered, and then it is gone; or can't be put there.
-    pub fn finish(self: Box<Self>) -> Result<Arrived, FileError> {
-        let Self { partial: Partial { file, path, hasher, length }, size, hash, to } = *self;
-        if length != size || Digest(*hasher.finalize().as_bytes()) != hash {
-            // Whether it can be removed or not, it is not what was offered.
-            drop(fs::remove_file(&path));
-            return Err(FileError::Differs);
-        }
-        // Who is told that it is there can rely on it, whatever happens to this machine.
-        file.sync_data().map_err(FileError::io("write to", &path))?;
-        match to {
-            Destination::Folder(folder, name) => settle(&folder, &name, |to| move_file(&path, to)),
-            Destination::Nowhere => Ok(Arrived { name: String::new(), path }),
-        }
-    }
-
-    /// Throws away what has arrived.
-    pub fn discard(self: Box<Self>) {
-        // It is removed after a day if it can't be now.
-        drop(fs::remove_file(&self.partial.path));
     }
 }
 
@@ -283,63 +205,6 @@ fn already(
     let read = File::open(&path).and_then(|mut file| source::hash(&mut file, size));
     let (found, _) = read.map_err(FileError::io("read", &path))?;
     Ok((found == hash).then(|| Arrived { name: name.to_owned(), path }))
-}
-
-/// Puts something into a folder under the first name that is free.
-fn settle(
-    folder: &Path,
-    name: &str,
-    place: impl Fn(&Path) -> io::Result<()>,
-) -> Result<Arrived, FileError> {
-    let mut last = None;
-    for number in 1..=NUMBERS {
-        let name = numbered(name, number);
-        let path = folder.join(&name);
-        match place(&path) {
-            Ok(()) => {
-                // So that the name outlasts a crash, too, where folders can be synced.
-                drop(File::open(folder).and_then(|folder| folder.sync_all()));
-                return Ok(Arrived { name, path });
-            }
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => last = Some(e),
-            Err(e) => return Err(FileError::io("write to", path)(e)),
-        }
-    }
-    Err(FileError::io("write to", folder)(last.unwrap_or(io::ErrorKind::AlreadyExists.into())))
-}
-
-/// Gives a file its name, unless something has it.
-fn move_file(from: &Path, to: &Path) -> io::Result<()> {
-    #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
-    {
-        use rustix::fs::{CWD, RenameFlags, renameat_with};
-        use rustix::io::Errno;
-        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-            // Not every file system can.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
-            result => return Ok(result?),
-        }
-    }
-    // Takes the name first, so that nobody else has it.
-    OpenOptions::new().write(true).create_new(true).open(to)?;
-    fs::rename(from, to).inspect_err(|_| drop(fs::remove_file(to)))
-}
-
-/// Gives a folder its name, unless something has it.
-fn move_folder(from: &Path, to: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        // Takes the name first: an empty folder gives way to another.
-        fs::create_dir(to)?;
-        fs::rename(from, to).inspect_err(|_| drop(fs::remove_dir(to)))
-    }
-    #[cfg(not(unix))]
-    {
-        if to.exists() {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
-        fs::rename(from, to)
-    }
 }
 
 /// How many bytes the disk of a folder has free for us, where the system tells.

@@ -4,19 +4,24 @@
 //! |---|---|
 //! | `name` | what a file that comes from elsewhere may be called |
 //! | `inbox` | the folder that receives, and the only one that is written to |
+//! | `incoming` | a file that arrives |
 //! | `partial` | files that have not arrived yet |
 //! | `outbox` | the folder that gives |
 //! | `source` | a file that is sent |
 //! | `folder` | all that is in a folder, without following links |
+//! | `hashing` | the hash of what is read or written meanwhile |
 //! | `beneath` | opens what is below a folder, and nothing else |
 //! | `place` | where the folders are |
 //!
 //! Everything here blocks: it is for threads that may.
 
 mod beneath;
+mod buffers;
 mod error;
 mod folder;
+mod hashing;
 mod inbox;
+mod incoming;
 mod name;
 mod outbox;
 mod partial;
@@ -25,9 +30,12 @@ mod source;
 
 pub use error::FileError;
 pub use folder::{Entry, MAX_FILES, Survey, Walk};
-pub use inbox::{Arrived, Begun, Inbox, Incoming, check};
+pub use inbox::{Arrived, Begun, Inbox, check};
+pub use incoming::Incoming;
 pub use name::{MAX_NAME, NameError, clean, clean_path, numbered};
 pub use outbox::{Found, Outbox};
+pub use partial::KEPT;
+pub(crate) use place::make;
 pub use place::{inbox, outbox};
 pub use source::{Known, Source};
 

@@ -2,6 +2,7 @@
 //! each named by its hash. So the same offer goes on where it broke off, and nobody writes into
 //! what another sends.
 
+use super::hashing::Hashing;
 use super::{FileError, place, source};
 use hightower_proto::message::Digest;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -11,6 +12,9 @@ use std::time::{Duration, SystemTime};
 
 /// The folder's name; what arrives can't have one that begins so.
 const FOLDER: &str = ".hightower-partial";
+
+/// Partial files are kept for so long.
+pub const KEPT: Duration = Duration::from_secs(24 * 3600);
 
 /// The partial files of an inbox.
 #[derive(Debug, Clone)]
@@ -23,9 +27,14 @@ pub(super) struct Partial {
     pub(super) file: File,
     pub(super) path: PathBuf,
     /// Has seen what is there.
-    pub(super) hasher: blake3::Hasher,
+    pub(super) hashing: Hashing,
+}
+
+impl Partial {
     /// How many bytes are there.
-    pub(super) length: u64,
+    pub(super) fn length(&self) -> u64 {
+        self.hashing.length()
+    }
 }
 
 impl Partials {
@@ -55,9 +64,9 @@ impl Partials {
         if file.metadata().map_err(failed())?.len() > size {
             file.set_len(0).map_err(failed())?;
         }
-        let (hasher, length) = source::feed(&mut file, size).map_err(failed())?;
-        file.seek(SeekFrom::Start(length)).map_err(failed())?;
-        Ok(Partial { file, path, hasher, length })
+        let hashing = source::feed(&mut file, size).map_err(failed())?;
+        file.seek(SeekFrom::Start(hashing.length())).map_err(failed())?;
+        Ok(Partial { file, path, hashing })
     }
 
     /// Removes the folders of a sender, where there is nothing in them.

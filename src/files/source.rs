@@ -1,10 +1,12 @@
 //! A file that is sent: what it was when it was offered, and whether it still is.
 
+use super::buffers::Buffers;
+use super::hashing::Hashing;
 use super::{FileError, PIECE};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use hightower_proto::message::Digest;
 use std::fs::{File, Metadata};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Seek, SeekFrom};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -13,6 +15,7 @@ use std::time::SystemTime;
 pub struct Source {
     file: File,
     name: String,
+    buffers: Buffers,
     at: u64,
     /// Its length when it was hashed.
     pub size: u64,
@@ -45,7 +48,8 @@ impl Source {
     pub fn reopen(path: &Path, name: &str, known: &Known) -> Result<Self, FileError> {
         let file = File::open(path).map_err(|cause| missing(cause, path, name))?;
         let &Known { size, modified, hash } = known;
-        let source = Self { file, name: name.to_owned(), at: 0, size, modified, hash };
+        let (name, buffers) = (name.to_owned(), Buffers::default());
+        let source = Self { file, name, buffers, at: 0, size, modified, hash };
         source.check()?;
         Ok(source)
     }
@@ -64,8 +68,9 @@ impl Source {
             return Err(FileError::Special(name.into()));
         }
         let (hash, size) = hash(&mut file, u64::MAX).map_err(FileError::io("read", path))?;
-        let name = name.to_owned();
-        let source = Self { file, name, at: size, size, modified: about.modified().ok(), hash };
+        let (name, buffers, modified) =
+            (name.to_owned(), Buffers::default(), about.modified().ok());
+        let source = Self { file, name, buffers, at: size, size, modified, hash };
         if about.len() != size {
             return Err(source.changed());
         }
@@ -82,13 +87,13 @@ impl Source {
             sought.map_err(FileError::io("read", &self.name))?;
         }
         let length = self.size.saturating_sub(offset).min(most as u64) as usize;
-        let mut bytes = BytesMut::zeroed(length);
-        match self.file.read_exact(&mut bytes) {
-            Ok(()) => self.at = offset + length as u64,
-            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Err(self.changed()),
-            Err(e) => return Err(FileError::io("read", &self.name)(e)),
+        let bytes = self.buffers.read(&mut self.file, length);
+        let bytes = bytes.map_err(FileError::io("read", &self.name))?;
+        if bytes.len() < length {
+            return Err(self.changed());
         }
-        Ok(bytes.freeze())
+        self.at = offset + length as u64;
+        Ok(bytes)
     }
 
     /// Whether it is still what it was when it was hashed, as far as the system tells.
@@ -111,29 +116,22 @@ impl Source {
 
 /// The hash of a file's bytes from where it stands, up to so many, and how many they were.
 pub(super) fn hash(file: &mut File, most: u64) -> io::Result<(Digest, u64)> {
-    let (hasher, length) = feed(file, most)?;
-    Ok((Digest(*hasher.finalize().as_bytes()), length))
+    let hashing = feed(file, most)?;
+    let length = hashing.length();
+    Ok((Digest(*hashing.finish().as_bytes()), length))
 }
 
-/// The hasher that has seen a file's bytes from where it stands, up to so many, and how many they
-/// were.
-pub(super) fn feed(file: &mut File, most: u64) -> io::Result<(blake3::Hasher, u64)> {
-    let mut hasher = blake3::Hasher::new();
-    let mut piece = vec![0; PIECE];
-    let mut length = 0;
-    while length < most {
-        let room = PIECE.min(usize::try_from(most - length).unwrap_or(PIECE));
-        match file.read(&mut piece[..room]) {
-            Ok(0) => break,
-            Ok(read) => {
-                hasher.update(&piece[..read]);
-                length += read as u64;
-            }
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
+/// The hash, still being made, of a file's bytes from where it stands, up to so many.
+pub(super) fn feed(file: &mut File, most: u64) -> io::Result<Hashing> {
+    let (mut hashing, mut buffers) = (Hashing::default(), Buffers::default());
+    loop {
+        let left = most - hashing.length();
+        let bytes = buffers.read(file, PIECE.min(usize::try_from(left).unwrap_or(PIECE)))?;
+        if bytes.is_empty() {
+            return Ok(hashing);
         }
+        hashing.update(bytes);
     }
-    Ok((hasher, length))
 }
 
 /// What an error in opening means.

@@ -16,7 +16,7 @@ use crate::wire::wires;
 use bytes::Bytes;
 use hightower_proto::Message;
 use hightower_proto::message::{Answer, KeyId, Recipient, Reply, Signed};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -68,8 +68,8 @@ pub struct Tally {
     pub obeyed: usize,
     /// Known agents that have refused.
     pub refused: usize,
-    /// Known agents that should have answered and did not. To whom a group belongs is known to its
-    /// agents alone, so none is missed there.
+    /// Known agents that should have answered and did not, and machines that could not be asked. To
+    /// whom a group belongs is known to its agents alone, so none is missed there.
     pub silent: usize,
     /// From where agents have answered that are not known, or claim to be agents.
     pub strangers: Vec<IpAddr>,
@@ -89,6 +89,8 @@ struct Member<'a> {
     key: PublicKey,
     /// Whether it should answer.
     is_missed: bool,
+    /// Whether it is called alone as well, by who counts what comes of it.
+    is_called: bool,
     outcome: Option<Result<Reply, OrderError>>,
     /// The order, signed by its own clock.
     alone: Option<Attempt<'a>>,
@@ -96,7 +98,8 @@ struct Member<'a> {
 }
 
 /// Gives an order to a room, and waits for three seconds at most for who answers. `tell` is told of
-/// each known agent: as soon as it has obeyed, or at the end.
+/// each known agent: as soon as it has obeyed, or at the end. Of those that are called alone as well
+/// it is told only that they have obeyed, and they are not counted.
 ///
 /// # Errors
 /// When nothing could be sent, or the known agents can't be read.
@@ -105,7 +108,8 @@ pub async fn send(
     port: u16,
     order: &Message,
     credentials: &Credentials,
-    mut tell: impl FnMut(&str, &Result<Reply, OrderError>),
+    called: &HashSet<PublicKey>,
+    mut tell: impl FnMut(&PublicKey, &str, &Result<Reply, OrderError>),
 ) -> Result<Tally, OrderError> {
     let known = credentials.known().clone();
     let look = move || Ok::<_, OrderError>((known.list()?, wires().map_err(OrderError::Room)?));
@@ -114,7 +118,7 @@ pub async fn send(
         Ok(found) => found?,
         Err(e) => return Err(OrderError::Room(io::Error::other(e))),
     };
-    let members = members(known, port, *room == Room::All);
+    let members = members(known, port, *room == Room::All, called);
     let mut call = Call::new(order, credentials, members);
     let multicast = Multicast::open(port, wires).map_err(OrderError::Room)?;
     let start = Instant::now();
@@ -138,14 +142,20 @@ pub async fn send(
     Ok(call.finish(tell))
 }
 
-fn members<'a>(known: Vec<KnownAgent>, port: u16, all: bool) -> Vec<Member<'a>> {
+fn members<'a>(
+    known: Vec<KnownAgent>,
+    port: u16,
+    all: bool,
+    called: &HashSet<PublicKey>,
+) -> Vec<Member<'a>> {
     let here = |name: &String| name.parse().is_ok_and(|target: Target| target.port == port);
     let member = |mut agent: KnownAgent| {
         // By the name that it has at this port; who is known at others alone may not hear this.
         let at = agent.names.iter().position(here);
         let name = printable(&agent.names.swap_remove(at.unwrap_or(0)));
         let (is_missed, key) = (all && at.is_some(), agent.key);
-        Member { name, key, is_missed, outcome: None, alone: None, anew: 0 }
+        let is_called = called.contains(&key);
+        Member { name, key, is_missed, is_called, outcome: None, alone: None, anew: 0 }
     };
     known.into_iter().map(member).collect()
 }
@@ -173,7 +183,7 @@ impl<'a> Call<'a> {
         &mut self,
         answer: &Signed<Answer>,
         peer: SocketAddr,
-        tell: &mut impl FnMut(&str, &Result<Reply, OrderError>),
+        tell: &mut impl FnMut(&PublicKey, &str, &Result<Reply, OrderError>),
     ) -> Option<Bytes> {
         let claimed = answer.unchecked();
         let to_all = self.signer.is_answered_by(claimed);
@@ -199,7 +209,7 @@ impl<'a> Call<'a> {
         };
         let outcome = if reply.ok { Ok(reply) } else { Err(OrderError::denied(&reply)) };
         if outcome.is_ok() {
-            tell(&member.name, &outcome);
+            tell(&member.key, &member.name, &outcome);
         }
         member.outcome = Some(outcome);
         let clock_ms = stale.filter(|_| member.anew < ANEW)?;
@@ -216,18 +226,18 @@ impl<'a> Call<'a> {
         missed.peek().is_some() && missed.all(|member| matches!(member.outcome, Some(Ok(_))))
     }
 
-    fn finish(self, mut tell: impl FnMut(&str, &Result<Reply, OrderError>)) -> Tally {
+    fn finish(self, mut tell: impl FnMut(&PublicKey, &str, &Result<Reply, OrderError>)) -> Tally {
         let mut tally = Tally::default();
-        for member in self.members {
+        for member in self.members.into_iter().filter(|member| !member.is_called) {
             match member.outcome {
                 Some(Ok(_)) => tally.obeyed += 1,
                 Some(refusal) => {
                     tally.refused += 1;
-                    tell(&member.name, &refusal);
+                    tell(&member.key, &member.name, &refusal);
                 }
                 None if member.is_missed => {
                     tally.silent += 1;
-                    tell(&member.name, &Err(OrderError::Missed));
+                    tell(&member.key, &member.name, &Err(OrderError::Missed));
                 }
                 None => {}
             }
@@ -284,10 +294,10 @@ mod tests {
     #[test]
     fn each_known_agent_counts_once_and_strangers_are_counted() {
         let bench = bench(&["lab-01", "lab-02", "lab-03:99"]);
-        let members = members(bench.known, 18516, true);
+        let members = members(bench.known, 18516, true, &HashSet::new());
         let mut call = Call::new(&Message::StartMonitor, &bench.credentials, members);
         let mut told = Vec::new();
-        let mut tell = |name: &str, outcome: &Result<Reply, OrderError>| {
+        let mut tell = |_: &PublicKey, name: &str, outcome: &Result<Reply, OrderError>| {
             told.push((name.to_owned(), outcome.is_ok()));
         };
         let [first, second] = [(); 2].map(|()| order_of(&call.signer.sign(vec![], now_ms())));
@@ -321,9 +331,9 @@ mod tests {
     #[test]
     fn an_agent_whose_clock_is_wrong_is_given_the_order_by_its_own() {
         let bench = bench(&["lab-01", "lab-02"]);
-        let members = members(bench.known, 18516, true);
+        let members = members(bench.known, 18516, true, &HashSet::new());
         let mut call = Call::new(&Message::StartMonitor, &bench.credentials, members);
-        let mut tell = |_: &str, _: &Result<Reply, OrderError>| {};
+        let mut tell = |_: &PublicKey, _: &str, _: &Result<Reply, OrderError>| {};
         let peer = (PEER, 18516).into();
         let order = order_of(&call.signer.sign(vec![], now_ms()));
         let [one, two, _] = &bench.agents[..] else { panic!() };
@@ -339,5 +349,24 @@ mod tests {
         call.hear(&answer(one, &anew, true, false), peer, &mut tell);
         let tally = call.finish(&mut tell);
         assert_eq!((tally.obeyed, tally.refused, tally.silent), (1, 1, 0));
+    }
+
+    #[test]
+    fn who_is_called_alone_as_well_is_waited_for_and_counted_by_who_calls() {
+        let bench = bench(&["lab-01", "lab-02"]);
+        let [one, two, _] = &bench.agents[..] else { panic!() };
+        let called = HashSet::from([one.public(), two.public()]);
+        let members = members(bench.known, 18516, true, &called);
+        let mut call = Call::new(&Message::StartMonitor, &bench.credentials, members);
+        let mut told = Vec::new();
+        let mut tell = |key: &PublicKey, _: &str, outcome: &Result<Reply, OrderError>| {
+            told.push((*key, outcome.is_ok()));
+        };
+        let (order, peer) = (order_of(&call.signer.sign(vec![], now_ms())), (PEER, 18516).into());
+        call.hear(&answer(one, &order, true, false), peer, &mut tell);
+        assert!(!call.is_over());
+        call.hear(&answer(two, &order, false, false), peer, &mut tell);
+        assert_eq!(call.finish(&mut tell), Tally::default());
+        assert_eq!(told, [(one.public(), true)]);
     }
 }

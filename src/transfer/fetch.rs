@@ -3,7 +3,7 @@
 use super::journey::{Journey, Leg, blocking, next};
 use super::{Carried, TransferError, Watcher};
 use crate::address::Target;
-use crate::files::{Arrived, Begun, FileError, Inbox, Incoming, MAX_FILES, clean};
+use crate::files::{Arrived, Begun, FileError, Inbox, Incoming, KEPT, MAX_FILES, clean};
 use crate::text::printable;
 use crate::viewer::{Cause, Security};
 use hightower_proto::Message;
@@ -60,13 +60,23 @@ pub async fn fetch<W: Watcher>(
 ) -> Result<Carried, TransferError> {
     let mut journey = Journey::new(target, security, patience, watcher);
     let mut leg = journey.begin().await?;
+    let inbox = wanted.into.clone();
+    if let Err(e) = blocking(move || inbox.clean(KEPT)).await? {
+        tracing::warn!("old partial files can't be removed: {e}");
+    }
     let owner = target.to_string();
-    let mut fetching = Fetching { journey, wanted, owner, transfer: 0, last: None, given: None };
+    let mut fetching = Fetching { journey, wanted, owner, transfer: 0, given: None };
     let mut spoilt = 0;
     loop {
         fetching.transfer += 1;
         match fetching.attempt(&mut leg).await {
             Ok(()) => break,
+            // What the agent would have said to that changes nothing.
+            Err(Setback::Broke(_) | Setback::Failed(TransferError::Refused { .. }))
+                if fetching.given.as_ref().is_some_and(|given| given.whole) =>
+            {
+                break;
+            }
             Err(Setback::Spoilt(error)) if spoilt < ANEW => {
                 tracing::warn!("fetched anew: {error}");
                 spoilt += 1;
@@ -76,8 +86,7 @@ pub async fn fetch<W: Watcher>(
                 return Err(error);
             }
             Err(Setback::Broke(cause)) => {
-                drop(leg);
-                leg = fetching.journey.again(cause).await?;
+                leg = fetching.journey.again(leg, cause).await?;
             }
         }
     }
@@ -93,8 +102,6 @@ struct Fetching<'a, W> {
     /// As whose partial files are kept.
     owner: String,
     transfer: u32,
-    /// What was put in its place last, if the agent was not heard to have finished since.
-    last: Option<(Offer, Arrived)>,
     /// What is given on this connection.
     given: Option<Given>,
 }
@@ -103,7 +110,7 @@ struct Fetching<'a, W> {
 struct Given {
     folder: Option<Digest>,
     offers: usize,
-    /// The last of it has arrived.
+    /// All of it is here, verified and in its place.
     whole: bool,
 }
 
@@ -141,7 +148,8 @@ impl<W: Watcher> Fetching<'_, W> {
         TransferError::Refused { name, why }.into()
     }
 
-    /// Whether this is what was asked for, or is in it: an agent has no other choice of names.
+    /// Whether this is what was asked for, or is in it: an agent has no other choice of names. If
+    /// not, what the agent does.
     fn check(&mut self, offer: &Offer) -> Result<(), &'static str> {
         let folder = offer.folder;
         let given = self.given.get_or_insert(Given { folder, offers: 0, whole: false });
@@ -155,41 +163,25 @@ impl<W: Watcher> Fetching<'_, W> {
         if given.offers > MAX_FILES + 1 {
             return Err("gives more files than there may be in a folder");
         }
-        given.whole = offer.path.is_none();
         Ok(())
     }
 
     /// Takes one thing, and says that it is here.
     async fn take(&mut self, leg: &mut Leg, offer: Offer) -> Result<(), Setback> {
-        if let Err(odd) = self.check(&offer) {
-            let setback = TransferError::Odd(odd).into();
-            self.give_up(leg, &setback).await;
-            return Err(setback);
-        }
         let name = printable(offer.path.as_deref().unwrap_or(&offer.name));
-        let same = |(last, _): &&(Offer, Arrived)| {
-            let (mut a, mut b) = (last.clone(), offer.clone());
-            (a.transfer, b.transfer) = (0, 0);
-            a == b
+        let arrived = match self.receive(leg, &offer, &name).await {
+            Ok(arrived) => arrived,
+            Err(Setback::Broke(cause)) => return Err(Setback::Broke(cause)),
+            // The agent itself has ended it.
+            Err(Setback::Failed(error @ TransferError::Refused { .. })) => {
+                return Err(error.into());
+            }
+            Err(setback) => {
+                self.give_up(leg, &setback).await;
+                return Err(setback);
+            }
         };
-        let arrived = match self.last.as_ref().filter(same) {
-            // The connection broke before the agent heard that it is here.
-            Some((_, arrived)) => arrived.clone(),
-            None => match self.receive(leg, &offer, &name).await {
-                Ok(arrived) => arrived,
-                Err(Setback::Broke(cause)) => return Err(Setback::Broke(cause)),
-                // The agent itself has ended it.
-                Err(Setback::Failed(error @ TransferError::Refused { .. })) => {
-                    return Err(error.into());
-                }
-                Err(setback) => {
-                    self.give_up(leg, &setback).await;
-                    return Err(setback);
-                }
-            },
-        };
-        let done = Done::well(self.transfer, Some(arrived.name.clone()));
-        self.last = offer.path.is_none().then_some((offer, arrived));
+        let done = Done::well(self.transfer, Some(arrived.name));
         leg.call.say(&Message::Done(done)).await?;
         Ok(())
     }
@@ -223,36 +215,40 @@ impl<W: Watcher> Fetching<'_, W> {
             let error = TransferError::File { name: name.to_owned(), why };
             if spoilt { Setback::Spoilt(error) } else { Setback::Failed(error) }
         };
+        self.check(offer).map_err(TransferError::Odd)?;
         let (inbox, owner, of) = (self.wanted.into.clone(), self.owner.clone(), offer.clone());
-        let begun = self.hearing(leg, move || inbox.begin(&owner, &of)).await?.map_err(failed)?;
+        let (begun, ended) = self.hearing(leg, move || inbox.begin(&owner, &of)).await?;
         let is_file =
             offer.folder.is_none() || offer.path.as_ref().is_some_and(|p| !p.ends_with('/'));
-        let arrived = match begun {
-            Begun::Arrived(arrived) => arrived,
+        let (arrived, ended) = match begun.map_err(failed)? {
+            Begun::Arrived(arrived) => (arrived, ended),
             Begun::Incoming(incoming) => {
+                ended?;
                 self.journey.watcher.begins(name, offer.size, incoming.offset());
                 let incoming = self.fill(leg, incoming, name).await?;
-                self.hearing(leg, move || incoming.finish()).await?.map_err(failed)?
+                let (arrived, ended) = self.hearing(leg, move || incoming.finish()).await?;
+                (arrived.map_err(failed)?, ended)
             }
         };
         if is_file {
             self.journey.carried.files += 1;
             self.journey.carried.bytes += offer.size;
         }
-        if offer.path.is_none() {
+        if let Some(given) = self.given.as_mut().filter(|_| offer.path.is_none()) {
+            given.whole = true;
             self.journey.carried.names.push(arrived.name.clone());
         }
-        Ok(arrived)
+        ended.map(|()| arrived)
     }
 
-    /// Takes chunks until all is here.
+    /// Takes chunks until all is here. While one is written the next is heard, and pings are answered.
     async fn fill(
         &mut self,
         leg: &mut Leg,
         mut incoming: Box<Incoming>,
         name: &str,
     ) -> Result<Box<Incoming>, Setback> {
-        let transfer = self.transfer;
+        let (transfer, mut ahead) = (self.transfer, None);
         loop {
             let offset = incoming.offset();
             leg.call.say(&Message::Accept(Accept { transfer, offset })).await?;
@@ -260,11 +256,17 @@ impl<W: Watcher> Fetching<'_, W> {
                 return Ok(incoming);
             }
             let chunk = loop {
-                match next(&mut leg.call).await? {
+                let heard = match ahead.take() {
+                    Some(heard) => heard,
+                    None => next(&mut leg.call).await,
+                };
+                match heard? {
                     Message::Chunk(chunk) if chunk.transfer == transfer => break chunk,
                     Message::Done(done) if done.transfer == transfer => {
-                        // What has arrived is of a file that is no more.
-                        blocking(move || incoming.discard()).await?;
+                        if done.spoilt {
+                            // What has arrived is of a file that is no more.
+                            blocking(move || incoming.discard()).await?;
+                        }
                         let why = done.error.unwrap_or_else(|| "it ended too early".into());
                         return Err(self.refused(&why));
                     }
@@ -272,38 +274,49 @@ impl<W: Watcher> Fetching<'_, W> {
                 }
             };
             self.journey.carried.moved += chunk.data.len() as u64;
-            let written;
-            (incoming, written) = blocking(move || {
-                let written = incoming.write(chunk.offset, &chunk.data);
+            let writing = blocking(move || {
+                let written = incoming.write(chunk.offset, chunk.data);
                 (incoming, written)
-            })
-            .await?;
+            });
+            tokio::pin!(writing);
+            let written;
+            (incoming, written) = loop {
+                tokio::select! {
+                    written = &mut writing => break written?,
+                    heard = next(&mut leg.call), if ahead.is_none() => ahead = Some(heard),
+                }
+            };
             written.map_err(|why| TransferError::File { name: name.to_owned(), why })?;
             self.journey.watcher.moved(incoming.offset());
             self.journey.progress();
         }
     }
 
-    /// Runs what blocks for long, and answers pings meanwhile.
+    /// Runs what blocks for long, and answers pings meanwhile. What is begun is waited for, whatever
+    /// the agent does: so nobody else meets half of it. Also tells whether the agent, or the
+    /// connection, has ended it.
     async fn hearing<T: Send + 'static>(
         &self,
         leg: &mut Leg,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Setback> {
+    ) -> Result<(T, Result<(), Setback>), Setback> {
         let work = blocking(work);
         tokio::pin!(work);
-        loop {
+        let ended = loop {
             tokio::select! {
-                done = &mut work => return Ok(done?),
+                done = &mut work => return Ok((done?, Ok(()))),
                 // Before our answer nothing matters but that there is no more to come.
-                heard = next(&mut leg.call) => {
-                    if let Message::Done(Done { transfer, error: Some(why), .. }) = heard?
-                        && transfer == self.transfer
+                heard = next(&mut leg.call) => match heard {
+                    Ok(Message::Done(Done { transfer, error: Some(why), .. }))
+                        if transfer == self.transfer =>
                     {
-                        return Err(self.refused(&why));
+                        break self.refused(&why);
                     }
-                }
+                    Ok(_) => {}
+                    Err(cause) => break cause.into(),
+                },
             }
-        }
+        };
+        Ok((work.await?, Err(ended)))
     }
 }

@@ -3,10 +3,13 @@
 
 mod fetch;
 mod journey;
+mod parcel;
+mod pour;
 mod send;
 
 pub use fetch::{Wanted, fetch};
-pub use send::{Parcel, send};
+pub use parcel::Parcel;
+pub use send::send;
 
 use crate::files::FileError;
 use crate::viewer::Cause;

@@ -1,77 +1,21 @@
 //! Sends files and folders to one agent.
 
 use super::journey::{Journey, Leg, blocking, next};
-use super::{Carried, TransferError, Watcher};
+use super::pour::{Answer, answer, pour, verified};
+use super::{Carried, Parcel, TransferError, Watcher};
 use crate::address::Target;
-use crate::files::{Entry, FileError, Known, Source, Survey, Walk, of_nothing};
+use crate::files::{Entry, FileError, Source, Survey, Walk, of_nothing};
 use crate::text::printable;
 use crate::viewer::{Cause, Security};
 use hightower_proto::Message;
-use hightower_proto::limits::{MAX_CHUNK, WINDOW};
-use hightower_proto::message::{Chunk, Digest, Done, Offer};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use hightower_proto::message::{Digest, Done, Offer};
 use std::time::Duration;
-use tokio::sync::{OnceCell, mpsc};
-use tokio::time::timeout;
-
-/// Chunks that are read ahead.
-const AHEAD: usize = 2;
 
 /// How often a file is sent from the beginning when what arrived was not what was sent.
 const ANEW: u32 = 1;
 
-/// How long the agent has to throw away what is no more.
-const FAREWELL: Duration = Duration::from_secs(10);
-
-/// What is sent.
-#[derive(Debug, Clone)]
-pub struct Parcel {
-    /// Where it is.
-    pub path: PathBuf,
-    /// What it is called there.
-    pub name: String,
-    /// What is in it, if it is a folder.
-    pub folder: Option<Survey>,
-    /// Its length.
-    pub size: u64,
-    /// It is a picture, to be shown and not kept.
-    pub show: bool,
-    /// What it was when it was hashed, for all who get it.
-    known: Arc<OnceCell<Known>>,
-}
-
-impl Parcel {
-    /// Looks at what a user has named.
-    ///
-    /// # Errors
-    /// When it is not there, or can't be sent.
-    pub fn of(path: &Path) -> Result<Self, FileError> {
-        let shown = path.display().to_string();
-        let about = std::fs::metadata(path).map_err(|cause| match cause.kind() {
-            std::io::ErrorKind::NotFound => FileError::Missing(shown.clone()),
-            _ => FileError::Io { what: "read", path: path.to_owned(), cause },
-        })?;
-        // What `.` and `..` are called.
-        let named = match path.file_name() {
-            Some(name) => name.to_owned(),
-            None => std::fs::canonicalize(path)
-                .ok()
-                .and_then(|path| path.file_name().map(ToOwned::to_owned))
-                .ok_or_else(|| FileError::Special(shown.clone()))?,
-        };
-        let name = named.to_string_lossy().into_owned();
-        let folder = about.is_dir().then(|| Survey::of(path)).transpose()?;
-        if folder.is_none() && !about.is_file() {
-            return Err(FileError::Special(shown));
-        }
-        let size = folder.map_or(about.len(), |survey| survey.size);
-        Ok(Self { path: path.to_owned(), name, folder, size, show: false, known: Arc::default() })
-    }
-}
-
 /// How an attempt to carry something ended without success.
-enum Setback {
+pub(super) enum Setback {
     /// The connection broke.
     Broke(Cause),
     Failed(TransferError),
@@ -103,7 +47,7 @@ pub async fn send<W: Watcher>(
 ) -> Result<Carried, TransferError> {
     let mut journey = Journey::new(target, security, patience, watcher);
     let leg = journey.begin().await?;
-    let mut sending = Sending { journey, leg: Some(leg), transfer: 0 };
+    let mut sending = Sending { journey, leg: Some(leg), transfer: 0, held: None };
     let result = sending.all(parcels).await;
     if let Some(leg) = sending.leg.take() {
         leg.end().await;
@@ -115,6 +59,8 @@ struct Sending<'a, W> {
     journey: Journey<'a, W>,
     leg: Option<Leg>,
     transfer: u32,
+    /// How much the agent has said to hold of what is under way, if it has.
+    held: Option<u64>,
 }
 
 impl<W: Watcher> Sending<'_, W> {
@@ -129,16 +75,7 @@ impl<W: Watcher> Sending<'_, W> {
     }
 
     async fn file(&mut self, parcel: &Parcel) -> Result<(), TransferError> {
-        let (path, name) = (parcel.path.clone(), parcel.path.display().to_string());
-        let first = (path.clone(), name.clone());
-        let known = parcel.known.get_or_try_init(async || {
-            let (path, name) = first;
-            let hashed = blocking(move || Source::open(&path, &name)).await?;
-            hashed.map(|source| source.known()).map_err(|why| fault(&parcel.name, why))
-        });
-        let known = *known.await?;
-        let source = blocking(move || Source::reopen(&path, &name, &known)).await?;
-        let source = source.map_err(|why| fault(&parcel.name, why))?;
+        let source = self.beside(open(parcel)).await?;
         let offer = self.offer(&parcel.name, source.size, source.hash);
         let offer = Offer { show: parcel.show, ..offer };
         let done = self.one(offer, Some(source)).await?;
@@ -149,30 +86,33 @@ impl<W: Watcher> Sending<'_, W> {
     async fn folder(&mut self, parcel: &Parcel, survey: Survey) -> Result<(), TransferError> {
         let root = parcel.path.clone();
         let failed = |why| fault(&parcel.name, why);
-        let mut walk = blocking(move || Walk::new(&root)).await?.map_err(failed)?;
+        let mut walk = self.beside(blocking(move || Walk::new(&root))).await?.map_err(failed)?;
         loop {
             let next;
-            (walk, next) = blocking(move || {
-                let next = walk.next_entry();
-                (walk, next)
-            })
-            .await?;
+            (walk, next) = self
+                .beside(blocking(move || {
+                    let next = walk.next_entry();
+                    (walk, next)
+                }))
+                .await?;
             let Some(entry) = next.map_err(failed)? else { break };
             let (folder, path) = (Some(survey.id), Some(entry.path()));
+            let total = Some(survey.size);
             let Entry::File(at) = entry else {
                 let offer = self.offer(&parcel.name, 0, of_nothing());
-                self.one(Offer { folder, path, ..offer }, None).await?;
+                self.one(Offer { folder, path, total, ..offer }, None).await?;
                 continue;
             };
             let opened;
-            (walk, opened) = blocking(move || {
-                let opened = walk.open(&at);
-                (walk, opened)
-            })
-            .await?;
+            (walk, opened) = self
+                .beside(blocking(move || {
+                    let opened = walk.open(&at);
+                    (walk, opened)
+                }))
+                .await?;
             let source = opened.map_err(failed)?;
             let offer = self.offer(&parcel.name, source.size, source.hash);
-            self.one(Offer { folder, path, ..offer }, Some(source)).await?;
+            self.one(Offer { folder, path, total, ..offer }, Some(source)).await?;
         }
         let offer = self.offer(&parcel.name, survey.size, of_nothing());
         let done = self.one(Offer { folder: Some(survey.id), ..offer }, None).await?;
@@ -182,10 +122,38 @@ impl<W: Watcher> Sending<'_, W> {
         Ok(())
     }
 
+    /// Does something here, which may take long, while the agent is heard. A connection that breaks
+    /// meanwhile is made anew when there is something to say.
+    async fn beside<T>(
+        &mut self,
+        work: impl Future<Output = Result<T, TransferError>>,
+    ) -> Result<T, TransferError> {
+        let Some(mut leg) = self.leg.take() else { return Err(TransferError::Died) };
+        tokio::pin!(work);
+        let broke = loop {
+            tokio::select! {
+                // Where it does not take long, nobody is asked anything.
+                biased;
+                done = &mut work => {
+                    self.leg = Some(leg);
+                    self.journey.progress();
+                    return done;
+                }
+                // Nothing is under way that it could speak of.
+                heard = next(&mut leg.call) => if let Err(cause) = heard { break cause },
+            }
+        };
+        let done = work.await?;
+        self.journey.progress();
+        self.leg = Some(self.journey.again(leg, broke).await?);
+        Ok(done)
+    }
+
     fn offer(&mut self, name: &str, size: u64, hash: Digest) -> Offer {
         self.transfer = self.transfer.wrapping_add(1);
         let (transfer, name) = (self.transfer, name.to_owned());
-        Offer { transfer, name, size, hash, folder: None, path: None, again: false, show: false }
+        let (folder, path, total, again, show) = (None, None, None, false, false);
+        Offer { transfer, name, size, hash, folder, path, total, again, show }
     }
 
     /// Sends one thing until it is verified there.
@@ -195,6 +163,7 @@ impl<W: Watcher> Sending<'_, W> {
         mut source: Option<Source>,
     ) -> Result<Done, TransferError> {
         let (mut spoilt, is_file) = (0, source.is_some());
+        self.held = None;
         loop {
             let mut leg = match self.leg.take() {
                 Some(leg) => leg,
@@ -230,9 +199,10 @@ impl<W: Watcher> Sending<'_, W> {
                     return Err(error);
                 }
                 Err(Setback::Broke(cause)) => {
-                    drop(leg);
-                    self.leg = Some(self.journey.again(cause).await?);
-                    offer.again = true;
+                    self.leg = Some(self.journey.again(leg, cause).await?);
+                    // An agent that has not even answered can't have taken it, unless nothing was
+                    // missing.
+                    offer.again |= self.held.is_some() || offer.size == 0 || !is_file;
                 }
             }
             // Each attempt has a number of its own: what is said of another is passed over.
@@ -253,132 +223,45 @@ impl<W: Watcher> Sending<'_, W> {
         if let Err(cause) = leg.call.say(&Message::Offer(offer.clone())).await {
             return (source, Err(cause.into()));
         }
-        let mut held = match answer(leg, transfer, name).await {
+        let mut held = match answer(&mut leg.call, transfer, name).await {
             Ok(Answer::Held(held)) => held,
             Ok(Answer::Done(done)) => return (source, Ok(done)),
             Err(setback) => return (source, Err(setback)),
         };
+        if Some(held) > self.held {
+            // Some of it had arrived of which no answer did.
+            self.journey.progress();
+            self.held = Some(held);
+        }
         if held > size {
             return (source, Err(TransferError::Odd("has more of a file than there is").into()));
         }
         let source = match source {
             Some(source) if held < size => source,
             // What is whole, or has no bytes, needs nothing more.
-            whole => return (whole, self.verified(leg, transfer, name).await),
+            whole => return (whole, verified(&mut leg.call, transfer, name).await),
         };
         self.journey.watcher.begins(name, size, held);
-        let (chunks, mut read) = mpsc::channel(AHEAD);
-        let reading = tokio::task::spawn_blocking(move || read_from(source, held, &chunks));
-        let mut sent = held;
-        let result = loop {
-            let may = sent < size && sent - held + (MAX_CHUNK as u64) <= WINDOW;
-            tokio::select! {
-                chunk = read.recv(), if may => match chunk {
-                    Some(data) => {
-                        let (offset, data): (u64, bytes::Bytes) = (sent, data);
-                        sent += data.len() as u64;
-                        self.journey.carried.moved += data.len() as u64;
-                        let chunk = Message::Chunk(Chunk { transfer, offset, data });
-                        // Of a connection that broke we hear.
-                        leg.voice.say(&chunk).await;
-                    }
-                    // Why, the reader says.
-                    None => break Ok(None),
-                },
-                heard = answer(leg, transfer, name) => match heard {
-                    Ok(Answer::Held(now)) if now <= sent => {
-                        held = held.max(now);
-                        self.journey.watcher.moved(held);
-                        self.journey.progress();
-                    }
-                    Ok(Answer::Held(_)) => {
-                        break Err(TransferError::Odd("acknowledges what was not sent").into());
-                    }
-                    Ok(Answer::Done(done)) => break Ok(Some(done)),
-                    Err(setback) => break Err(setback),
-                },
-            }
-        };
-        drop(read);
-        let (source, fault_here) = match reading.await {
-            Ok((source, fault)) => (Some(source), fault),
-            Err(_) => return (None, Err(TransferError::Died.into())),
-        };
-        if let Some(why) = fault_here {
-            // The agent is told, so that it does not keep what is no more.
-            let done = Done::failed(transfer, why.to_string());
-            leg.voice.say(&Message::Done(done)).await;
-            // It says so when it is done with that; if not, it keeps it for a day.
-            drop(timeout(FAREWELL, self.verified(leg, transfer, name)).await);
-            return (source, Err(fault(name, why).into()));
-        }
-        let result = match result {
-            Ok(Some(done)) => Ok(done),
-            Ok(None) => Err(TransferError::Died.into()),
-            Err(setback) => Err(setback),
-        };
-        (source, result)
-    }
-
-    /// Waits until it is verified there.
-    async fn verified(&self, leg: &mut Leg, transfer: u32, name: &str) -> Result<Done, Setback> {
-        loop {
-            if let Answer::Done(done) = answer(leg, transfer, name).await? {
-                return Ok(done);
-            }
-        }
+        let poured = pour(&mut self.journey, leg, source, transfer, name, &mut held).await;
+        self.held = self.held.max(Some(held));
+        poured
     }
 }
 
-/// What an agent answers to an offer.
-enum Answer {
-    Held(u64),
-    Done(Done),
+/// Opens a file; the first who does hashes it for all.
+async fn open(parcel: &Parcel) -> Result<Source, TransferError> {
+    let (path, name) = (parcel.path.clone(), parcel.path.display().to_string());
+    let first = (path.clone(), name.clone());
+    let known = parcel.known.get_or_try_init(async || {
+        let (path, name) = first;
+        let hashed = blocking(move || Source::open(&path, &name)).await?;
+        hashed.map(|source| source.known()).map_err(|why| fault(&parcel.name, why))
+    });
+    let known = *known.await?;
+    let source = blocking(move || Source::reopen(&path, &name, &known)).await?;
+    source.map_err(|why| fault(&parcel.name, why))
 }
 
-async fn answer(leg: &mut Leg, transfer: u32, name: &str) -> Result<Answer, Setback> {
-    loop {
-        match next(&mut leg.call).await? {
-            Message::Accept(accept) if accept.transfer == transfer => {
-                return Ok(Answer::Held(accept.offset));
-            }
-            Message::Done(done) if done.transfer == transfer => return Ok(Answer::Done(done)),
-            Message::Reply(reply) => {
-                let why = printable(reply.error.as_deref().unwrap_or("it is refused"));
-                let name = printable(name);
-                return Err(TransferError::Refused { name, why }.into());
-            }
-            // Of a transfer that has ended.
-            _ => {}
-        }
-    }
-}
-
-/// Reads a file from an offset to its end, as fast as somebody takes it.
-fn read_from(
-    mut source: Source,
-    mut offset: u64,
-    chunks: &mpsc::Sender<bytes::Bytes>,
-) -> (Source, Option<FileError>) {
-    while offset < source.size {
-        let data = match source.read(offset, MAX_CHUNK) {
-            Ok(data) => data,
-            Err(e) => return (source, Some(e)),
-        };
-        offset += data.len() as u64;
-        // The last part goes only if the file is what it was.
-        if offset == source.size
-            && let Err(e) = source.check()
-        {
-            return (source, Some(e));
-        }
-        if chunks.blocking_send(data).is_err() {
-            break;
-        }
-    }
-    (source, None)
-}
-
-fn fault(name: &str, why: FileError) -> TransferError {
+pub(super) fn fault(name: &str, why: FileError) -> TransferError {
     TransferError::File { name: printable(name), why }
 }

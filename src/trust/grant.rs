@@ -26,6 +26,14 @@ pub trait Kind {
     const ROLE: Role;
 }
 
+/// Restarting the machine, and the like.
+#[derive(Debug, Clone, Copy)]
+pub struct Power;
+
+impl Kind for Power {
+    const ROLE: Role = Role::Power;
+}
+
 /// Seeing the screen.
 #[derive(Debug, Clone, Copy)]
 pub struct View;
@@ -191,6 +199,10 @@ impl Grant {
             }
         }
         let name = match &self.who {
+            // An agent that asks nobody would do it for anybody.
+            Who::Plain if K::ROLE == Role::Power && self.gate.takes_anybody() => {
+                return Err(Denied::Role(K::ROLE));
+            }
             Who::Plain => None,
             Who::Operator(key) => {
                 let list = self.gate.operators();

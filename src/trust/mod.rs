@@ -23,7 +23,9 @@ mod window;
 
 pub use desk::{Desk, Glance, Verdict, now_ms};
 pub use gate::{Gate, Plain, Refused};
-pub use grant::{By, Control, Denied, Files, Grant, Holder, Kind, Message, Permit, Talk, View};
+pub use grant::{
+    By, Control, Denied, Files, Grant, Holder, Kind, Message, Permit, Power, Talk, View,
+};
 pub use key::{KeyError, PublicKey, PublicKeyError, SecretKey, load_public};
 pub use known::{KnownAgent, KnownAgents, KnownError, Standing};
 pub use neighbour::Transport;

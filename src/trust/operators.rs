@@ -125,7 +125,8 @@ pub enum LineError {
     NoKey,
     /// The key comes first.
     #[error(
-        "it does not say what the key may do: it begins with view, control, message, files or all"
+        "it does not say what the key may do: it begins with view, control, message, files, \
+         power or all"
     )]
     NoRoles,
     /// The first word names no roles.

@@ -15,11 +15,13 @@ pub enum Role {
     Message = 4,
     /// Send and fetch files.
     Files = 8,
+    /// Restart the machine, switch it off, end the session there. It is never part of `all`.
+    Power = 16,
 }
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 4] = [Self::View, Self::Control, Self::Message, Self::Files];
+    pub const ALL: [Self; 5] = [Self::View, Self::Control, Self::Message, Self::Files, Self::Power];
 
     /// The name in files.
     #[must_use]
@@ -29,6 +31,7 @@ impl Role {
             Self::Control => "control",
             Self::Message => "message",
             Self::Files => "files",
+            Self::Power => "power",
         }
     }
 }
@@ -44,7 +47,7 @@ impl fmt::Display for Role {
 pub struct Roles(u8);
 
 impl Roles {
-    /// Every role.
+    /// What `all` stands for: every role but [`Role::Power`], which has to be written out.
     pub const ALL: Self = Self(15);
 
     /// Whether the role is among them.
@@ -62,32 +65,29 @@ impl FromIterator<Role> for Roles {
 
 /// Why a text names no roles.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is no role: there are view, control, message, files, and all")]
+#[error("'{0}' is no role: there are view, control, message, files, all of these, and power")]
 pub struct RoleError(String);
 
 impl FromStr for Roles {
     type Err = RoleError;
 
-    /// Reads `view,control`, or `all`.
+    /// Reads `view,control`, `all`, or `all,power`.
     fn from_str(text: &str) -> Result<Self, RoleError> {
-        if text == "all" {
-            return Ok(Self::ALL);
-        }
-        let role = |name: &str| {
-            let role = Role::ALL.into_iter().find(|role| role.name() == name);
-            role.ok_or_else(|| RoleError(crate::text::printable(name)))
+        let roles = |name: &str| match Role::ALL.into_iter().find(|role| role.name() == name) {
+            Some(role) => Ok(role as u8),
+            None if name == "all" => Ok(Self::ALL.0),
+            None => Err(RoleError(crate::text::printable(name))),
         };
-        text.split(',').map(role).collect()
+        text.split(',').try_fold(Self(0), |all, name| Ok(Self(all.0 | roles(name)?)))
     }
 }
 
 impl fmt::Display for Roles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if *self == Self::ALL {
-            return f.write_str("all");
-        }
-        let names: Vec<_> =
-            Role::ALL.into_iter().filter(|r| self.has(*r)).map(Role::name).collect();
+        let all = self.0 & Self::ALL.0 == Self::ALL.0;
+        let rest = if all { self.0 & !Self::ALL.0 } else { self.0 };
+        let named = Role::ALL.into_iter().filter(|role| Self(rest).has(*role)).map(Role::name);
+        let names: Vec<_> = all.then_some("all").into_iter().chain(named).collect();
         f.write_str(&names.join(","))
     }
 }
@@ -98,11 +98,12 @@ mod tests {
 
     #[test]
     fn roles_read_as_they_are_written() {
-        for text in ["view", "view,control", "message,files", "all"] {
+        for text in ["view", "view,control", "message,files", "all", "view,power", "all,power"] {
             let roles: Roles = text.parse().expect("roles");
             assert_eq!(roles.to_string(), text);
         }
         assert_eq!("view,control,message,files".parse(), Ok(Roles::ALL));
+        assert!(!Roles::ALL.has(Role::Power), "it has to be written out");
         assert_eq!(
             "files,view".parse(),
             Ok([Role::View, Role::Files].into_iter().collect::<Roles>())

@@ -1,10 +1,10 @@
 //! A client of one agent: it connects, and connects again, until it is told to stop.
 
 use super::cause::Cause;
-use super::connection::{Connection, Memory, stopped};
+use super::connection::{Connection, Memory, Owner, stopped};
 use super::decode::{self, Watcher};
 use super::dial::dial;
-use super::options::{ClientOptions, Order};
+use super::options::{ClientOptions, Order, Rendition};
 use super::queue::Queue;
 use super::security::Channel;
 use super::slot::Slot;
@@ -46,6 +46,7 @@ pub struct Client {
     tap: Arc<Tap>,
     queue: Arc<Queue>,
     orders: mpsc::Sender<Order>,
+    rendition: watch::Sender<Rendition>,
     stop: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -83,11 +84,13 @@ impl Client {
         let queue = Arc::new(Queue::default());
         let decoder = Arc::new(decode::Shared::new(slot.clone(), options.limits, watcher));
         let (orders, order_receiver) = mpsc::channel(ORDERS);
+        let (rendition, asked) = watch::channel(options.rendition());
         let (stop, stop_receiver) = watch::channel(false);
+        let owner = Owner { orders: order_receiver, rendition: asked, stop: stop_receiver };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let tap = Arc::new(Tap::new(slot.clone()));
         let (named, threads) = (target.clone(), Vec::new());
-        let mut client = Self { target: named, slot, tap, queue, orders, stop, threads };
+        let mut client = Self { target: named, slot, tap, queue, orders, rendition, stop, threads };
 
         let (shared, queue) = (decoder.clone(), client.queue.clone());
         let decode = move || shared.run(&queue);
@@ -99,8 +102,8 @@ impl Client {
 
         let (slot, tap, queue) = (client.slot.clone(), client.tap.clone(), client.queue.clone());
         let network = move || {
-            let life = Life { target, options, slot, tap, queue, decoder, stop: stop_receiver };
-            runtime.block_on(life.run(order_receiver));
+            let life = Life { target, options, slot, tap, queue, decoder };
+            runtime.block_on(life.run(owner));
             // A name still being looked up is not waited for.
             runtime.shutdown_background();
         };
@@ -119,6 +122,13 @@ impl Client {
     #[must_use]
     pub fn wait(&self, seen: u64, timeout: Duration) -> (View, u64) {
         self.slot.wait(seen, timeout)
+    }
+
+    /// What is known now, and the change number to ask with next, when something has changed since
+    /// change number `seen` (0 at first). It does not wait.
+    #[must_use]
+    pub fn news(&self, seen: u64) -> Option<(View, u64)> {
+        self.slot.news(seen)
     }
 
     /// Waits until what is known is so.
@@ -159,6 +169,12 @@ impl Client {
             mpsc::error::TrySendError::Full(_) => OrderError::Full,
             mpsc::error::TrySendError::Closed(_) => OrderError::Ended,
         })
+    }
+
+    /// Asks the agent for the screen at another scale or rate from now on. A new scale begins with
+    /// a whole picture of that size. Nothing happens when it is what was asked for last.
+    pub fn ask(&self, rendition: Rendition) {
+        self.rendition.send_if_modified(|asked| std::mem::replace(asked, rendition) != rendition);
     }
 
     /// Records what comes from now on, from the next key frame, which is asked for. A recording
@@ -204,23 +220,21 @@ struct Life {
     tap: Arc<Tap>,
     queue: Arc<Queue>,
     decoder: Arc<decode::Shared>,
-    stop: watch::Receiver<bool>,
 }
 
 impl Life {
-    async fn run(self, mut orders: mpsc::Receiver<Order>) {
+    async fn run(self, mut owner: Owner) {
         let memory = Memory::default();
         let mut wait = BACK_OFF.0;
         loop {
             memory.success.set(false);
-            let mut stop = self.stop.clone();
-            let cause = match self.connect(&mut stop).await {
+            let cause = match self.connect(&mut owner.stop).await {
                 Ok((channel, peer)) => {
                     let (slot, tap) = (&self.slot, &self.tap);
                     let (queue, decoder) = (&self.queue, &self.decoder);
                     let connection =
                         Connection::new(peer, &self.options, slot, tap, queue, decoder);
-                    connection.run(channel, &memory, &mut orders, &mut stop).await
+                    connection.run(channel, &memory, &mut owner).await
                 }
                 Err(cause) => Arc::new(cause),
             };
@@ -250,8 +264,8 @@ impl Life {
             loop {
                 tokio::select! {
                     () = &mut pause => break,
-                    () = stopped(&mut stop) => return,
-                    Some(_) = orders.recv() => self.not_connected(),
+                    () = stopped(&mut owner.stop) => return,
+                    Some(_) = owner.orders.recv() => self.not_connected(),
                 }
             }
         }

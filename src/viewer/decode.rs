@@ -152,7 +152,7 @@ impl Decoder {
                 bytes: picture.bytes,
                 latency,
             };
-            view.picture = Some(picture);
+            (view.picture, view.current) = (Some(picture), true);
             event
         });
         if let Some(watcher) = &mut self.watcher {

@@ -26,9 +26,12 @@
 //! | `scale` | pictures fitted into a place |
 //! | `tap` | where a recording is taken from |
 //! | `status`, `overlay`, `scene` | words and figures, boxes, and all of it drawn |
+//! | `machine` | one machine as an operator handles it: orders, notices, files |
+//! | `screen` | a machine's screen over the whole of a window |
 //! | `monitor` | the operator's monitors, for full screen |
-//! | `pane` | a window of minifb's, and its keys |
-//! | `window` | the minifb window: keys, mouse, drawing when something changed |
+//! | `pane` | a window of minifb's, its keys and its mouse |
+//! | `window` | the window that shows one machine |
+//! | `wall` | the window that shows many |
 //! | `play` | the window that plays a recording |
 //! | `shot` | one picture, and everything as it was |
 //! | `headless` | the same without a window, for scripts |
@@ -46,6 +49,7 @@ mod dial;
 pub(crate) mod harmless;
 pub mod headless;
 mod image;
+mod machine;
 mod monitor;
 mod options;
 mod overlay;
@@ -57,12 +61,14 @@ mod queue;
 pub mod save;
 mod scale;
 mod scene;
+mod screen;
 mod security;
 pub mod shot;
 mod slot;
 mod status;
 mod tap;
 mod view;
+pub mod wall;
 pub mod window;
 
 pub use canvas::{Canvas, PictureError};
@@ -70,7 +76,8 @@ pub use cause::{BadFrame, Cause};
 pub use client::{Client, OrderError};
 pub use clock::{Estimate, now_us};
 pub(crate) use dial::{dial, dial_at};
-pub use options::{ClientOptions, Order};
+pub use machine::Folders;
+pub use options::{ClientOptions, Order, Rendition};
 pub use picture::Picture;
 pub use scale::{Scaler, fit};
 pub(crate) use security::Channel;

@@ -21,9 +21,9 @@ pub struct ClientOptions {
     pub tolerant: bool,
     /// Whether to take delta frames, which carry only what has changed.
     pub delta: bool,
-    /// What part of the screen's width and height to ask for: 1 / `scale`, from 1 to 16.
+    /// What part of the screen's width and height to ask for at first, see [`Rendition::scale`].
     pub scale: u32,
-    /// How many pictures a second to ask for at most; 0 leaves it to the agent.
+    /// How many pictures a second to ask for at first, see [`Rendition::max_fps`].
     pub max_fps: u32,
     /// Bounds on what the agent may send.
     pub limits: Limits,
@@ -50,6 +50,23 @@ impl Default for ClientOptions {
             quiet_limit: Duration::from_secs(10),
         }
     }
+}
+
+impl ClientOptions {
+    /// The scale and the rate at first.
+    #[must_use]
+    pub fn rendition(&self) -> Rendition {
+        Rendition { scale: self.scale, max_fps: self.max_fps }
+    }
+}
+
+/// How an agent is asked to send its screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rendition {
+    /// 1 / `scale` of the width and height, from 1 to 16.
+    pub scale: u32,
+    /// So many pictures a second at most; 0 leaves it to the agent.
+    pub max_fps: u32,
 }
 
 /// What an agent can be told to do.

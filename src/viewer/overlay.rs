@@ -34,6 +34,45 @@ pub(super) const KEYS: Keys = &[
     ("Q, Esc", "quit"),
 ];
 
+/// The keys of a wall's window while it shows one machine.
+pub(super) const LARGE_KEYS: Keys = &[
+    ("Esc, Enter, click", "back to the wall"),
+    ("Left, Right", "the machine before, the one after"),
+    ("Home, End", "the first, the last"),
+    ("S", "start the monitoring"),
+    ("X", "stop the monitoring"),
+    ("L", "lock the pointer"),
+    ("U", "unlock the pointer"),
+    ("P", "save a screenshot"),
+    ("I", "what the machine is, on and off"),
+    ("R", "record, and end the recording"),
+    ("Z", "fit the window, or show 1:1; arrows and dragging move it then"),
+    ("F", "full screen on and off"),
+    ("M", "status line on and off"),
+    ("H, F1", "this help on and off"),
+    ("Q", "quit"),
+];
+
+/// The keys of a wall.
+pub(super) const WALL_KEYS: Keys = &[
+    ("Enter, click", "show one large, which can be recorded; Esc: back"),
+    ("Arrows", "from one to the next; Home, End: the first, the last"),
+    ("PgUp, PgDn", "a page up, down; the wheel too"),
+    ("Space", "mark and unmark; right click and Ctrl-click too"),
+    ("A", "mark all, or none"),
+    ("", "for those marked, or the one with the frame:"),
+    ("S", "start the monitoring"),
+    ("X", "stop the monitoring"),
+    ("L", "lock the pointer"),
+    ("U", "unlock the pointer"),
+    ("P", "save a screenshot in full size"),
+    ("T", "say something to those who sit there"),
+    ("", "and:"),
+    ("F", "full screen on and off"),
+    ("H, F1", "this help on and off"),
+    ("Q, Esc", "quit"),
+];
+
 /// The keys of a window that plays a recording.
 pub(super) const PLAY_KEYS: Keys = &[
     ("Space", "pause, and go on"),

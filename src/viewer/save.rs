@@ -2,6 +2,7 @@
 
 use super::picture::Picture;
 use anyhow::{Context, bail};
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, BufWriter, Write};
@@ -64,6 +65,21 @@ pub fn safe_name(host: &str) -> String {
     // Not hidden, not a folder above, not nothing.
     let name = name.trim_matches(['.', '_']);
     if name.is_empty() { "screen".to_owned() } else { name.to_owned() }
+}
+
+/// A name for each of these machines, no two the same.
+#[must_use]
+pub fn safe_names(hosts: &[String]) -> Vec<String> {
+    let mut taken = HashSet::new();
+    let name = |host: &String| {
+        let name = safe_name(host);
+        // Letters are the same on some disks, be they large or small.
+        let free = |name: &String| taken.insert(name.to_lowercase());
+        let mut numbered =
+            std::iter::once(name.clone()).chain((2..).map(|n| format!("{name}-{n}")));
+        numbered.find(free).unwrap_or(name)
+    };
+    hosts.iter().map(name).collect()
 }
 
 /// A name that is free: host and local time.

@@ -81,6 +81,12 @@ impl Slot {
         (held.view.clone(), held.changes)
     }
 
+    /// The view and its change number, if that is another than `seen`.
+    pub(super) fn news(&self, seen: u64) -> Option<(View, u64)> {
+        let held = self.lock();
+        (held.changes != seen).then(|| (held.view.clone(), held.changes))
+    }
+
     /// The events from number `next` on (the first one ever is 0), and the number to ask for then.
     pub(super) fn events(&self, next: u64) -> (Vec<Event>, u64) {
         let held = self.lock();

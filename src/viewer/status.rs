@@ -37,7 +37,9 @@ impl Rates {
         if seconds < APART.as_secs_f64() {
             return (0.0, 0.0);
         }
-        ((frames - frames_then) as f64 / seconds, (bytes - bytes_then) as f64 / seconds)
+        // What counts less than before counts something else.
+        let more = |now: u64, then: u64| now.saturating_sub(then) as f64 / seconds;
+        (more(frames, frames_then), more(bytes, bytes_then))
     }
 }
 
@@ -71,12 +73,23 @@ pub fn waiting_for(view: &View) -> String {
     }
 }
 
-/// How alarming a part of the status line is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How alarming a part of the status line is, least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Mood {
     Good,
     Warning,
     Bad,
+}
+
+impl Mood {
+    /// The colour of its words.
+    pub(super) fn color(self) -> u32 {
+        match self {
+            Self::Good => 0x4c_c38a,
+            Self::Warning => 0xf2_c14e,
+            Self::Bad => 0xff_6b5e,
+        }
+    }
 }
 
 /// The states worth a word of their own, the most alarming first.

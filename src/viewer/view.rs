@@ -89,6 +89,9 @@ pub struct View {
     pub state_at: Instant,
     /// The newest picture; the last one stays when the connection ends.
     pub picture: Option<Arc<Picture>>,
+    /// Whether it is of this connection, and of now as far as is known: that of the connection
+    /// before, or of before the monitoring was stopped, stays until another comes.
+    pub current: bool,
     /// How many pictures there were; another number means another picture.
     pub sequence: u64,
     /// What was counted.
@@ -113,6 +116,7 @@ impl View {
             state: None,
             state_at: Instant::now(),
             picture: None,
+            current: false,
             sequence: 0,
             counters: Counters::default(),
             clock: None,

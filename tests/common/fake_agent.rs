@@ -32,6 +32,14 @@ impl FakeAgent {
         self.address().into()
     }
 
+    /// Whether nobody waits to be accepted.
+    pub(crate) fn nobody_waits(&self) -> bool {
+        self.listener.set_nonblocking(true).unwrap();
+        let waits = self.listener.accept().is_ok();
+        self.listener.set_nonblocking(false).unwrap();
+        !waits
+    }
+
     /// The next viewer that connects.
     pub(crate) fn accept(&self) -> Viewer {
         let (stream, _) = self.listener.accept().unwrap();

@@ -49,12 +49,19 @@ pub fn soak() -> Duration {
     Duration::from_secs(seconds.and_then(|s| s.parse().ok()).unwrap_or(10))
 }
 
+/// Whether that is tested, too, for which minutes and gigabytes are needed: `./dev full` does.
+pub fn full() -> bool {
+    std::env::var_os("HIGHTOWER_TEST_FULL").is_some()
+}
+
 /// The program under test.
 pub fn hightower() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hightower"));
     command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").env_remove("HIGHTOWER_LOG");
     // Nobody's desktop shows notices of tests, and what they leave is left among them.
     command.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent");
+    // Nor does a test restart the machine that it runs on.
+    command.env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent");
     command.env("XDG_RUNTIME_DIR", env!("CARGO_TARGET_TMPDIR"));
     command.env("XDG_CONFIG_HOME", env!("CARGO_TARGET_TMPDIR"));
     command.env("XDG_DATA_HOME", env!("CARGO_TARGET_TMPDIR"));

@@ -11,6 +11,35 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
+/// A way by which agents are found and reached.
+#[derive(Debug, Clone, Copy)]
+pub enum Way {
+    Multicast,
+    Broadcast,
+    /// DNS-SD.
+    Announcement,
+    /// TCP.
+    Connection,
+}
+
+impl Way {
+    /// What goes that way: the protocol, and what `tc` knows it by.
+    fn matches(self) -> &'static [&'static str] {
+        match self {
+            Self::Multicast => {
+                &["ip match ip dst 239.255.72.84/32", "ipv6 match ip6 dst ff12::8000:4854/128"]
+            }
+            Self::Broadcast => {
+                &["ip match ip dst 10.72.84.255/32", "ip match ip dst 255.255.255.255/32"]
+            }
+            Self::Announcement => {
+                &["ip match ip dport 5353 0xffff", "ipv6 match ip6 dport 5353 0xffff"]
+            }
+            Self::Connection => &["ip match ip protocol 6 0xff", "ipv6 match ip6 protocol 6 0xff"],
+        }
+    }
+}
+
 /// The operator's machine, which is the bridge too, and others; gone when it is dropped.
 pub struct Room {
     id: String,
@@ -82,6 +111,23 @@ impl Room {
         ip(&["netns", "exec", &space, "sysctl", "-q", "-w", setting]);
     }
 
+    /// From now on nothing is sent these ways, by nobody in the room; all others are open.
+    pub fn block(&self, ways: &[Way]) {
+        (1..=self.homes.len()).for_each(|machine| self.block_at(machine, ways));
+        block(&self.desk_space(), "br0", ways);
+    }
+
+    /// The same, of what one machine sends.
+    pub fn block_at(&self, machine: usize, ways: &[Way]) {
+        block(&self.space(machine), "ht0", ways);
+    }
+
+    /// Pulls a machine's cable, or puts it back.
+    pub fn plug(&self, machine: usize, plugged: bool) {
+        let (port, to) = (format!("port{machine}"), if plugged { "up" } else { "down" });
+        ip(&["-n", &self.desk_space(), "link", "set", &port, to]);
+    }
+
     fn desk_space(&self) -> String {
         format!("{}-op", self.id)
     }
@@ -119,6 +165,11 @@ impl Room {
     /// Writes a file in the operator's folder.
     pub fn write(&self, name: &str, text: &str) {
         fs::write(self.desk.path().join(name), text).unwrap();
+    }
+
+    /// The agents that the operator knows, as they stand in the file.
+    pub fn known(&self) -> String {
+        fs::read_to_string(self.desk.path().join("known_agents")).unwrap()
     }
 
     pub fn key(&self) -> SecretKey {
@@ -199,4 +250,28 @@ impl Drop for Room {
 fn ip(args: &[&str]) {
     let output = Command::new("ip").args(args).output().unwrap();
     assert!(output.status.success(), "ip {args:?}: {}", stderr(&output));
+}
+
+/// Nothing is sent these ways by a device any more.
+fn block(space: &str, device: &str, ways: &[Way]) {
+    let tc = |what: &str| {
+        let mut tc = Command::new("ip");
+        tc.args(["netns", "exec", space, "tc"]).args(what.split(' '));
+        tc.output().unwrap()
+    };
+    // What was blocked before; at first there is nothing.
+    drop(tc(&format!("qdisc del dev {device} root")));
+    obeyed(&tc(&format!("qdisc add dev {device} root handle 1: htb")));
+    // A queue that no packet fits into.
+    obeyed(&tc(&format!("class add dev {device} parent 1: classid 1:1 htb rate 1gbit")));
+    obeyed(&tc(&format!("qdisc add dev {device} parent 1:1 bfifo limit 1")));
+    for what in ways.iter().flat_map(|way| way.matches()) {
+        let (protocol, what) = what.split_once(' ').unwrap();
+        // One priority holds filters for one protocol.
+        let priority = if protocol == "ip" { 1 } else { 2 };
+        obeyed(&tc(&format!(
+            "filter add dev {device} parent 1: protocol {protocol} prio {priority} u32 \
+             {what} flowid 1:1"
+        )));
+    }
 }

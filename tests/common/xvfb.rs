@@ -154,13 +154,23 @@ impl Xvfb {
 
     /// Presses a key, with the pointer in the middle of the display.
     pub(crate) fn key(&self, key: &str) {
-        let (x, y) = (self.size.0 / 2, self.size.1 / 2);
+        self.act((self.size.0 / 2, self.size.1 / 2), &["key", key]);
+    }
+
+    /// Presses a button of the mouse there, for as long as people do.
+    pub(crate) fn click(&self, at: (u16, u16), button: &str) {
+        self.act(at, &["mousedown", button, "sleep", "0.1", "mouseup", button]);
+    }
+
+    /// Puts the pointer there, and then does what xdotool calls so.
+    pub(crate) fn act(&self, (x, y): (u16, u16), action: &[&str]) {
         let (x, y) = (x.to_string(), y.to_string());
-        let typed = Command::new("xdotool")
+        let done = Command::new("xdotool")
             .env("DISPLAY", &self.display)
-            .args(["mousemove", &x, &y, "key", key])
+            .args(["mousemove", &x, &y])
+            .args(action)
             .status();
-        assert!(typed.expect("xdotool is installed").success());
+        assert!(done.expect("xdotool is installed").success());
     }
 }
 

@@ -1,18 +1,9 @@
 //! A chat through a network that is cut.
 
 use crate::common::chatter::Chatter;
-use crate::common::soak;
 use crate::common::wire::Weather;
-use crate::site::Site;
+use crate::site::{Site, cuts};
 use std::thread::sleep;
-use std::time::Duration;
-
-/// How long the network is gone. The long one is for whoever has the time.
-fn cuts() -> Vec<Duration> {
-    let long = Duration::from_secs(120);
-    let cuts = [Duration::from_secs(1), Duration::from_secs(10), long];
-    cuts.into_iter().filter(|cut| *cut < long || soak() > long).collect()
-}
 
 #[test]
 fn a_chat_lives_through_a_cut_without_losing_or_repeating_anything() {

@@ -4,7 +4,7 @@ use crate::chaos::{Chaos, Fault};
 use crate::common::homes::Homes;
 use crate::common::watch::Watch;
 use crate::common::wire::Weather;
-use crate::site::{Site, VIEW, unanswered};
+use crate::site::{Site, VIEW, cuts, unanswered};
 use std::process::Command;
 
 #[test]
@@ -35,6 +35,27 @@ fn a_cut_is_noticed_at_both_ends_and_afterwards_the_viewer_is_there_again() {
     far.wait_for("pictures again", |again| again.connections > 1 && again.frames > seen.frames);
     site.order("stop");
     near.wait_for("that it was stopped", |seen| seen.monitoring == Some(false));
+    let (near, far) = (near.seen(), far.seen());
+    assert_eq!((near.faults.len(), far.faults.len()), (0, 0), "{near:?} {far:?}");
+    assert_eq!(near.connections, 1, "{near:?}");
+}
+
+#[test]
+fn a_view_lives_through_a_cut_however_long_it_is() {
+    let args = ["--card-size", "320x200", "--max-fps", "20"];
+    let Some(mut site) = Site::open("views", &args) else { return };
+    let near = Watch::start(&mut site.near(&VIEW));
+    let far = Watch::start(&mut site.far(&VIEW));
+    far.wait_for("a picture", |seen| seen.frames > 0);
+    for time in cuts() {
+        site.wire.weather(Weather { cut: true, ..Weather::default() });
+        // The time itself is what is tested: nothing happens that could be awaited.
+        std::thread::sleep(time);
+        let newest = near.seen().version;
+        site.wire.weather(Weather::default());
+        let seen = far.wait_for("what it has missed", |seen| seen.version >= newest);
+        println!("{time:?}: {} connections", seen.connections);
+    }
     let (near, far) = (near.seen(), far.seen());
     assert_eq!((near.faults.len(), far.faults.len()), (0, 0), "{near:?} {far:?}");
     assert_eq!(near.connections, 1, "{near:?}");

@@ -2,8 +2,9 @@
 
 use crate::common::homes::Homes;
 use crate::common::wire::Wire;
-use crate::common::{Agent, stderr, stdout};
+use crate::common::{Agent, full, stderr, stdout};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 /// A viewer that tells what it sees.
 pub(crate) const VIEW: [&str; 3] = ["view", "--headless", "--json"];
@@ -14,6 +15,13 @@ const SEED: u64 = 18_516;
 /// An order that is not answered in all its tries is given again, so often at most: of 5 % of
 /// packets lost, one order in ten thousand is not answered.
 const GOES: usize = 3;
+
+/// How long the network is gone. The long one is for whoever has the time.
+pub(crate) fn cuts() -> Vec<Duration> {
+    let long = Duration::from_secs(120);
+    let cuts = [Duration::from_secs(1), Duration::from_secs(10), long];
+    cuts.into_iter().filter(|cut| *cut < long || full()).collect()
+}
 
 /// The machines.
 pub(crate) struct Site {
@@ -37,17 +45,26 @@ impl Site {
 
     /// What the operator runs on this agent, beyond the wire.
     pub(crate) fn far(&self, args: &[&str]) -> Command {
-        self.with_key(self.wire.cable.operator(), args)
+        self.on_agent(self.operator(), args)
     }
 
     /// What the operator runs beside the agent.
     pub(crate) fn near(&self, args: &[&str]) -> Command {
-        self.with_key(self.wire.cable.beside(), args)
+        self.on_agent(self.with_key(self.wire.cable.beside()), args)
     }
 
-    fn with_key(&self, mut command: Command, args: &[&str]) -> Command {
-        command.env("HIGHTOWER_CONFIG", self.homes.operator.path());
-        command.args(args).arg(self.agent.address.to_string()).stdin(Stdio::null());
+    /// The program as the operator runs it beyond the wire.
+    pub(crate) fn operator(&self) -> Command {
+        self.with_key(self.wire.cable.operator())
+    }
+
+    fn with_key(&self, mut command: Command) -> Command {
+        command.env("HIGHTOWER_CONFIG", self.homes.operator.path()).stdin(Stdio::null());
+        command
+    }
+
+    fn on_agent(&self, mut command: Command, args: &[&str]) -> Command {
+        command.args(args).arg(self.agent.address.to_string());
         command
     }
 

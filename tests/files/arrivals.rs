@@ -1,10 +1,11 @@
 //! What is sent and fetched arrives.
 
 use crate::common::homes::{Homes, obeyed};
-use crate::common::{self, Plain, packet, run, stderr, stdout};
+use crate::common::{self, Plain, full, packet, run, stderr, stdout};
 use crate::{Desk, await_that, noise, told};
 use base64_of::encode;
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// Base64 by its definition, for a packet as another program writes it.
@@ -82,6 +83,50 @@ fn files_and_folders_are_sent_and_never_replace_anything() {
     obeyed(&words);
     assert!(stdout(&words).contains("1 file, 0 B in"), "{words:?}");
     assert!(stdout(&words).contains("verified there as nothing (3)"), "{words:?}");
+}
+
+#[test]
+fn a_file_is_longer_than_32_bits_can_count() {
+    if !full() {
+        return println!("skipped: it takes 8 GiB of disk; `./dev full` runs it");
+    }
+    let desk = Desk::new(&[]);
+    let here = tempfile::tempdir().unwrap();
+    let path = here.path().join("disk.img");
+    let length = (4 << 30) + 5;
+    let file = fs::File::create(&path).unwrap();
+    file.set_len(length).unwrap();
+    for (at, bytes) in [(0, b"begin"), (4 << 30, b"5 end")] {
+        file.write_all_at(bytes, at).unwrap();
+    }
+    obeyed(&desk.send(&[path.to_str().unwrap()]));
+    let into = tempfile::tempdir().unwrap();
+    fs::rename(desk.inbox().join("disk.img"), desk.outbox().join("disk.img")).unwrap();
+    let what = format!("{}:disk.img", desk.host());
+    obeyed(&run(&["fetch", &what, into.path().to_str().unwrap()]));
+    let came = fs::File::open(into.path().join("disk.img")).unwrap();
+    assert_eq!(came.metadata().unwrap().len(), length);
+    let mut end = [0; 5];
+    came.read_exact_at(&mut end, 4 << 30).unwrap();
+    assert_eq!(&end, b"5 end");
+}
+
+#[test]
+fn files_come_no_faster_than_they_may() {
+    let desk = Desk::new(&["--file-rate", "2M"]);
+    let here = tempfile::tempdir().unwrap();
+    let path = here.path().join("slow");
+    fs::write(&path, noise(4, 5 << 20)).unwrap();
+    let output = desk.send(&[path.to_str().unwrap()]);
+    obeyed(&output);
+    // The first second's may come at once.
+    let seconds = told(&output)["seconds"].as_f64().unwrap();
+    assert!(seconds > 1.4, "5 MiB at 2 MiB a second in {seconds} s");
+    // What is given is held back alike.
+    fs::write(desk.outbox().join("slow"), noise(5, 5 << 20)).unwrap();
+    let what = format!("{}:slow", desk.host());
+    let output = run(&["fetch", "--json", &what, here.path().join("to").to_str().unwrap()]);
+    assert!(told(&output)["seconds"].as_f64().unwrap() > 1.4, "{output:?}");
 }
 
 #[test]

@@ -1,19 +1,22 @@
 //! What is cut off goes on.
 
 use crate::chaos::{Chaos, Fault};
-use crate::common::homes::obeyed;
-use crate::common::{Agent, hightower, know, stdout};
+use crate::common::homes::{Homes, obeyed};
+use crate::common::{Agent, full, hightower, know, stdout};
 use crate::{Desk, await_that, noise, partial, told};
+use hightower::call::Call;
+use hightower::trust::KnownAgents;
+use hightower::viewer::{Credentials, PlainWith, Security};
+use hightower_proto::Message;
+use hightower_proto::message::{Digest, Fetch, Offer};
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::process::Stdio;
+use std::sync::Arc;
 
 /// The length of the file that is sent, in bytes: 1 GiB where somebody asks for it.
 fn length() -> u64 {
-    match std::env::var_os("HIGHTOWER_TEST_FULL") {
-        Some(_) => 1 << 30,
-        None => 160 << 20,
-    }
+    if full() { 1 << 30 } else { 160 << 20 }
 }
 
 #[test]
@@ -145,4 +148,50 @@ fn who_stays_away_is_not_waited_for_any_longer_than_was_said() {
     let told = told(&output);
     assert!(!output.status.success());
     assert!(told["error"].as_str().unwrap().contains("could not be made anew for 1s"), "{told}");
+}
+
+#[test]
+fn who_is_gone_has_no_share_of_the_transfers() {
+    let (homes, folder) = (Homes::new(), tempfile::tempdir().unwrap());
+    let (inbox, outbox) = (folder.path().join("inbox"), folder.path().join("outbox"));
+    let folders = ["--inbox", inbox.to_str().unwrap(), "--outbox", outbox.to_str().unwrap()];
+    homes.allow("files");
+    let agent = homes.start(&folders);
+    homes.know(agent.address);
+    await_that("the outbox", || outbox.is_dir());
+    fs::write(outbox.join("given"), "given").unwrap();
+    let known = KnownAgents::at(homes.operator.path().join("known_agents"));
+    let credentials = Credentials::new(&homes.key(), known, false).unwrap();
+    let security = Security { plain: PlainWith::Nobody, credentials: Some(Arc::new(credentials)) };
+    let offer = |number: u8| {
+        let (hash, name) = (Digest([number; 32]), "a".into());
+        let (folder, path, total, again, show) = (None, None, None, false, false);
+        let offer = Offer { transfer: 1, name, size: 9, hash, folder, path, total, again, show };
+        Message::Offer(offer)
+    };
+    let fetch = |_| Message::Fetch(Fetch { transfer: 1, name: "given".into() });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    // Whether a transfer begins; it ends with its connection, and neither end says a word more.
+    let begins = |first: Message| {
+        runtime.block_on(async {
+            let mut call = Call::to(&agent.address.into(), &security).await.unwrap();
+            call.say(&first).await.unwrap();
+            loop {
+                match call.hear().await.unwrap() {
+                    Message::Accept(_) | Message::Offer(_) => break true,
+                    Message::Done(done) => {
+                        let why = done.error.unwrap();
+                        assert!(why.contains("too many transfers"), "{why}");
+                        break false;
+                    }
+                    _ => {}
+                }
+            }
+        })
+    };
+    // An operator may have four under way.
+    for number in 0..10 {
+        await_that("a place to receive", || begins(offer(number)));
+        await_that("a place to give", || begins(fetch(number)));
+    }
 }

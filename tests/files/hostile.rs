@@ -105,12 +105,13 @@ fn nothing_is_ever_written_outside_the_inbox() {
         let size = if complete { chance.next() % 64 } else { bytes.len() as u64 };
         let hash = Digest(*blake3::hash(&bytes).as_bytes());
         let (name, show) = (name(&mut chance), chance.next().is_multiple_of(16));
-        let offer = Offer { transfer: 1, name, size, hash, folder, path, again: false, show };
+        let (total, again) = (None, false);
+        let offer = Offer { transfer: 1, name, size, hash, folder, path, total, again, show };
         // As whose it is comes from a key, but who knows.
         let owner = if number.is_multiple_of(2) { "../../outside" } else { "anna" };
         match inbox.begin(owner, &offer) {
             Ok(Begun::Incoming(mut incoming)) => {
-                incoming.write(0, &bytes).unwrap();
+                incoming.write(0, bytes.to_vec().into()).unwrap();
                 let arrived = incoming.finish().unwrap_or_else(|e| panic!("{offer:?}: {e}"));
                 let real = fs::canonicalize(&arrived.path).unwrap();
                 assert!(real.starts_with(fs::canonicalize(&root).unwrap()), "{offer:?}: {real:?}");

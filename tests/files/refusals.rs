@@ -1,6 +1,7 @@
 //! What can't be taken is said, and nothing is lost by it.
 
 use crate::common::disk::Disk;
+use crate::common::homes::obeyed;
 use crate::common::{hightower, run, stderr};
 use crate::{Desk, await_that, noise, told};
 use hightower::call::Call;
@@ -15,8 +16,8 @@ use std::process::Stdio;
 fn offer(name: &str, bytes: &[u8]) -> Offer {
     let hash = Digest(*blake3::hash(bytes).as_bytes());
     let size = bytes.len() as u64;
-    let (folder, path, again, show) = (None, None, false, false);
-    Offer { transfer: 1, name: name.into(), size, hash, folder, path, again, show }
+    let (folder, path, total, again, show) = (None, None, None, false, false);
+    Offer { transfer: 1, name: name.into(), size, hash, folder, path, total, again, show }
 }
 
 fn why(desk: &Desk, args: &[&str]) -> String {
@@ -65,27 +66,45 @@ fn a_limit_a_missing_folder_and_a_missing_file_are_said() {
 fn a_disk_that_is_full_is_said_before_and_meanwhile_and_what_arrived_is_kept() {
     let Some(disk) = Disk::new() else { return };
     let inbox = Inbox::open(disk.path().join("in"), u64::MAX).unwrap();
-    let bytes = noise(22, 100_000);
+    let bytes: bytes::Bytes = noise(22, 100_000).into();
     let long = inbox.begin("anna", &offer("a", &bytes));
     assert!(matches!(long, Err(FileError::NoSpace { needed: 100_000, .. })), "{long:?}");
-    let bytes = &bytes[..40_000];
+    let bytes = &bytes.slice(..40_000);
     let begin = || match inbox.begin("anna", &offer("a", bytes)).unwrap() {
         Begun::Incoming(incoming) => incoming,
         Begun::Arrived(arrived) => panic!("{arrived:?}"),
     };
     let mut incoming = begin();
-    incoming.write(0, &bytes[..10_000]).unwrap();
+    incoming.write(0, bytes.slice(..10_000)).unwrap();
     disk.fill();
-    let full = incoming.write(10_000, &bytes[10_000..]);
+    let full = incoming.write(10_000, bytes.slice(10_000..));
     assert!(matches!(full, Err(FileError::Full)), "{full:?}");
     drop(incoming);
     disk.free();
     let mut incoming = begin();
     let held = usize::try_from(incoming.offset()).unwrap();
     assert!((10_000..40_000).contains(&held), "{held} bytes are kept");
-    incoming.write(held as u64, &bytes[held..]).unwrap();
+    incoming.write(held as u64, bytes.slice(held..)).unwrap();
     let arrived = incoming.finish().unwrap();
-    assert_eq!(fs::read(arrived.path).unwrap(), bytes);
+    assert_eq!(fs::read(arrived.path).unwrap(), *bytes);
+    // A folder fits as a whole, or is not begun.
+    let (small, folder) = (bytes.slice(..1000), Some(Digest([6; 32])));
+    let part = |path: &str, bytes: &[u8], total| {
+        inbox.begin("anna", &Offer { folder, path: Some(path.into()), total, ..offer("d", bytes) })
+    };
+    let home = || fs::read_dir(disk.path().join("in/.hightower-partial")).unwrap();
+    let waits = || home().flat_map(|home| fs::read_dir(home.unwrap().path()).unwrap()).count();
+    let whole = part("x", &small, Some(100_000));
+    assert!(matches!(whole, Err(FileError::NoSpace { needed: 100_000, .. })), "{whole:?}");
+    assert_eq!(waits(), 0);
+    // What others have taken meanwhile is not missed a day longer.
+    let Begun::Incoming(mut incoming) = part("x", &small, Some(1000)).unwrap() else { panic!() };
+    incoming.write(0, small.clone()).unwrap();
+    incoming.finish().unwrap();
+    assert_eq!(waits(), 1);
+    let more = part("y", bytes, None);
+    assert!(matches!(more, Err(FileError::NoSpace { .. })), "{more:?}");
+    assert_eq!(waits(), 0);
     // At the other end, too.
     disk.fill();
     let desk = Desk::new(&[]);
@@ -254,6 +273,76 @@ fn who_offers_the_same_anew_has_it() {
 }
 
 #[test]
+fn who_offers_the_same_anew_has_it_while_it_is_written_too() {
+    const PART: usize = 1 << 18;
+    let desk = Desk::new(&[]);
+    let bytes: bytes::Bytes = noise(27, 160 * PART).into();
+    let security = Security { plain: PlainWith::Loopback, credentials: None };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut calls = Vec::new();
+        for _ in 0..12 {
+            calls.push(Call::to(&desk.agent.address.into(), &security).await.unwrap());
+        }
+        let mut before = 0;
+        for call in &mut calls {
+            call.say(&Message::Offer(offer("a", &bytes))).await.unwrap();
+            let held = accepted(call, 1).await;
+            assert!(held >= before, "{held} of {before} bytes are left");
+            before = held;
+            // The next one comes while these are written.
+            for part in 0..10 {
+                let at = usize::try_from(held).unwrap() + part * PART;
+                let (offset, data) = (at as u64, bytes.slice(at..at + PART));
+                call.say(&Message::Chunk(Chunk { transfer: 1, offset, data })).await.unwrap();
+            }
+        }
+    });
+}
+
+#[test]
+fn who_writes_slowly_says_that_it_is_there() {
+    let desk = Desk::new(&["--file-rate", "4K"]);
+    let bytes: bytes::Bytes = noise(28, 20_000).into();
+    talk(&desk, async |call| {
+        call.say(&Message::Offer(offer("a", &bytes))).await.unwrap();
+        assert_eq!(accepted(call, 1).await, 0);
+        let data = bytes.slice(..12_000);
+        call.say(&Message::Chunk(Chunk { transfer: 1, offset: 0, data })).await.unwrap();
+        // Once while it waits, and once when it may go on.
+        for _ in 0..2 {
+            let held = tokio::time::timeout(crate::common::PATIENCE, accepted(call, 1)).await;
+            assert_eq!(held.expect("a sign"), 12_000);
+        }
+    });
+}
+
+#[test]
+fn only_what_has_changed_is_thrown_away() {
+    let desk = Desk::new(&[]);
+    let bytes: bytes::Bytes = noise(29, 1000).into();
+    talk(&desk, async |call| {
+        let mut transfer = 0;
+        for (spoilt, kept) in [(false, 400), (true, 0)] {
+            transfer += 1;
+            call.say(&Message::Offer(Offer { transfer, ..offer("a", &bytes) })).await.unwrap();
+            let offset = accepted(call, transfer).await;
+            if offset < 400 {
+                let data = bytes.slice(..400);
+                call.say(&Message::Chunk(Chunk { transfer, offset, data })).await.unwrap();
+                assert_eq!(accepted(call, transfer).await, 400);
+            }
+            let end = Done { spoilt, ..Done::failed(transfer, "it can't be read") };
+            call.say(&Message::Done(end)).await.unwrap();
+            assert!(done(call, transfer).await.error.unwrap().contains("it can't be read"));
+            transfer += 1;
+            call.say(&Message::Offer(Offer { transfer, ..offer("a", &bytes) })).await.unwrap();
+            assert_eq!(accepted(call, transfer).await, kept);
+        }
+    });
+}
+
+#[test]
 fn partial_files_are_removed_after_their_time_and_are_their_senders() {
     let folder = tempfile::tempdir().unwrap();
     let inbox = Inbox::open(folder.path().into(), u64::MAX).unwrap();
@@ -262,7 +351,7 @@ fn partial_files_are_removed_after_their_time_and_are_their_senders() {
         Begun::Arrived(arrived) => panic!("{arrived:?}"),
     };
     let mut anna = begin("anna");
-    anna.write(0, b"by").unwrap();
+    anna.write(0, b"by".as_slice().into()).unwrap();
     // Nobody else goes on with it, and nobody has it twice.
     assert_eq!(begin("ben").offset(), 0);
     assert!(matches!(inbox.begin("anna", &offer("a", b"bytes")), Err(FileError::Busy)));
@@ -277,6 +366,78 @@ fn partial_files_are_removed_after_their_time_and_are_their_senders() {
     inbox.clean(day).unwrap();
     assert_eq!(begin("anna").offset(), 0);
     drop(held);
+
+    // What is fetched is put into folders that nobody else cleans.
+    let desk = Desk::new(&[]);
+    fs::write(desk.outbox().join("b"), "bytes").unwrap();
+    begin("anna").write(0, b"by".as_slice().into()).unwrap();
+    age(&folder.path().join(".hightower-partial"), day * 2);
+    let what = format!("{}:b", desk.host());
+    obeyed(&run(&["fetch", "--json", &what, folder.path().to_str().unwrap()]));
+    assert_eq!(crate::partial(folder.path()), 0);
+}
+
+#[test]
+fn what_arrived_before_is_no_answer_for_what_is_sent_once_more() {
+    let desk = Desk::new(&[]);
+    let folder = Some(Digest([7; 32]));
+    let parts = |first: u32| {
+        let file = Offer { transfer: first, ..offer("a", b"good") };
+        let part =
+            Offer { folder, path: Some("x".into()), transfer: first + 1, ..offer("d", b"x") };
+        let (size, hash) = (1, of_nothing());
+        let whole = Offer { transfer: first + 2, size, hash, folder, ..offer("d", b"") };
+        (file, part, whole)
+    };
+    let again = |offer: Offer| Message::Offer(Offer { again: true, ..offer });
+    let chunk = |transfer, data: &'static [u8]| {
+        Message::Chunk(Chunk { transfer, offset: 0, data: data.into() })
+    };
+    talk(&desk, async |call| {
+        let (file, part, whole) = parts(1);
+        for said in [Message::Offer(file), chunk(1, b"good"), Message::Offer(part), chunk(2, b"x")]
+        {
+            let ends = match &said {
+                Message::Chunk(chunk) => Some(chunk.transfer),
+                _ => None,
+            };
+            call.say(&said).await.unwrap();
+            if let Some(transfer) = ends {
+                assert_eq!(done(call, transfer).await.error, None);
+            }
+        }
+        call.say(&Message::Offer(whole)).await.unwrap();
+        assert_eq!(done(call, 3).await, Done::well(3, Some("d".into())));
+        // Both are sent once more, and the connection breaks before they are there.
+        let (file, part, whole) = parts(11);
+        call.say(&Message::Offer(file.clone())).await.unwrap();
+        assert_eq!(accepted(call, 11).await, 0);
+        call.say(&Message::Offer(part)).await.unwrap();
+        assert_eq!(accepted(call, 12).await, 0);
+        call.say(&again(file)).await.unwrap();
+        assert_eq!(accepted(call, 11).await, 0);
+        call.say(&again(whole)).await.unwrap();
+        assert!(done(call, 13).await.error.unwrap().contains("0 bytes of 1"));
+        // What was taken away meanwhile is not there.
+        let (file, ..) = parts(21);
+        call.say(&Message::Offer(file.clone())).await.unwrap();
+        call.say(&chunk(21, b"good")).await.unwrap();
+        let name = done(call, 21).await.name.unwrap();
+        fs::remove_file(desk.inbox().join(name)).unwrap();
+        call.say(&again(file)).await.unwrap();
+        assert_eq!(accepted(call, 21).await, 0);
+    });
+}
+
+/// How much the agent says to hold of this transfer.
+async fn accepted(call: &mut Call, transfer: u32) -> u64 {
+    loop {
+        match call.hear().await.unwrap() {
+            Message::Accept(accept) if accept.transfer == transfer => return accept.offset,
+            Message::Done(done) if done.transfer == transfer => panic!("{done:?}"),
+            _ => {}
+        }
+    }
 }
 
 /// Makes all files below as old as that.

@@ -1,6 +1,7 @@
 //! How fast files are sent on the loopback, beside two programs that copy one through a socket
 //! pair; and how much memory it takes.
 
+use crate::common::hightower;
 use crate::common::homes::obeyed;
 use crate::{Desk, noise};
 use std::fs::{self, File};
@@ -8,30 +9,60 @@ use std::io::{Seek, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// The most that a transfer may take of an agent's memory, in KiB.
 const MOST_KIB: u64 = 4096;
 
+/// The most memory that a process has taken until now, in KiB; `None` when it has ended.
+fn peak(process: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let peak = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    peak.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Runs the program, and gives the most memory that it took, in KiB, as far as it was seen.
+fn peak_of(args: &[&str]) -> u64 {
+    let mut child = hightower().args(args).stdout(Stdio::null()).spawn().unwrap();
+    let mut most = 0;
+    loop {
+        most = most.max(peak(child.id()).unwrap_or_default());
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success());
+            return most;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 #[test]
-fn a_transfer_takes_little_memory() {
+fn a_transfer_takes_little_memory_at_either_end_and_either_way() {
     let desk = Desk::new(&[]);
     let here = tempfile::tempdir().unwrap();
-    let (short, long) = (here.path().join("short"), here.path().join("long"));
-    fs::write(&short, noise(30, 300_000)).unwrap();
+    let into = here.path().join("into");
     let part = noise(31, 8 << 20);
-    let mut file = File::create(&long).unwrap();
-    (0..16).for_each(|_| file.write_all(&part).unwrap());
-    // What is done for the first time.
-    obeyed(&desk.send(&[short.to_str().unwrap()]));
-    let before = desk.agent.rss_kib();
-    obeyed(&desk.send(&[long.to_str().unwrap()]));
-    let status = fs::read_to_string(format!("/proc/{}/status", desk.agent.id())).unwrap();
-    let peak = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    let peak: u64 = peak.split_whitespace().nth(1).unwrap().parse().unwrap();
-    println!("{before} KiB before, {peak} KiB at most with 128 MiB received");
-    assert!(peak < before + MOST_KIB, "{before} KiB before, {peak} KiB at most");
+    for folder in [here.path(), &desk.outbox()] {
+        fs::write(folder.join("short"), noise(30, 300_000)).unwrap();
+        let mut file = File::create(folder.join("long")).unwrap();
+        (0..16).for_each(|_| file.write_all(&part).unwrap());
+    }
+    let send = |name: &str| {
+        peak_of(&["send", here.path().join(name).to_str().unwrap(), "--to", &desk.host()])
+    };
+    let fetch = |name: &str| {
+        peak_of(&["fetch", &format!("{}:{name}", desk.host()), into.to_str().unwrap()])
+    };
+    for (way, go) in [("sent", &send as &dyn Fn(&str) -> u64), ("fetched", &fetch)] {
+        // What is done for the first time, and what a process takes anyway.
+        let short = go("short");
+        let before = desk.agent.rss_kib();
+        let long = go("long");
+        let most = peak(desk.agent.id()).unwrap();
+        println!("128 MiB {way}: {short} and {long} KiB here, {before} and {most} KiB there");
+        assert!(most < before + MOST_KIB, "{way}: {before} KiB before, {most} KiB at most");
+        assert!(long < short + MOST_KIB, "{way}: {long} KiB here, {short} for a short one");
+    }
 }
 
 /// Copies a file through a socket pair, by two processes.

@@ -17,12 +17,12 @@ fn start(args: &[&str]) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-fn signal(child: &Child, name: &str) {
+pub(crate) fn signal(child: &Child, name: &str) {
     let id = child.id().to_string();
     assert!(std::process::Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
 }
 
-fn await_pictures(path: &Path, pictures: usize) {
+pub(crate) fn await_pictures(path: &Path, pictures: usize) {
     let end = Instant::now() + LONG;
     while Recording::open(path).map_or(0, |recording| recording.index().len()) < pictures {
         assert!(Instant::now() < end, "no {pictures} pictures in {}", path.display());
@@ -32,7 +32,7 @@ fn await_pictures(path: &Path, pictures: usize) {
 }
 
 /// Every picture is a test card, each a later one than the one before.
-fn assert_cards(path: &Path) -> usize {
+pub(crate) fn assert_cards(path: &Path) -> usize {
     let mut recording = Recording::open(path).unwrap();
     let (count, mut before) = (recording.index().len(), None);
     for number in 0..count {
@@ -48,7 +48,7 @@ fn assert_cards(path: &Path) -> usize {
     count
 }
 
-fn json(output: &Output) -> Vec<Value> {
+pub(crate) fn json(output: &Output) -> Vec<Value> {
     stdout(output).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
@@ -153,6 +153,57 @@ fn ctrl_c_ends_it_well_and_before_the_first_picture_it_leaves_nothing() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
     assert!(!other.exists());
+}
+
+#[test]
+fn ctrl_c_ends_the_recordings_of_many_machines_each_in_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let agents = [Agent::card(&CARD), Agent::card(&CARD)];
+    let [one, two] = [0, 1].map(|n: usize| agents[n].address.to_string());
+    let out = folder.path().join("lessons");
+    let mut child = start(&["--json", &one, &two, "127.0.0.1:1", "-o", out.to_str().unwrap()]);
+    let mut words = Lines::of(child.stderr.take().unwrap());
+    words.await_line(|line| line.contains("127.0.0.1:1: disconnected"), "the one that is off");
+    let end = Instant::now() + LONG;
+    let files = || std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path());
+    while files().filter(|path| Recording::open(path).is_ok_and(|r| r.index().len() > 4)).count()
+        < 2
+    {
+        assert!(Instant::now() < end, "no two recordings in {}", out.display());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    signal(&child, "INT");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", words.rest());
+    let told = json(&output);
+    assert_eq!(told.len(), 3, "{told:?}");
+    for host in [&one, &two] {
+        let line = told.iter().find(|line| line["host"] == **host).unwrap();
+        assert!(line["ok"] == true && line["gaps"] == 0, "{line}");
+        let path = Path::new(line["path"].as_str().unwrap());
+        assert_eq!(assert_cards(path) as u64, line["pictures"].as_u64().unwrap());
+        assert_eq!(std::fs::metadata(path).unwrap().len(), line["bytes"].as_u64().unwrap());
+    }
+    let off = told.iter().find(|line| line["host"] == "127.0.0.1:1").unwrap();
+    assert!(off["path"].is_null() && off["error"].as_str().unwrap().contains("no picture came"));
+    // There is no empty file of it.
+    assert_eq!(files().count(), 2);
+
+    // One that goes away ends alone where nobody waits for it, and what there is of it is named.
+    let [gone, _stays] = agents;
+    let child = start(&[&one, &two, "-o", out.to_str().unwrap(), "--no-reconnect", "--for", "2s"]);
+    let is_new = |path: &Path| std::fs::metadata(path).is_ok_and(|file| file.len() > 0);
+    while files().filter(|path| is_new(path)).count() < 4 {
+        assert!(Instant::now() < end, "no four recordings in {}", out.display());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    gone.kill();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let said = stdout(&output);
+    assert!(said.lines().next().is_some_and(|line| line.starts_with(&one)), "{said}");
+    assert!(said.contains("failed: ") && said.contains(" are in "), "{said}");
+    assert!(stderr(&output).contains("2 machines: 1 done, 1 failed"), "{}", stderr(&output));
 }
 
 #[test]

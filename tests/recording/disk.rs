@@ -14,6 +14,9 @@ use std::sync::{Arc, mpsc};
 
 const SIZE: (u32, u32) = (64, 48);
 
+/// What a recorder may have said before the test listens.
+const WORDS: usize = 64;
+
 fn delta(version: u64) -> Vec<u8> {
     let tiles = vec![tile(3, 3, 40, 40)];
     let info = FrameInfo { tiles, ..delta_info(SIZE.0, SIZE.1, version) };
@@ -95,13 +98,13 @@ fn a_disk_that_is_full_from_the_start_leaves_no_file_that_is_no_recording() {
 struct Ear {
     keys: AtomicU64,
     behind: AtomicU64,
-    told: mpsc::Sender<&'static str>,
+    told: mpsc::SyncSender<&'static str>,
 }
 
 impl Listener for Ear {
     fn want_key(&self) {
         self.keys.fetch_add(1, Ordering::Relaxed);
-        let _ = self.told.send("key");
+        let _ = self.told.try_send("key");
     }
 
     fn behind(&self, _: &Progress) {
@@ -109,12 +112,12 @@ impl Listener for Ear {
     }
 
     fn ended(&self, _: &Arc<Progress>) {
-        let _ = self.told.send("ended");
+        let _ = self.told.try_send("ended");
     }
 }
 
 fn ear() -> (Arc<Ear>, mpsc::Receiver<&'static str>) {
-    let (told, hears) = mpsc::channel();
+    let (told, hears) = mpsc::sync_channel(WORDS);
     (Arc::new(Ear { keys: 0.into(), behind: 0.into(), told }), hears)
 }
 

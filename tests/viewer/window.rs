@@ -1,9 +1,9 @@
 //! The window, on a display of its own: what it shows, and what its keys do.
 
-use crate::fake_agent::{FakeAgent, Viewer, delta_info, rgb_delta, rgb_frame, state, tile};
+use crate::fake_agent::{self, FakeAgent, Viewer, delta_info, rgb_delta, rgb_frame, state, tile};
 use crate::headless::image_of;
 use crate::xvfb::Xvfb;
-use hightower_proto::message::{Capture, Goodbye, State};
+use hightower_proto::message::{Capture, Facts, Goodbye, State, Welcome};
 use hightower_proto::{FrameInfo, Message};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -241,6 +241,39 @@ fn one_to_one_pans_and_full_screen_fills_the_screen() {
     assert_eq!((after.2, after.3), (before.2, before.3));
     xvfb.key("q");
     assert_eq!(window.exit().code(), Some(0));
+}
+
+#[test]
+fn a_key_shows_what_the_machine_is_and_its_words_do_nothing_there() {
+    let Some(xvfb) = Xvfb::start(1000, 700) else { return };
+    let width = usize::from(xvfb.size.0);
+    let agent = FakeAgent::new();
+    // What is not printable looks like what stands for it, and that twice as the same agent.
+    let panels =
+        [("\u{1b}[2J\u{202e}", "\u{7}\u{9b}"), ("\u{fffd}[2J\u{fffd}", "\u{fffd}\u{fffd}")].map(
+            |(host, user)| {
+                let mut window = Window::open(&xvfb, &agent, &["--size", "800x526"]);
+                let mut viewer = agent.accept();
+                viewer.expect(|m| matches!(m, Message::Hello(_)));
+                let facts = Facts { host: host.into(), user: user.into(), ..Facts::default() };
+                viewer.say(&Message::Welcome(Welcome { facts, ..fake_agent::welcome(true) }));
+                viewer.frame(&rgb_frame(800, 500, 1, &quarters(800, 500)));
+                xvfb.wait_for("the picture", |p| picture(p, width).is_some());
+                let (id, ..) = xvfb.window();
+                xvfb.place(id, 800, 526);
+                xvfb.key("i");
+                let names = |p: &[u32]| p.iter().filter(|&&p| p == 0xf2_c14e).count();
+                let shown = xvfb.wait_for("what it is", |p| names(p) > 50);
+                xvfb.key("i");
+                xvfb.wait_for("the picture alone", |p| {
+                    names(p) == 0 && picture(p, width).is_some()
+                });
+                xvfb.key("q");
+                assert_eq!(window.exit().code(), Some(0));
+                shown[..500 * width].to_vec()
+            },
+        );
+    assert!(panels[0] == panels[1], "what is not printable was not made harmless");
 }
 
 #[test]

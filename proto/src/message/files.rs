@@ -81,6 +81,9 @@ pub struct Offer {
     /// the folder is complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// How long all files of the folder are together, where it is a folder's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
     /// It was offered before, and the connection broke.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub again: bool,
@@ -126,14 +129,25 @@ impl Chunk {
 
     /// The whole packet, its data copied once.
     pub(super) fn encode(&self) -> Bytes {
-        let length = PACKET_HEADER + CHUNK_HEAD + self.data.len();
-        let mut out = BytesMut::with_capacity(length);
-        out.put_i64(length as i64);
+        let mut out = self.begin(self.data.len());
+        out.put_slice(&self.data);
+        out.freeze()
+    }
+
+    /// The packet in two pieces, of which the data is the second.
+    pub(super) fn pieces(&self) -> [Bytes; 2] {
+        [self.begin(0).freeze(), self.data.clone()]
+    }
+
+    /// What is before the data, with room for so many bytes behind it.
+    fn begin(&self, room: usize) -> BytesMut {
+        let begin = PACKET_HEADER + CHUNK_HEAD;
+        let mut out = BytesMut::with_capacity(begin + room);
+        out.put_i64((begin + self.data.len()) as i64);
         out.put_i64(Command::Chunk.code());
         out.put_u32(self.transfer);
         out.put_u64(self.offset);
-        out.put_slice(&self.data);
-        out.freeze()
+        out
     }
 }
 
@@ -148,7 +162,9 @@ pub struct Done {
     /// Why nothing came of it, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// What had arrived was not what was offered, and is gone: from the beginning, it may work.
+    /// From who receives: what had arrived was not what was offered, and is gone; from the beginning,
+    /// it may work. From who sends: the file is no more what was offered, and what has arrived of it
+    /// is of no use.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub spoilt: bool,
 }

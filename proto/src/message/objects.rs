@@ -174,26 +174,34 @@ pub struct Reply {
     /// To how many others a message went: those who are in the room.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heard_by: Option<u32>,
+    /// In how many milliseconds it is done, unless it is cancelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_ms: Option<u32>,
+    /// What else there is to say of what was obeyed, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 impl Reply {
     /// It was obeyed.
     #[must_use]
     pub fn obeyed(of: i64) -> Self {
-        Self { of, ok: true, error: None, lease_ms: None, presence: None, heard_by: None }
+        Self {
+            of,
+            ok: true,
+            error: None,
+            lease_ms: None,
+            presence: None,
+            heard_by: None,
+            due_ms: None,
+            note: None,
+        }
     }
 
     /// It was refused, and why.
     #[must_use]
     pub fn refused(of: i64, why: impl Into<String>) -> Self {
-        Self {
-            of,
-            ok: false,
-            error: Some(why.into()),
-            lease_ms: None,
-            presence: None,
-            heard_by: None,
-        }
+        Self { ok: false, error: Some(why.into()), ..Self::obeyed(of) }
     }
 }
 

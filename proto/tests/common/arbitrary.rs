@@ -122,14 +122,17 @@ fn presence() -> impl Strategy<Value = Presence> {
 
 fn reply() -> impl Strategy<Value = Reply> {
     let some = (any::<i64>(), any::<bool>(), option::of(".{0,20}"), option::of(any::<u32>()));
-    (some, option::of(presence()), option::of(any::<u32>())).prop_map(
-        |((of, ok, error, lease_ms), presence, heard_by)| Reply {
+    let last = (option::of(any::<u32>()), option::of(any::<u32>()), option::of(".{0,20}"));
+    (some, option::of(presence()), last).prop_map(
+        |((of, ok, error, lease_ms), presence, (heard_by, due_ms, note))| Reply {
             of,
             ok,
             error,
             lease_ms,
             presence,
             heard_by,
+            due_ms,
+            note,
         },
     )
 }
@@ -236,14 +239,16 @@ fn digest() -> impl Strategy<Value = Digest> {
 
 fn offer() -> impl Strategy<Value = Offer> {
     let what = (any::<u32>(), ".{0,20}", any::<u64>(), digest());
-    (what, option::of(digest()), option::of(".{0,20}"), any::<[bool; 2]>()).prop_map(
-        |((transfer, name, size, hash), folder, path, [again, show])| Offer {
+    let part = (option::of(digest()), option::of(".{0,20}"), option::of(any::<u64>()));
+    (what, part, any::<[bool; 2]>()).prop_map(
+        |((transfer, name, size, hash), (folder, path, total), [again, show])| Offer {
             transfer,
             name,
             size,
             hash,
             folder,
             path,
+            total,
             again,
             show,
         },

@@ -7,6 +7,7 @@ use crate::agent::session::Say;
 use crate::agent::throttle::Throttle;
 use crate::audit::What;
 use crate::files::FileError;
+use crate::stride::Stride;
 use crate::text::printable;
 use crate::trust::{Denied, Files, Grant, Permit};
 use actix::WeakRecipient;
@@ -18,8 +19,8 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::mpsc;
 
-/// Parts that may wait to be written: one while another is.
-const WAITING: usize = 1;
+/// Parts that may wait to be written while others are.
+const WAITING: usize = 3;
 
 /// Answers that may wait to be heard.
 const ANSWERS: usize = 8;
@@ -34,6 +35,11 @@ const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::agent) struct Parcel(pub(in crate::agent) Packet);
+
+/// Session to courier: the peer is gone, and with it whatever was under way.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(in crate::agent) struct Ended;
 
 /// Says things to the peer.
 #[derive(Clone)]
@@ -51,7 +57,7 @@ impl Voice {
 
     /// After all else; waits until it is on its way.
     pub(super) async fn bulk(&self, packet: &Packet) -> Result<(), Gone> {
-        self.send(Say::Bulk(packet.encode())).await
+        self.send(Say::Bulk(packet.pieces())).await
     }
 
     async fn send(&self, say: Say) -> Result<(), Gone> {
@@ -76,6 +82,8 @@ pub(in crate::agent) struct Courier {
     grant: Grant,
     office: Arc<Office>,
     voice: Voice,
+    /// Whether pictures go on the same connection.
+    watches: bool,
     receiving: Option<Transfer<Part>>,
     giving: Option<Transfer<Packet>>,
     runs: u64,
@@ -87,9 +95,10 @@ impl Courier {
         grant: Grant,
         office: Arc<Office>,
         session: WeakRecipient<Say>,
+        watches: bool,
     ) -> Self {
         let (voice, denials) = (Voice(session), Throttle::new(DENIALS));
-        Self { grant, office, voice, receiving: None, giving: None, runs: 0, denials }
+        Self { grant, office, voice, watches, receiving: None, giving: None, runs: 0, denials }
     }
 
     /// Begins to receive. What was received before is given up.
@@ -99,7 +108,7 @@ impl Courier {
         let (number, run) = (offer.transfer, self.runs);
         self.receiving = Some(Transfer { number, run, to });
         let (office, grant, voice) = (self.office.clone(), self.grant.clone(), self.voice.clone());
-        let receiving = Receiving { office, grant, voice, offer, parts };
+        let receiving = Receiving { office, grant, voice, offer, parts, early: None };
         ctx.spawn(receiving.run().into_actor(self).map(move |(), courier, _| {
             courier.receiving.take_if(|transfer| transfer.run == run);
         }));
@@ -112,7 +121,9 @@ impl Courier {
         let run = self.runs;
         self.giving = Some(Transfer { number, run, to });
         let (office, grant, voice) = (self.office.clone(), self.grant.clone(), self.voice.clone());
-        let giving = Giving { office, grant, voice, transfer: number, name, answers };
+        let stride = if self.watches { Stride::beside_pictures() } else { Stride::default() };
+        let giving =
+            Giving { office, grant, voice, stride, transfer: number, name, answers, sent: 0 };
         ctx.spawn(giving.run().into_actor(self).map(move |(), courier, _| {
             courier.giving.take_if(|transfer| transfer.run == run);
         }));
@@ -259,13 +270,23 @@ impl Handler<Parcel> for Courier {
     }
 }
 
+impl Handler<Ended> for Courier {
+    type Result = ();
+
+    fn handle(&mut self, Ended: Ended, _: &mut Self::Context) {
+        // This actor lives as long as a transfer does, and that as long as somebody could say more.
+        (self.receiving, self.giving) = (None, None);
+    }
+}
+
 impl Courier {
     /// The peer ends a transfer, which may be of either kind.
     fn done(&mut self, done: Done) -> ResponseActFuture<Self, ()> {
         let of = self.receiving.as_ref().filter(|of| of.number == done.transfer);
         if let Some(to) = of.map(|of| of.to.clone()) {
             let words = done.error.as_deref().map(printable).unwrap_or_default();
-            let handed = async move { drop(to.send(Part::GivenUp(words)).await) };
+            let part = Part::GivenUp(words, done.spoilt);
+            let handed = async move { drop(to.send(part).await) };
             return Box::pin(handed.into_actor(self));
         }
         let of = self.giving.as_ref().filter(|of| of.number == done.transfer);

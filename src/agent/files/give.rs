@@ -4,28 +4,29 @@ use super::courier::{Gone, Voice, abroad};
 use super::office::{Full, Office};
 use crate::audit::What;
 use crate::files::{Entry, FileError, Found, Source, Survey, Walk, of_nothing};
+use crate::stride::Stride;
 use crate::text::printable;
 use crate::trust::{Denied, Files, Grant};
 use hightower_proto::Message as Packet;
-use hightower_proto::limits::{MAX_CHUNK, WINDOW};
+use hightower_proto::limits::WINDOW;
 use hightower_proto::message::{Chunk, Digest, Done, Offer};
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::mpsc;
-use tokio::time::timeout;
-
-/// Who asks for a file and says nothing for so long does not want it.
-const IDLE: Duration = Duration::from_secs(300);
+use std::time::Instant;
+use tokio::sync::mpsc::{self, error::TryRecvError};
 
 /// One file or folder that is given.
 pub(super) struct Giving {
     pub(super) office: Arc<Office>,
     pub(super) grant: Grant,
     pub(super) voice: Voice,
+    /// How long the parts of each file are.
+    pub(super) stride: Stride,
     pub(super) transfer: u32,
     pub(super) name: String,
     /// What the operator says of it: ACCEPT and DONE.
     pub(super) answers: mpsc::Receiver<Packet>,
+    /// How many bytes have gone.
+    pub(super) sent: u64,
 }
 
 /// Why nothing came of it.
@@ -37,8 +38,6 @@ enum Failure {
     Denied(#[from] Denied),
     #[error("the operator did not take it: {0}")]
     GivenUp(String),
-    #[error("nothing was said of it for {} minutes", IDLE.as_secs() / 60)]
-    Idle,
     #[error("more was acknowledged than was sent")]
     Ahead,
     #[error("a part of the agent has failed")]
@@ -71,21 +70,31 @@ impl Giving {
                 }
                 Done::well(self.transfer, None)
             }
-            Err(Failure::Gone) => return,
+            Err(Failure::Gone) => return self.note_part(&name),
             Err(failure) => {
                 tracing::warn!("'{name}' is not given: {failure}");
                 if let Ok(permit) = self.grant.permit::<Files>() {
                     permit.note_failure(&format!("'{name}' that was asked for: {failure}"));
                 }
-                let error = match &failure {
-                    Failure::Full(full) => abroad(full),
-                    other => other.to_string(),
+                let (error, spoilt) = match &failure {
+                    Failure::Full(full @ Full::Files(e)) => (abroad(full), e.is_change()),
+                    other => (other.to_string(), false),
                 };
-                Done::failed(self.transfer, error)
+                Done { spoilt, ..Done::failed(self.transfer, error) }
             }
         };
         // Who is gone asks again.
         let _ = self.voice.say(&Packet::Done(done)).await;
+    }
+
+    /// Writes down what somebody has who is gone: they need not have said that they have it.
+    fn note_part(&self, name: &str) {
+        if self.sent > 0
+            && let Ok(permit) = self.grant.permit::<Files>()
+        {
+            let size = crate::files::size(self.sent);
+            permit.note_with(What::Give, format!("{name}, {size} before the connection ended"));
+        }
     }
 
     /// Gives it, and how long it was.
@@ -115,11 +124,11 @@ impl Giving {
             })
             .await?;
             let Some(entry) = next? else { break };
-            let folder = Some(survey.id);
+            let (folder, total) = (Some(survey.id), Some(survey.size));
             let path = Some(entry.path());
             let Entry::File(at) = entry else {
                 let offer = self.offer(last.clone(), 0, of_nothing());
-                self.settle(Offer { folder, path, ..offer }).await?;
+                self.settle(Offer { folder, path, total, ..offer }).await?;
                 continue;
             };
             let opened;
@@ -130,7 +139,7 @@ impl Giving {
             .await?;
             let source = opened?;
             let offer = self.offer(last.clone(), source.size, source.hash);
-            self.one(Offer { folder, path, ..offer }, source).await?;
+            self.one(Offer { folder, path, total, ..offer }, source).await?;
         }
         let offer = self.offer(last, survey.size, of_nothing());
         self.settle(Offer { folder: Some(survey.id), ..offer }).await?;
@@ -138,8 +147,8 @@ impl Giving {
     }
 
     fn offer(&self, name: String, size: u64, hash: Digest) -> Offer {
-        let (folder, path, again, show) = (None, None, false, false);
-        Offer { transfer: self.transfer, name, size, hash, folder, path, again, show }
+        let (folder, path, total, again, show) = (None, None, None, false, false);
+        Offer { transfer: self.transfer, name, size, hash, folder, path, total, again, show }
     }
 
     /// Offers something without bytes.
@@ -157,51 +166,63 @@ impl Giving {
         let size = offer.size;
         self.voice.say(&Packet::Offer(offer)).await?;
         let Some(mut held) = self.answer().await? else { return Ok(()) };
-        let mut sent = held;
+        let (mut sent, mut stride) = (held, self.stride.clone());
         if held > size {
             return Err(Failure::Ahead);
         }
         loop {
-            let room = WINDOW.saturating_sub(sent - held).min(MAX_CHUNK as u64);
-            let next = room.min(size - sent) as usize;
-            // Where there is nothing to send, or no room for a whole chunk, an answer is next.
-            let heard = if next == 0 || (next < MAX_CHUNK && sent + (next as u64) < size) {
-                self.answer().await?
-            } else {
-                drop(self.grant.permit::<Files>()?);
-                let (offset, transfer, read) = (sent, self.transfer, move || {
-                    let read = source.read(sent, next);
-                    // At the end it has to be what it was at the beginning.
-                    let read = read.and_then(|data| match sent + data.len() as u64 == size {
-                        true => source.check().map(|()| data),
-                        false => Ok(data),
-                    });
-                    (source, read)
-                });
-                let data;
-                (source, data) = blocking(read).await?;
-                let data = data?;
-                sent += data.len() as u64;
-                self.office.pace(data.len()).await;
-                self.voice.bulk(&Packet::Chunk(Chunk { transfer, offset, data })).await?;
-                match self.answers.try_recv() {
-                    Ok(answer) => self.understand(answer)?,
-                    Err(mpsc::error::TryRecvError::Empty) => continue,
-                    Err(mpsc::error::TryRecvError::Disconnected) => return Err(Failure::Gone),
-                }
+            let next = (stride.length() as u64).min(size - sent);
+            let may = next > 0 && sent - held + next <= WINDOW;
+            // Where there is nothing to send, or no room for it, an answer is next.
+            let answer = match self.answers.try_recv() {
+                Ok(answer) => Some(self.understand(answer)?),
+                Err(TryRecvError::Empty) if may => None,
+                Err(TryRecvError::Empty) => Some(self.answer().await?),
+                Err(TryRecvError::Disconnected) => return Err(Failure::Gone),
             };
-            match heard {
-                None => return Ok(()),
-                Some(now) if now > sent => return Err(Failure::Ahead),
-                Some(now) => held = held.max(now),
+            match answer {
+                Some(None) => return Ok(()),
+                Some(Some(now)) if now > sent => return Err(Failure::Ahead),
+                Some(Some(now)) => {
+                    held = held.max(now);
+                    stride.answered(held, Instant::now());
+                }
+                None => {
+                    source = self.send(source, sent, next).await?;
+                    sent += next;
+                    stride.sent(sent, Instant::now());
+                }
             }
         }
     }
 
-    /// The next answer: how much is there, or `None` for all.
+    /// Sends so many bytes.
+    async fn send(&mut self, mut source: Source, at: u64, length: u64) -> Result<Source, Failure> {
+        drop(self.grant.permit::<Files>()?);
+        let data;
+        (source, data) = blocking(move || {
+            let read = source.read(at, length as usize);
+            // At the end it has to be what it was at the beginning.
+            let read = read.and_then(|data| match at + length == source.size {
+                true => source.check().map(|()| data),
+                false => Ok(data),
+            });
+            (source, read)
+        })
+        .await?;
+        let data = data?;
+        self.sent += length;
+        self.office.pace(data.len()).await;
+        let chunk = Chunk { transfer: self.transfer, offset: at, data };
+        self.voice.bulk(&Packet::Chunk(chunk)).await?;
+        Ok(source)
+    }
+
+    /// The next answer: how much is there, or `None` for all. It may take as long as the other end
+    /// reads or writes, and comes never only when the session ends.
     async fn answer(&mut self) -> Result<Option<u64>, Failure> {
-        let answer = timeout(IDLE, self.answers.recv()).await.map_err(|_| Failure::Idle)?;
-        self.understand(answer.ok_or(Failure::Gone)?)
+        let answer = self.answers.recv().await.ok_or(Failure::Gone)?;
+        self.understand(answer)
     }
 
     fn understand(&self, answer: Packet) -> Result<Option<u64>, Failure> {

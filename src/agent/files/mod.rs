@@ -11,12 +11,13 @@
 //! ```
 
 mod courier;
+mod flush;
 mod give;
 mod office;
 mod picture;
 mod receive;
 mod turns;
 
-pub(super) use courier::{Courier, Parcel};
+pub(super) use courier::{Courier, Ended, Parcel};
 pub use office::FilesConfig;
 pub(super) use office::Office;

@@ -3,7 +3,7 @@
 use super::turns::Turns;
 use crate::agent::notices::Teller;
 use crate::agent::places::{Place, Places};
-use crate::files::{Arrived, FileError, Inbox, Outbox};
+use crate::files::{Arrived, FileError, Inbox, KEPT, Outbox};
 use crate::rates::Bucket;
 use crate::trust::{Grant, Holder};
 use hightower_proto::message::{Digest, Offer};
@@ -24,9 +24,6 @@ const LAST: usize = 256;
 
 /// Senders whose files are counted at a time.
 const SENDERS: usize = 1024;
-
-/// Partial files are kept for so long.
-const KEPT: Duration = Duration::from_secs(24 * 3600);
 
 /// How often they are looked through.
 const CLEANING: Duration = Duration::from_secs(3600);
@@ -169,26 +166,52 @@ impl Office {
 
     /// Keeps in mind what has arrived.
     pub(super) fn remember(&self, owner: &str, offer: &Offer, arrived: &Arrived) {
+        // What is a folder's is recognised in the folder.
+        if offer.path.is_some() {
+            return;
+        }
         let mut last = lock(&self.last);
         if last.len() == LAST {
             last.pop_front();
         }
-        let key = offer.folder.filter(|_| offer.path.is_none()).unwrap_or(offer.hash);
-        last.push_back((owner.to_owned(), key, offer.name.clone(), arrived.clone()));
+        last.push_back((owner.to_owned(), key(offer), offer.name.clone(), arrived.clone()));
     }
 
-    /// What this offer was the last time, if it has arrived already and the answer was lost.
+    /// Forgets what arrived like this before: whoever offers it anew wants it once more, and what
+    /// they offer again later is that.
+    pub(super) fn forget(&self, owner: &str, offer: &Offer) {
+        if !offer.again {
+            lock(&self.last).retain(|(by, of, name, _)| {
+                by != owner || *of != key(offer) || *name != offer.name
+            });
+        }
+    }
+
+    /// What this offer was the last time, if it has arrived already and the answer was lost. Reads
+    /// the disk.
     pub(super) fn recall(&self, owner: &str, offer: &Offer) -> Option<Arrived> {
         if !offer.again || offer.path.is_some() {
             return None;
         }
-        let key = offer.folder.unwrap_or(offer.hash);
-        let last = lock(&self.last);
-        let mut found = last.iter().rev();
-        let found =
-            found.find(|(by, of, name, _)| by == owner && *of == key && *name == offer.name);
-        found.map(|(.., arrived)| arrived.clone())
+        let found = {
+            let last = lock(&self.last);
+            let mut found = last.iter().rev();
+            let found = found
+                .find(|(by, of, name, _)| by == owner && *of == key(offer) && *name == offer.name);
+            found.map(|(.., arrived)| arrived.clone())?
+        };
+        // A picture that was shown is gone when its window is. All else may have been taken away.
+        let is_there = || match std::fs::symlink_metadata(&found.path) {
+            Ok(about) => about.is_dir() || about.is_file() && about.len() == offer.size,
+            Err(_) => false,
+        };
+        (offer.show || is_there()).then_some(found)
     }
+}
+
+/// By what an offer is known again: the file's hash, or the folder that it is, or is in.
+fn key(offer: &Offer) -> Digest {
+    offer.folder.unwrap_or(offer.hash)
 }
 
 /// As whose files are kept that somebody sends.

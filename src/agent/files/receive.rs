@@ -1,26 +1,29 @@
 //! Receives one file of an operator into the inbox.
 
 use super::courier::{Gone, Voice};
+use super::flush::Flush;
 use super::office::{Full, Office, owner};
 use super::picture;
+use super::turns::Turn;
 use crate::audit::What;
 use crate::files::{Arrived, Begun, FileError, Incoming};
 use crate::text::printable;
 use crate::trust::{By, Denied, Files, Grant, Message, Permit};
 use hightower_proto::Message as Packet;
 use hightower_proto::message::{Accept, Chunk, Done, Offer};
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, interval_at, timeout};
 
 /// Who offers a file and sends nothing for so long does not send it.
 const IDLE: Duration = Duration::from_secs(300);
 
-/// So many bytes are written before they are brought to the disk.
-const FLUSH: usize = 32 << 20;
+/// A sender hears something at least so often.
+const SIGN: Duration = Duration::from_secs(2);
+
+/// Chunks that are written at a time: as many long ones as are under way.
+const TOGETHER: usize = 4;
 
 /// The longest picture that is shown, in bytes.
 const MAX_PICTURE: u64 = 16 << 20;
@@ -28,8 +31,8 @@ const MAX_PICTURE: u64 = 16 << 20;
 /// What the sender says of it.
 pub(super) enum Part {
     Chunk(Chunk),
-    /// It ends it, for this reason.
-    GivenUp(String),
+    /// It ends it, for this reason; and whether what has arrived is of no use any more.
+    GivenUp(String, bool),
 }
 
 /// One file that is received.
@@ -39,6 +42,8 @@ pub(super) struct Receiving {
     pub(super) voice: Voice,
     pub(super) offer: Offer,
     pub(super) parts: mpsc::Receiver<Part>,
+    /// What came of it before it was its turn.
+    pub(super) early: Option<Part>,
 }
 
 /// Why nothing came of it.
@@ -131,6 +136,7 @@ impl Receiving {
         let owner = owner(&self.grant);
         let (office, offer) = (Arc::clone(&self.office), self.offer.clone());
         self.leave()?;
+        office.forget(&owner, &offer);
         if offer.show {
             picture::possible(&office).map_err(Failure::Picture)?;
             if offer.size > MAX_PICTURE {
@@ -139,11 +145,10 @@ impl Receiving {
         }
         let _place = office.place(self.grant.holder())?;
         office.count(&owner)?;
-        let turn = office
-            .turns
-            .take(&owner, offer.folder.filter(|_| offer.path.is_none()).unwrap_or(offer.hash));
-        let mut turn = turn.await.ok_or(FileError::Busy)?;
-        if let Some(arrived) = office.recall(&owner, &offer) {
+        let key = offer.folder.filter(|_| offer.path.is_none()).unwrap_or(offer.hash);
+        let mut turn = self.turn(office.turns.take(&owner, key)).await?;
+        let (of, by, what) = (Arc::clone(&office), owner.clone(), offer.clone());
+        if let Some(arrived) = blocking(move || of.recall(&by, &what)).await? {
             return Ok((arrived, self.leave()?));
         }
         let (of, by, what) = (Arc::clone(&office), owner.clone(), offer.clone());
@@ -151,10 +156,12 @@ impl Receiving {
         let arrived = match begun {
             Begun::Arrived(arrived) => arrived,
             Begun::Incoming(incoming) => {
-                let whole = tokio::select! {
-                    whole = self.fill(incoming) => whole?,
-                    _ = &mut turn.superseded => return Err(Failure::Superseded),
-                };
+                let mut flush = Flush::default();
+                let filled = self.fill(incoming, &mut flush, &mut turn.superseded).await;
+                // Until then the file is in use, and nobody else's turn.
+                let flushed = flush.end().await;
+                let whole = filled?;
+                flushed?;
                 let leave = self.leave()?;
                 let arrived = blocking(move || whole.finish()).await??;
                 if let Leave::Show(permit) = &leave {
@@ -167,39 +174,98 @@ impl Receiving {
         Ok((arrived, self.leave()?))
     }
 
-    /// Takes chunks until all is here.
-    async fn fill(&mut self, mut incoming: Box<Incoming>) -> Result<Box<Incoming>, Failure> {
+    /// Waits for a turn as long as the sender wants it.
+    async fn turn(&mut self, turn: impl Future<Output = Option<Turn>>) -> Result<Turn, Failure> {
+        tokio::pin!(turn);
+        loop {
+            tokio::select! {
+                turn = &mut turn => return turn.ok_or(Failure::Superseded),
+                part = self.parts.recv(), if self.early.is_none() => match part {
+                    Some(Part::GivenUp(why, _)) => return Err(Failure::GivenUp(why)),
+                    Some(chunk) => self.early = Some(chunk),
+                    None => return Err(Failure::Gone),
+                },
+            }
+        }
+    }
+
+    /// Takes chunks until all is here. What is begun of it ends before this does.
+    async fn fill(
+        &mut self,
+        mut incoming: Box<Incoming>,
+        flush: &mut Flush,
+        superseded: &mut oneshot::Receiver<()>,
+    ) -> Result<Box<Incoming>, Failure> {
         let transfer = self.offer.transfer;
-        let mut flush = Flush::default();
         loop {
             let offset = incoming.offset();
             self.voice.say(&Packet::Accept(Accept { transfer, offset })).await?;
             if incoming.is_whole() {
-                flush.end().await?;
                 return Ok(incoming);
             }
-            let part = timeout(IDLE, self.parts.recv()).await.map_err(|_| Failure::Idle)?;
+            let part = match self.early.take() {
+                Some(early) => Some(early),
+                None => tokio::select! {
+                    part = timeout(IDLE, self.parts.recv()) => part.map_err(|_| Failure::Idle)?,
+                    _ = &mut *superseded => return Err(Failure::Superseded),
+                },
+            };
             let chunk = match part {
                 Some(Part::Chunk(chunk)) => chunk,
-                Some(Part::GivenUp(why)) => {
-                    // What has arrived is of a file that is no more.
-                    blocking(move || incoming.discard()).await?;
+                Some(Part::GivenUp(why, spoilt)) => {
+                    if spoilt {
+                        // What has arrived is of a file that is no more.
+                        blocking(move || incoming.discard()).await?;
+                    }
                     return Err(Failure::GivenUp(why));
                 }
                 None => return Err(Failure::Gone),
             };
             // It may have been taken away.
             self.leave()?;
-            let length = chunk.data.len();
-            let written;
-            (incoming, written) = blocking(move || {
-                let written = incoming.write(chunk.offset, &chunk.data);
+            let chunks = self.with_others(chunk);
+            let length = chunks.iter().map(|chunk| chunk.data.len()).sum();
+            let writing = blocking(move || {
+                let mut chunks = chunks.into_iter();
+                let written = chunks.try_for_each(|part| incoming.write(part.offset, part.data));
                 (incoming, written)
-            })
-            .await?;
+            });
+            let written;
+            (incoming, written) = self.alive(offset, writing).await?;
             written?;
             flush.wrote(length, &incoming).await?;
-            self.office.pace(length).await;
+            tokio::select! {
+                () = self.alive(incoming.offset(), self.office.pace(length)) => {}
+                _ = &mut *superseded => return Err(Failure::Superseded),
+            }
+        }
+    }
+
+    /// A chunk, and those that have come meanwhile: a thread is not woken for each.
+    fn with_others(&mut self, first: Chunk) -> Vec<Chunk> {
+        let mut chunks = vec![first];
+        while chunks.len() < TOGETHER && self.early.is_none() {
+            match self.parts.try_recv() {
+                Ok(Part::Chunk(chunk)) => chunks.push(chunk),
+                Ok(end) => self.early = Some(end),
+                Err(_) => break,
+            }
+        }
+        chunks
+    }
+
+    /// Does something that may take long, and says meanwhile again what is here: while a chunk waits
+    /// to be taken nothing else that the sender says is looked at, be it a question whether we live.
+    async fn alive<T>(&self, offset: u64, work: impl Future<Output = T>) -> T {
+        let mut signs = interval_at(Instant::now() + SIGN, SIGN);
+        let accept = Packet::Accept(Accept { transfer: self.offer.transfer, offset });
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                // Who is gone is found out when the work is done.
+                _ = signs.tick() => drop(self.voice.say(&accept).await),
+            }
         }
     }
 
@@ -227,33 +293,6 @@ impl Receiving {
             Ok(permit) => permit.note_failure(words),
             Err(_) => self.grant.note_refusal(words),
         }
-    }
-}
-
-/// Brings to the disk what was written while more is, so that little is left at the end.
-#[derive(Default)]
-struct Flush {
-    written: usize,
-    under_way: Option<JoinHandle<io::Result<()>>>,
-}
-
-impl Flush {
-    async fn wrote(&mut self, length: usize, incoming: &Incoming) -> Result<(), Failure> {
-        self.written += length;
-        if self.written >= FLUSH && self.under_way.as_ref().is_none_or(JoinHandle::is_finished) {
-            self.end().await?;
-            self.written = 0;
-            let file = incoming.file()?;
-            self.under_way = Some(tokio::task::spawn_blocking(move || file.sync_data()));
-        }
-        Ok(())
-    }
-
-    /// Waits for it.
-    async fn end(&mut self) -> Result<(), Failure> {
-        let Some(under_way) = self.under_way.take() else { return Ok(()) };
-        let synced = under_way.await.map_err(|_| Failure::Died)?;
-        Ok(synced.map_err(FileError::io("write to", "the inbox"))?)
     }
 }
 

@@ -4,12 +4,7 @@
 use hightower_proto::message::Digest;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 use tokio::sync::{OwnedMutexGuard, oneshot};
-use tokio::time::timeout;
-
-/// How long whoever has the turn may take to give it up: to write what it has begun to write.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 type Key = (String, Digest);
 
@@ -34,10 +29,12 @@ pub(super) struct Turn {
 }
 
 impl Turns {
-    /// Takes the turn from whoever has it; `None` when they don't give it up.
+    /// Takes the turn from whoever has it, and waits until they have given it up: what they have
+    /// begun to write, or to read, may take its time. `None` when somebody else is to have it before
+    /// that.
     pub(super) async fn take(&self, owner: &str, hash: Digest) -> Option<Turn> {
         let key = (owner.to_owned(), hash);
-        let (give_up, superseded) = oneshot::channel();
+        let (give_up, mut superseded) = oneshot::channel();
         let turn = {
             let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let new = || Holding { turn: Arc::default(), give_up: None };
@@ -48,10 +45,16 @@ impl Turns {
             }
             Arc::clone(&holding.turn)
         };
-        let held = timeout(PATIENCE, Arc::clone(&turn).lock_owned()).await.ok();
-        // Made in any case, so that what is in the table goes with it.
-        let turn = Turn { key, turns: self.clone(), turn, held, superseded };
-        turn.held.is_some().then_some(turn)
+        // Made first, so that what is in the table goes with it, also when this is given up.
+        let lock = Arc::clone(&turn).lock_owned();
+        let (_, never) = oneshot::channel();
+        let mut turn = Turn { key, turns: self.clone(), turn, held: None, superseded: never };
+        tokio::select! {
+            held = lock => turn.held = Some(held),
+            _ = &mut superseded => return None,
+        }
+        turn.superseded = superseded;
+        Some(turn)
     }
 }
 
@@ -69,8 +72,9 @@ impl Drop for Turn {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn whoever_comes_last_has_it_and_nothing_is_left() {
         let turns = Turns::default();
         let mut first = turns.take("anna", Digest([1; 32])).await.expect("nobody has it");
@@ -79,8 +83,14 @@ mod tests {
         let (of, all) = (turns.clone(), turns.clone());
         let second = tokio::spawn(async move { of.take("anna", Digest([1; 32])).await });
         (&mut first.superseded).await.expect("told");
+        // However long it takes, as on a disk that is slow; only who is superseded waits in vain.
+        tokio::time::sleep(Duration::from_secs(3600)).await;
         assert!(!second.is_finished());
+        let of = turns.clone();
+        let third = tokio::spawn(async move { of.take("anna", Digest([1; 32])).await });
+        assert!(second.await.expect("no panic").is_none());
         drop(first);
+        let second = third;
         let mut second = second.await.expect("no panic").expect("given up");
         assert!(second.superseded.try_recv().is_err());
         drop((second, other));

@@ -64,7 +64,7 @@ pub(super) struct Outbox {
     pub(super) frames: Option<Arc<[Bytes]>>,
     /// Parts of files, and who waits until each is on its way, so that there is one a transfer; they
     /// delay nothing else.
-    pub(super) bulk: VecDeque<(Bytes, oneshot::Sender<()>)>,
+    pub(super) bulk: VecDeque<([Bytes; 2], oneshot::Sender<()>)>,
     /// The goodbye; nothing comes after it.
     pub(super) last: Option<Bytes>,
 }
@@ -85,8 +85,7 @@ impl Outbox {
         *self = Self::default();
     }
 
-    /// What to write next: all packets that wait, then the frames, then a part of a file; the goodbye
-    /// comes after all.
+    /// What to write next: all packets that wait, then the frames; the goodbye comes after all.
     pub(super) fn take(&mut self) -> Option<Pieces> {
         let mut pieces: VecDeque<Bytes> = std::mem::take(&mut self.replies);
         pieces.extend(self.pong.take());
@@ -96,16 +95,19 @@ impl Outbox {
         if let Some(frames) = self.frames.take() {
             pieces.extend(frames.iter().cloned());
         }
-        if let Some((bytes, taken)) = self.bulk.pop_front() {
-            pieces.push_back(bytes);
-            // Whoever sends it may have ended.
-            let _ = taken.send(());
-        }
         if pieces.is_empty() {
             pieces.extend(self.last.take());
         }
         pieces.retain(|piece| !piece.is_empty());
         (!pieces.is_empty()).then_some(Pieces(pieces))
+    }
+
+    /// A part of a file, to be written when there is nothing else.
+    pub(super) fn take_part(&mut self) -> Option<Pieces> {
+        let (pieces, taken) = self.bulk.pop_front()?;
+        // Whoever sends it may have ended.
+        let _ = taken.send(());
+        Some(Pieces(pieces.into_iter().filter(|piece| !piece.is_empty()).collect()))
     }
 }
 
@@ -269,23 +271,26 @@ mod tests {
     #[test]
     fn parts_of_files_go_after_all_else_and_one_at_a_time() {
         let mut outbox = Outbox::default();
+        let part = |head, data| [head, data].map(|text: &'static str| Bytes::from(text));
         let (taken, mut first) = oneshot::channel();
-        outbox.bulk.push_back((Bytes::from_static(b"part 1 "), taken));
+        outbox.bulk.push_back((part("part ", "1 "), taken));
         let (taken, mut second) = oneshot::channel();
-        outbox.bulk.push_back((Bytes::from_static(b"part 2 "), taken));
+        outbox.bulk.push_back((part("part 2 ", ""), taken));
         outbox.frames = Some(Arc::new([Bytes::from_static(b"frame ")]));
         outbox.pong = Some(Bytes::from_static(b"pong "));
         outbox.push(Bytes::from_static(b"reply "));
-        outbox.last = Some(Bytes::from_static(b"goodbye"));
         let mut next = || {
-            let mut pieces = outbox.take()?;
-            Some(pieces.copy_to_bytes(pieces.remaining()))
+            let pieces = outbox.take().or_else(|| outbox.take_part());
+            pieces.map(|mut pieces| pieces.copy_to_bytes(pieces.remaining()))
         };
-        assert_eq!(next().as_deref(), Some(&b"reply pong frame part 1 "[..]));
+        assert_eq!(next().as_deref(), Some(&b"reply pong frame "[..]));
+        assert_eq!(next().as_deref(), Some(&b"part 1 "[..]));
         assert!(first.try_recv().is_ok() && second.try_recv().is_err());
         assert_eq!(next().as_deref(), Some(&b"part 2 "[..]));
         assert!(second.try_recv().is_ok());
-        assert_eq!(next().as_deref(), Some(&b"goodbye"[..]));
         assert_eq!(next(), None);
+        outbox.last = Some(Bytes::from_static(b"goodbye"));
+        let goodbye = outbox.take().map(|mut last| last.copy_to_bytes(last.remaining()));
+        assert_eq!(goodbye.as_deref(), Some(&b"goodbye"[..]));
     }
 }

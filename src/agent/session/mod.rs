@@ -12,6 +12,7 @@ mod io;
 mod link;
 mod packets;
 mod parcels;
+mod power;
 mod talk;
 
 use super::broadcaster::Broadcaster;
@@ -19,21 +20,23 @@ use super::chat::Chat;
 use super::consent::{Consent, Stay};
 use super::demand::Demand;
 use super::facts::{Interest, Registrar};
-use super::files::{Courier, Office};
+use super::files::{Courier, Ended, Office};
 use super::messages::{
     Encode, Encoded, Enter, Join, Leave, MouseOrder, Notice, Rendition, ViewerId,
 };
 use super::places::{Place, Places};
+use super::power::Power;
 use super::throttle::Throttle;
 use crate::canvas::Version;
 use crate::trust::{Files, Grant, Permit, View};
 use actix::prelude::*;
 use hightower_proto::Message as Packet;
-use hightower_proto::message::{Facts, Goodbye, Welcome};
+use hightower_proto::message::{Facts, Goodbye, State, Welcome};
 pub(super) use io::Stream;
 use io::{End, Outbox, Pieces, Reader, Writer};
 use link::Link;
 pub(super) use parcels::Say;
+use power::Orders;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -69,6 +72,8 @@ pub(super) struct Links {
     pub(super) registrar: Addr<Registrar>,
     /// The room in which they talk.
     pub(super) chat: Addr<Chat>,
+    /// What restarts the machine, and the like.
+    pub(super) power: Addr<Power>,
     /// For those who do not watch.
     pub(super) guests: Places,
     /// Where files go, and come from.
@@ -100,6 +105,8 @@ pub(super) struct Session {
     reader: Option<Reader>,
     /// `None` while a write is in flight.
     writer: Option<Writer>,
+    /// Whether what is being written is a part of a file.
+    carries: bool,
     outbox: Outbox,
     /// Whether the viewer has said hello, and may be sent packets.
     speaks: bool,
@@ -141,10 +148,14 @@ pub(super) struct Session {
     room: Option<oneshot::Sender<()>>,
     /// Kept by those who want to know what the machine is.
     interest: Option<Arc<Interest>>,
+    /// How things stand, where that was told since the viewer's last hello.
+    state: Option<State>,
     /// What the machine is, where that has changed since this began.
     facts: Option<Arc<Facts>>,
     /// Its part in the chat.
     part: Part,
+    /// What it wants to become of the machine.
+    orders: Orders,
     /// Carries its files, once there are some.
     courier: Option<Addr<Courier>>,
     place: Place,
@@ -169,6 +180,7 @@ impl Session {
             stay: None,
             reader: Some(reader),
             writer: Some(writer),
+            carries: false,
             outbox: Outbox::default(),
             speaks: false,
             monitoring: false,
@@ -191,8 +203,10 @@ impl Session {
             denials: Throttle::new(DENIALS),
             room: None,
             interest: None,
+            state: None,
             facts: None,
             part: Part::default(),
+            orders: Orders::default(),
             courier: None,
             place,
         }
@@ -201,9 +215,14 @@ impl Session {
     /// Does whatever can be done now: sends what waits, asks for the next step, or wishes for it.
     fn advance(&mut self, ctx: &mut Context<Self>) {
         if self.writer.is_none() {
+            // A picture is made ready while a part of a file goes, and is not behind the next one.
+            if self.carries {
+                self.seek(ctx);
+            }
             return;
         }
         self.hear(ctx);
+        self.carries = false;
         if let Some(pieces) = self.outbox.take() {
             self.write(pieces, ctx);
         } else if self.closing {
@@ -212,15 +231,27 @@ impl Session {
                 ctx.spawn(io::finish(writer, LINGER).into_actor(self));
             }
             ctx.run_later(LINGER, |_, ctx| ctx.stop());
-        } else if self.wants_frames() && !self.asked {
-            let wait = self.not_before.saturating_duration_since(Instant::now());
-            if !wait.is_zero() {
-                self.look_again(wait, ctx);
-            } else if self.newest > self.have || self.refresh && self.newest > self.stale {
-                self.ask(ctx);
-            } else {
-                self.links.demand.want_past(self.have);
+        } else {
+            self.seek(ctx);
+            if let Some(part) = self.outbox.take_part() {
+                self.carries = true;
+                self.write(part, ctx);
             }
+        }
+    }
+
+    /// Asks for the next step, or wishes for it.
+    fn seek(&mut self, ctx: &mut Context<Self>) {
+        if !self.wants_frames() || self.asked || self.outbox.frames.is_some() {
+            return;
+        }
+        let wait = self.not_before.saturating_duration_since(Instant::now());
+        if !wait.is_zero() {
+            self.look_again(wait, ctx);
+        } else if self.newest > self.have || self.refresh && self.newest > self.stale {
+            self.ask(ctx);
+        } else {
+            self.links.demand.want_past(self.have);
         }
     }
 
@@ -497,6 +528,9 @@ impl Actor for Session {
         if let Admission::Joined(id) | Admission::Guest(id) = self.admission {
             self.links.broadcaster.do_send(Leave(id));
         }
+        if let Some(courier) = &self.courier {
+            courier.do_send(Ended);
+        }
     }
 }
 
@@ -559,8 +593,9 @@ impl Handler<Notice> for Session {
             }
             Notice::State(state) => {
                 if self.speaks && !self.closing {
-                    self.outbox.state = Some(Packet::State(state).encode());
+                    self.outbox.state = Some(Packet::State(state.clone()).encode());
                 }
+                self.state = Some(state);
             }
             Notice::Facts(facts) => {
                 if self.speaks && !self.closing {

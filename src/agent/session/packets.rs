@@ -79,6 +79,7 @@ impl Session {
             }
             Packet::Hello(hello) => {
                 self.wish(&hello);
+                self.state = None;
                 if !self.speaks {
                     tracing::info!(peer = %self.peer, "the viewer is {:?}", printable(&hello.software));
                 }
@@ -90,6 +91,7 @@ impl Session {
                         session.interest = Some(interest);
                         // What was told meanwhile is newer.
                         let facts = session.facts.take().unwrap_or(facts);
+                        let state = session.state.take().unwrap_or(state);
                         session.greet(state, &facts, ctx);
                     }
                     session.settled()
@@ -118,6 +120,7 @@ impl Session {
                 return self.speak(code, Some((said.member, said.number)), said.text, ctx);
             }
             Packet::Text(text) => return self.speak(code, None, text, ctx),
+            Packet::Power(wanted) => return self.power(wanted, ctx),
             Packet::Goodbye(_) => ctx.stop(),
             packet if is_parcel(&packet) => return self.parcel(packet, ctx),
             other => {
@@ -143,16 +146,22 @@ impl Session {
     /// Takes in how the viewer wants its frames.
     fn wish(&mut self, hello: &Hello) {
         self.delta = hello.delta;
-        self.interval = match hello.max_fps {
+        let interval = match hello.max_fps {
             0 => Duration::ZERO,
             fps => Duration::from_secs(1) / fps,
         };
+        if interval < self.interval {
+            // The wait was for what was wished before.
+            self.not_before = Instant::now();
+        }
+        self.interval = interval;
         let rendition = Rendition { scale: hello.clamped_scale() as usize };
         if rendition != self.rendition {
             self.rendition = rendition;
             // A question that is under way is of the rendition before.
             self.epoch += 1;
             self.outbox.frames = None;
+            self.not_before = Instant::now();
             self.forget_base();
         }
     }

@@ -1,7 +1,7 @@
 //! What a session has to do with files: it hands over what its peer says of them, and sends what its
 //! courier says.
 
-use super::Session;
+use super::{Admission, Session};
 use crate::agent::files::{Courier, Parcel};
 use actix::prelude::*;
 use bytes::Bytes;
@@ -15,7 +15,7 @@ pub(in crate::agent) enum Say {
     /// In its order among the replies.
     Word(Bytes),
     /// After all else that waits; one at a time.
-    Bulk(Bytes),
+    Bulk([Bytes; 2]),
 }
 
 /// The session ends, or its peer does not listen.
@@ -47,7 +47,8 @@ impl Session {
     ) -> ResponseActFuture<Self, ()> {
         let courier = self.courier.get_or_insert_with(|| {
             let voice = ctx.address().downgrade().recipient();
-            Courier::new(self.grant.clone(), self.links.files.clone(), voice).start()
+            let watches = !matches!(self.admission, Admission::Guest(_));
+            Courier::new(self.grant.clone(), self.links.files.clone(), voice, watches).start()
         });
         let handed = courier.send(Parcel(packet)).into_actor(self);
         // An error says that the courier has ended, as it does with this session.
@@ -67,9 +68,9 @@ impl Handler<Say> for Session {
                 self.push(bytes, ctx);
                 Box::pin(actix::fut::ok(()))
             }
-            Say::Bulk(bytes) => {
+            Say::Bulk(pieces) => {
                 let (taken, wait) = oneshot::channel();
-                self.outbox.bulk.push_back((bytes, taken));
+                self.outbox.bulk.push_back((pieces, taken));
                 self.advance(ctx);
                 Box::pin(wait.into_actor(self).map(|taken, _, _| taken.map_err(|_| Closing)))
             }

@@ -134,6 +134,7 @@ impl Connection<'_> {
                 memory.monitoring.set(state.monitoring);
                 let state = Arc::new(harmless::state(state));
                 self.slot.happened(Event::State(state.clone()), |view| {
+                    view.current &= state.monitoring;
                     view.state = Some(state);
                     view.state_at = Instant::now();
                 });
@@ -180,6 +181,7 @@ impl Connection<'_> {
         }
         let welcome = Arc::new(harmless::welcome(welcome));
         self.slot.happened(Event::Welcome(welcome.clone()), |view| {
+            view.current &= welcome.state.monitoring;
             view.state = Some(Arc::new(welcome.state.clone()));
             view.state_at = Instant::now();
             view.welcome = Some(welcome);

@@ -5,7 +5,7 @@ mod incoming;
 use super::cause::Cause;
 use super::clock::{Clock, now_us};
 use super::decode;
-use super::options::{ClientOptions, Order};
+use super::options::{ClientOptions, Order, Rendition};
 use super::queue::{FrameLink, Queue};
 use super::security::Channel;
 use super::slot::Slot;
@@ -53,6 +53,13 @@ pub(super) struct Memory {
     monitoring: Cell<bool>,
     /// The peer of this connection turned out to be an agent or a plain server.
     pub(super) success: Cell<bool>,
+}
+
+/// What whoever has the client wants of it.
+pub(super) struct Owner {
+    pub(super) orders: mpsc::Receiver<Order>,
+    pub(super) rendition: watch::Receiver<Rendition>,
+    pub(super) stop: watch::Receiver<bool>,
 }
 
 /// One connection.
@@ -107,14 +114,14 @@ impl<'a> Connection<'a> {
         self,
         channel: Channel,
         memory: &Memory,
-        orders: &mut mpsc::Receiver<Order>,
-        stop: &mut watch::Receiver<bool>,
+        owner: &mut Owner,
     ) -> Arc<Cause> {
         let Channel { reader, writer, key } = channel;
         self.slot.happened(Event::Connected(self.peer), |view| {
             view.link = Link::Connected;
             view.cause = None;
             view.welcome = None;
+            view.current = false;
             view.key = key;
             view.counters.connections += 1;
         });
@@ -123,7 +130,7 @@ impl<'a> Connection<'a> {
         let (answers, answer_receiver) = mpsc::channel(ANSWERS);
         tokio::select! {
             cause = self.read(reader, memory, answers) => Arc::new(cause),
-            cause = self.write(writer, memory, answer_receiver, wanted, orders, stop) => cause,
+            cause = self.write(writer, memory, answer_receiver, wanted, owner) => cause,
         }
     }
 
@@ -133,19 +140,16 @@ impl<'a> Connection<'a> {
         memory: &Memory,
         mut answers: mpsc::Receiver<Message>,
         mut wanted: watch::Receiver<u64>,
-        orders: &mut mpsc::Receiver<Order>,
-        stop: &mut watch::Receiver<bool>,
+        owner: &mut Owner,
     ) -> Arc<Cause> {
+        let Owner { orders, rendition, stop } = owner;
         let mut decoded = self.link.decoded.subscribe();
         let mut refreshes = self.link.refreshes.subscribe();
         let mut broken = self.link.broken.subscribe();
         let mut pings = tokio::time::interval(PING.min(self.options.quiet_limit / 4).max(SHORTEST));
         pings.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
 
-        let software = format!("hightower {}", env!("CARGO_PKG_VERSION"));
-        let &ClientOptions { delta, scale, max_fps, .. } = self.options;
-        let hello = Hello { protocol: PROTOCOL, software, delta, scale, max_fps, watch: true };
-        let mut bytes = Message::Hello(hello).encode().to_vec();
+        let mut bytes = self.hello(*rendition.borrow_and_update()).encode().to_vec();
         if self.options.start && (memory.monitoring.get() || !memory.connected.get()) {
             memory.monitoring.set(true);
             self.started.set(true);
@@ -187,6 +191,9 @@ impl<'a> Connection<'a> {
                     wanted.mark_unchanged();
                     Message::Refresh
                 }
+                Ok(()) = rendition.changed(), if !self.options.silent => {
+                    self.hello(*rendition.borrow_and_update())
+                }
                 Some(answer) = answers.recv() => answer,
                 Some(order) = orders.recv() => {
                     if self.options.silent {
@@ -224,6 +231,12 @@ impl<'a> Connection<'a> {
             _ => tracing::debug!(peer = %self.peer, "gone without a goodbye"),
         }
         Arc::new(Cause::Stopped)
+    }
+
+    fn hello(&self, Rendition { scale, max_fps }: Rendition) -> Message {
+        let software = format!("hightower {}", env!("CARGO_PKG_VERSION"));
+        let delta = self.options.delta;
+        Message::Hello(Hello { protocol: PROTOCOL, software, delta, scale, max_fps, watch: true })
     }
 
     fn ping(&self) -> Message {

@@ -2,10 +2,10 @@
 
 use super::Player;
 use crate::text::printable;
-use crate::viewer::pane::full_screen;
+use crate::viewer::pane::Press;
 use crate::viewer::save;
 use crate::viewer::scene::{BAR, Layout, STATUS};
-use minifb::{Key, MouseButton, MouseMode};
+use minifb::Key;
 use std::time::{Duration, Instant};
 
 /// How far an arrow key goes.
@@ -13,19 +13,14 @@ const STEP: Duration = Duration::from_secs(5);
 
 impl Player {
     pub(super) fn input(&mut self) {
-        if self.held.is_some_and(|key| !self.window.is_key_down(key)) {
-            self.held = None;
-        }
-        for key in self.keys.take() {
-            let again = self.held == Some(key);
-            self.held = Some(key);
-            match key {
-                Key::Left => self.seek_by(false),
-                Key::Right => self.seek_by(true),
-                Key::Comma => self.step(false),
-                Key::Period => self.step(true),
-                _ if again => {}
-                _ => self.key(key),
+        for press in self.pane.pressed() {
+            match press {
+                Press::Key(Key::Left) | Press::Again(Key::Left) => self.seek_by(false),
+                Press::Key(Key::Right) | Press::Again(Key::Right) => self.seek_by(true),
+                Press::Key(Key::Comma) | Press::Again(Key::Comma) => self.step(false),
+                Press::Key(Key::Period) | Press::Again(Key::Period) => self.step(true),
+                Press::Key(key) => self.key(key),
+                Press::Again(_) | Press::Char(_) => {}
             }
         }
         self.mouse();
@@ -55,11 +50,8 @@ impl Player {
                     Layout::Actual { .. } => Layout::Fit,
                 };
             }
-            Key::F => match full_screen(&self.window, self.windowed, &self.title, &self.keys) {
-                Ok((window, windowed)) => {
-                    (self.window, self.windowed) = (window, windowed);
-                    (self.look, self.held, self.drag) = (None, None, None);
-                }
+            Key::F => match self.pane.full_screen() {
+                Ok(()) => (self.look, self.drag) = (None, None),
                 Err(words) => self.say(words),
             },
             Key::M => self.choice.status = !self.choice.status,
@@ -106,9 +98,8 @@ impl Player {
 
     /// The bar is played from where it is pressed; a 1:1 picture is moved about.
     fn mouse(&mut self) {
-        let at = self.window.get_mouse_pos(MouseMode::Pass);
-        let pressed = at.filter(|_| self.window.get_mouse_down(MouseButton::Left));
-        let (width, height) = self.window.get_size();
+        let pressed = self.pane.dragged();
+        let (width, height) = self.pane.size();
         let bar = height.saturating_sub(STATUS + BAR) as f32;
         if let Some((x, y)) = pressed {
             let on_bar = (bar..bar + BAR as f32).contains(&y) && self.choice.status;

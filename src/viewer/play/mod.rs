@@ -3,17 +3,16 @@
 mod input;
 mod transport;
 
-use super::pace::Pace;
-use super::pane::{Keys, open, size_for};
+use super::overlay::PLAY_KEYS;
+use super::pane::{Pane, size_for};
 use super::picture::Picture;
 use super::scene::{BAR, Bar, Choice, Layout, Look, Playing, STATUS, Scene};
 use super::status::Mood;
 use super::view::Notice;
-use super::window::has_display;
+use super::window::demand_display;
 use crate::recording::{Recording, clock};
 use crate::text::printable;
-use anyhow::{anyhow, bail};
-use minifb::{Key, Window};
+use anyhow::bail;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -26,6 +25,9 @@ const INPUT: Duration = Duration::from_millis(15);
 
 /// How long pictures are decoded in one turn: keys are not to wait longer.
 const WORK: Duration = Duration::from_millis(30);
+
+/// What can be done where there is no window.
+const INSTEAD: &str = "`hightower export` makes pictures without one";
 
 /// How many gaps the bar shows.
 const GAPS: usize = 500;
@@ -57,14 +59,9 @@ pub fn run(
     if !options.screenshots.is_dir() {
         bail!("screenshots can't go to {}: it is no directory", options.screenshots.display());
     }
-    if !has_display() {
-        bail!(
-            "there is no display to open a window on (neither DISPLAY nor WAYLAND_DISPLAY is set); \
-             `hightower export` makes pictures without one"
-        );
-    }
+    demand_display(INSTEAD)?;
     let mut player = Player::open(recording, options)?;
-    while player.window.is_open() && !player.quit && !interrupted.load(Ordering::Relaxed) {
+    while player.pane.is_open() && !player.quit && !interrupted.load(Ordering::Relaxed) {
         player.turn()?;
     }
     Ok(ExitCode::SUCCESS)
@@ -83,18 +80,12 @@ struct Player {
     time_of_day: bool,
 
     options: PlayOptions,
-    window: Window,
-    keys: Keys,
-    /// The key that is held down and repeats itself.
-    held: Option<Key>,
-    windowed: Option<(usize, usize)>,
-    title: String,
+    pane: Pane,
     choice: Choice,
     drag: Option<(f32, f32)>,
     quit: bool,
     scene: Scene,
     look: Option<Look>,
-    pace: Pace,
     notice: Option<Notice>,
 }
 
@@ -107,12 +98,7 @@ impl Player {
             .unwrap_or_else(|| size_for(Some((width as usize, height as usize)), STATUS + BAR));
         let name = recording.path().file_name().unwrap_or_default().to_string_lossy();
         let title = format!("{} – Hightower", printable(&name));
-        let keys = Keys::default();
-        let window = open(&title, size, false, &keys).map_err(|error| {
-            anyhow!(
-                "no window can be opened ({error}); `hightower export` makes pictures without one"
-            )
-        })?;
+        let pane = Pane::open(&title, size, INSTEAD)?;
         let now = Instant::now();
         let mut transport = Transport::new(index.length(), options.from);
         transport.faster(options.faster, now);
@@ -132,17 +118,18 @@ impl Player {
             failure: None,
             gaps: gaps.collect(),
             time_of_day: false,
-            window,
-            keys,
-            held: None,
-            windowed: None,
-            title,
-            choice: Choice { layout: Layout::Fit, help: false, facts: false, status: true },
+            pane,
+            choice: Choice {
+                layout: Layout::Fit,
+                help: false,
+                facts: false,
+                status: true,
+                keys: PLAY_KEYS,
+            },
             drag: None,
             quit: false,
             scene: Scene::default(),
             look: None,
-            pace: Pace::new(now),
             notice: Some(Notice { text, at: now }),
             recording,
             options,
@@ -156,7 +143,7 @@ impl Player {
         let position = self.transport.position(begun);
         let wanted = self.stepped.unwrap_or_else(|| self.recording.index().at(position));
         let reached = self.decode(wanted, begun + WORK);
-        let size = self.window.get_size();
+        let size = self.pane.size();
         let picture = self.shown.as_ref().map(|(_, picture)| picture.clone());
         let look = Look::playing(self.playing(position), picture.as_deref(), size, self.choice);
         if let (Layout::Actual { .. }, Layout::Actual { .. }) = (self.choice.layout, look.layout) {
@@ -166,14 +153,8 @@ impl Player {
         if news {
             self.scene.draw(&look, picture.as_ref());
         }
-        if (news || self.pace.is_stale(Instant::now())) && size.0 > 0 && size.1 > 0 {
-            self.pace.given(Instant::now());
-            self.window
-                .update_with_buffer(self.scene.pixels(), size.0, size.1)
-                .map_err(|error| anyhow!("the window can't be drawn: {error}"))?;
+        if self.pane.show(self.scene.pixels(), size, news)? {
             self.look = Some(look);
-        } else {
-            self.window.update();
         }
         if reached {
             self.rest(wanted, position);

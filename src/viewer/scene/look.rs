@@ -5,7 +5,7 @@ use crate::address::Target;
 use crate::facts::words;
 use crate::rect::Rect;
 use crate::text::printable;
-use crate::viewer::overlay::{KEYS, Keys, PLAY_KEYS};
+use crate::viewer::overlay::Keys;
 use crate::viewer::picture::Picture;
 use crate::viewer::status::{self, Mood};
 use crate::viewer::view::{Link, Notice, View};
@@ -16,7 +16,7 @@ use std::time::Duration;
 const LOWEST: usize = 90;
 
 /// How long a notice is shown.
-const NOTICE: Duration = Duration::from_secs(6);
+pub(in crate::viewer) const NOTICE: Duration = Duration::from_secs(6);
 
 /// How the picture is laid into the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +74,8 @@ pub(in crate::viewer) struct Choice {
     pub(in crate::viewer) help: bool,
     pub(in crate::viewer) facts: bool,
     pub(in crate::viewer) status: bool,
+    /// The keys that the help tells of.
+    pub(in crate::viewer) keys: Keys,
 }
 
 impl Look {
@@ -104,7 +106,7 @@ impl Look {
             figures,
             message: message(view, target),
             notice,
-            help: choice.help.then_some(KEYS),
+            help: choice.help.then_some(choice.keys),
             facts: choice.facts.then(|| facts(view)),
             status: choice.status,
             recording: view.recording.is_some(),
@@ -130,7 +132,7 @@ impl Look {
             figures,
             message,
             notice: notice.filter(|notice| notice.at.elapsed() < NOTICE).map(|n| n.text),
-            help: choice.help.then_some(PLAY_KEYS),
+            help: choice.help.then_some(choice.keys),
             facts: None,
             status: choice.status,
             recording: false,
@@ -200,7 +202,7 @@ fn facts(view: &View) -> Vec<(String, String)> {
 }
 
 /// What to say in the middle of the window: why there is no picture, or none that is the truth.
-fn message(view: &View, target: &Target) -> Option<(String, Vec<String>)> {
+pub(in crate::viewer) fn message(view: &View, target: &Target) -> Option<(String, Vec<String>)> {
     let host = status::host(view, target);
     if let Some(cause) = &view.cause {
         let title = match view.link {
@@ -227,10 +229,11 @@ fn message(view: &View, target: &Target) -> Option<(String, Vec<String>)> {
             vec![cause.clone(), "The agent keeps trying.".into()],
         ));
     }
-    if view.picture.is_some() && view.link == Link::Connected {
+    let stopped = view.state.as_ref().is_some_and(|state| !state.monitoring);
+    // What was seen last before it was stopped may be looked at; that it is no more is said beside.
+    if view.picture.is_some() && view.link == Link::Connected && (view.current || stopped) {
         return None;
     }
-    let stopped = view.state.as_ref().is_some_and(|state| !state.monitoring);
     let hint = stopped.then(|| "S starts the monitoring.".to_owned());
     Some((host, std::iter::once(status::waiting_for(view)).chain(hint).collect()))
 }

@@ -5,7 +5,7 @@ mod look;
 #[cfg(test)]
 mod tests;
 
-pub(super) use look::{Bar, Choice, Layout, Look, Playing};
+pub(super) use look::{Bar, Choice, Layout, Look, NOTICE, Playing, message};
 
 use super::overlay;
 use super::picture::Picture;
@@ -16,7 +16,7 @@ use crate::text::{Surface, line_height, shorten, text_width};
 use std::sync::Arc;
 
 /// The status line's text, in pixels.
-const PX: u32 = 14;
+pub(super) const PX: u32 = 14;
 
 /// The status line's height, in pixels.
 pub(super) const STATUS: usize = 26;
@@ -24,16 +24,16 @@ pub(super) const STATUS: usize = 26;
 /// The height of the bar that shows how far a recording is played, in pixels.
 pub(super) const BAR: usize = 12;
 
-const BACKGROUND: u32 = 0x10_1418;
-const LINE: u32 = 0x1b_2229;
+pub(super) const BACKGROUND: u32 = 0x10_1418;
+pub(super) const LINE: u32 = 0x1b_2229;
 const TRACK: u32 = 0x3a_4654;
 const PLAYED: u32 = 0x4c_c38a;
 const GAP: u32 = 0xff_6b5e;
-const HOST: u32 = 0xff_ffff;
-const FIGURES: u32 = 0xa8_b4c0;
+pub(super) const HOST: u32 = 0xff_ffff;
+pub(super) const FIGURES: u32 = 0xa8_b4c0;
 
 /// How much of the picture is left when it is no longer the truth.
-const DIMMED: u8 = 150;
+pub(super) const DIMMED: u8 = 150;
 
 /// Draws looks.
 #[derive(Debug, Default)]
@@ -138,7 +138,7 @@ impl Scene {
 
 /// Copies a part of a picture, given by rows, to where the picture lies in pixels of so many
 /// columns.
-fn copy<'a>(
+pub(super) fn copy<'a>(
     pixels: &mut [u32],
     columns: usize,
     at: (usize, usize),
@@ -198,11 +198,7 @@ fn status_line(surface: &mut Surface<'_>, look: &Look) {
     let host = shorten(PX, &look.host, room.clamp(4 * gap, 24 * gap));
     let mut x = gap + surface.text(gap, text_top, PX, HOST, &host);
     for (mood, text) in badges {
-        let color = match mood {
-            Mood::Good => 0x4c_c38a,
-            Mood::Warning => 0xf2_c14e,
-            Mood::Bad => 0xff_6b5e,
-        };
+        let color = mood.color();
         x += gap;
         surface.fill_rect(x, top + (STATUS as i32 - light) / 2, light, light, color);
         x += light + 5;

@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::viewer::bands::Working;
+use crate::viewer::overlay::KEYS;
 use crate::viewer::view::{Link, View};
 use std::time::Instant;
 
@@ -69,7 +70,7 @@ fn what_is_drawn_in_part_is_as_if_drawn_whole() {
         }
         pictures.show(&mut view);
         let help = n % 25 == 24;
-        let choice = Choice { layout, help, facts: false, status: n % 40 != 39 };
+        let choice = Choice { layout, help, facts: false, status: n % 40 != 39, keys: KEYS };
         let look = Look::new(&view, &target, size, choice, format!("{n} fps"));
         scene.draw(&look, view.picture.as_ref());
         let mut whole = Scene::default();
@@ -81,7 +82,8 @@ fn what_is_drawn_in_part_is_as_if_drawn_whole() {
     other.sequence = pictures.sequence;
     other.change(Rect::new(0, 0, 200, 300));
     other.show(&mut view);
-    let choice = Choice { layout: Layout::Fit, help: false, facts: false, status: true };
+    let choice =
+        Choice { layout: Layout::Fit, help: false, facts: false, status: true, keys: KEYS };
     let look = Look::new(&view, &target, (400, 300), choice, String::new());
     scene.draw(&look, view.picture.as_ref());
     let mut whole = Scene::default();
