@@ -8,6 +8,8 @@
 //! The reader is a future of this actor. It hands over one packet at a time and waits until it
 //! is done with, so a viewer that floods is slowed down by its own socket.
 
+mod admission;
+mod frames;
 mod io;
 mod link;
 mod packets;
@@ -21,15 +23,14 @@ use super::consent::{Consent, Stay};
 use super::demand::Demand;
 use super::facts::{Interest, Registrar};
 use super::files::{Courier, Ended, Office};
-use super::messages::{
-    Encode, Encoded, Enter, Join, Leave, MouseOrder, Notice, Rendition, ViewerId,
-};
+use super::messages::{Encode, Leave, MouseOrder, Notice, Rendition};
 use super::places::{Place, Places};
 use super::power::Power;
 use super::throttle::Throttle;
 use crate::canvas::Version;
-use crate::trust::{Files, Grant, Permit, View};
+use crate::trust::{Files, Grant, View};
 use actix::prelude::*;
+use admission::Admission;
 use hightower_proto::Message as Packet;
 use hightower_proto::message::{Facts, Goodbye, State, Welcome};
 pub(super) use io::Stream;
@@ -42,9 +43,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use talk::Part;
 use tokio::sync::oneshot;
-
-/// How long a viewer that finds the table full has to say hello, so that it can be told.
-const REFUSED_HELLO: Duration = Duration::from_secs(2);
 
 /// How long a viewer has to take what was sent last, and to close. Closing first would lose it:
 /// a socket that is closed while the peer still talks forgets what is under way.
@@ -78,18 +76,6 @@ pub(super) struct Links {
     pub(super) guests: Places,
     /// Where files go, and come from.
     pub(super) files: Arc<Office>,
-}
-
-enum Admission {
-    /// It has said nothing yet, and may be either.
-    Unknown,
-    /// The broadcaster, or before it the person at the machine, has not answered yet.
-    Asked,
-    Joined(ViewerId),
-    /// It does not watch.
-    Guest(ViewerId),
-    /// The table is full; this is what a viewer that says hello is told.
-    Refused(String),
 }
 
 /// One viewer or guest.
@@ -240,91 +226,6 @@ impl Session {
         }
     }
 
-    /// Asks for the next step, or wishes for it.
-    fn seek(&mut self, ctx: &mut Context<Self>) {
-        if !self.wants_frames() || self.asked || self.outbox.frames.is_some() {
-            return;
-        }
-        let wait = self.not_before.saturating_duration_since(Instant::now());
-        if !wait.is_zero() {
-            self.look_again(wait, ctx);
-        } else if self.newest > self.have || self.refresh && self.newest > self.stale {
-            self.ask(ctx);
-        } else {
-            self.links.demand.want_past(self.have);
-        }
-    }
-
-    /// Advances after this time, by one timer at most.
-    fn look_again(&mut self, wait: Duration, ctx: &mut Context<Self>) {
-        if !self.timed {
-            self.timed = true;
-            ctx.run_later(wait, |session, ctx| {
-                session.timed = false;
-                session.advance(ctx);
-            });
-        }
-    }
-
-    fn wants_frames(&self) -> bool {
-        let credit = !self.speaks || self.link.under_way() < self.links.credit as usize;
-        self.monitoring && credit && matches!(self.admission, Admission::Joined(_))
-    }
-
-    /// Asks the encoder for the step from what the viewer has to now.
-    fn ask(&mut self, ctx: &mut Context<Self>) {
-        self.asked = true;
-        let epoch = self.epoch;
-        // A plain viewer can't build on what it has.
-        let base = self.base.filter(|_| self.delta && !self.refresh);
-        let effort = self.link.effort();
-        let answer = self.links.encoder.send(Encode { rendition: self.rendition, base, effort });
-        let answered = answer.into_actor(self).map(move |answer, session, ctx| {
-            session.asked = false;
-            if epoch == session.epoch {
-                match answer {
-                    Ok(Ok(step)) => session.send_step(step),
-                    Ok(Err(e)) => {
-                        tracing::debug!(peer = %session.peer, "no frame: {e}");
-                        // The next version is another chance; this one is not asked for again.
-                        session.have = session.newest;
-                        session.refresh = false;
-                        session.base = None;
-                    }
-                    Err(_) => session.close(Some("the agent stops".into())),
-                }
-            }
-            session.advance(ctx);
-        });
-        ctx.spawn(answered);
-    }
-
-    fn send_step(&mut self, step: Encoded) {
-        // The canvas may be of before the last start: that is not of now.
-        let wanted = step.version > self.have || self.refresh && step.version > self.stale;
-        if !wanted || self.closing {
-            return;
-        }
-        self.have = step.version;
-        self.newest = self.newest.max(step.version);
-        self.base = Some(step.version);
-        self.refresh = false;
-        if !self.interval.is_zero() {
-            self.not_before = Instant::now() + self.interval;
-        }
-        if self.speaks {
-            self.link.sent(&step, Instant::now());
-        }
-        self.outbox.frames = Some(step.pieces);
-    }
-
-    /// What is sent next builds on nothing: the viewer has lost what it had, or never got it.
-    fn forget_base(&mut self) {
-        self.base = None;
-        self.refresh = true;
-        self.link.forget();
-    }
-
     fn write(&mut self, pieces: Pieces, ctx: &mut Context<Self>) {
         let Some(writer) = self.writer.take() else { return };
         let written = io::write(writer, pieces, self.links.write_deadline).into_actor(self).map(
@@ -387,126 +288,6 @@ impl Session {
             }
             ctx.stop();
         }));
-    }
-
-    /// Whoever it is wants to watch.
-    fn watch(&mut self, ctx: &mut Context<Self>) {
-        self.admission = Admission::Asked;
-        let permit = match self.grant.permit::<View>() {
-            Ok(permit) => permit,
-            Err(denied) => {
-                self.grant.note_refusal(&denied);
-                self.refuse(denied.to_string());
-                return self.forgo(ctx);
-            }
-        };
-        match self.links.consent.clone() {
-            Some(consent) => self.ask_leave(consent, permit, ctx),
-            None => self.join(permit, ctx),
-        }
-    }
-
-    /// Whoever it is does not want to watch: their place among the viewers is free again.
-    fn visit(&mut self, ctx: &mut Context<Self>) {
-        self.admission = Admission::Asked;
-        match self.links.guests.try_take(self.grant.holder()) {
-            Ok(place) => self.place = place,
-            Err(why) => {
-                self.refuse(why.to_string());
-                return self.forgo(ctx);
-            }
-        }
-        let enter = Enter { session: ctx.address().recipient() };
-        let entered =
-            self.links.broadcaster.send(enter).into_actor(self).map(|answer, session, ctx| {
-                match answer {
-                    Ok(Ok(id)) => {
-                        session.admission = Admission::Guest(id);
-                        session.grant.note_visit();
-                    }
-                    Ok(Err(refused)) => {
-                        session.refuse(refused.to_string());
-                        session.forgo(ctx);
-                    }
-                    Err(_) => ctx.stop(),
-                }
-            });
-        ctx.wait(entered);
-    }
-
-    /// Asks for a place in the table. Nothing of the viewer is read before the answer.
-    fn join(&mut self, permit: Permit<View>, ctx: &mut Context<Self>) {
-        let join = Join { permit, session: ctx.address().recipient() };
-        let joined =
-            self.links.broadcaster.send(join).into_actor(self).map(|answer, session, ctx| {
-                match answer {
-                    Ok(Ok(j)) => session.joined(j.id, j.monitoring, j.after, j.newest),
-                    Ok(Err(refused)) => {
-                        session.refuse(refused.to_string());
-                        session.forgo(ctx);
-                    }
-                    Err(_) => ctx.stop(),
-                }
-                session.advance(ctx);
-            });
-        ctx.wait(joined);
-    }
-
-    /// Lets the viewer stay no longer than it takes to say why: to one that has said hello, or
-    /// soon does.
-    fn refuse(&mut self, why: String) {
-        if self.speaks {
-            self.close(Some(why.clone()));
-        }
-        self.admission = Admission::Refused(why);
-    }
-
-    /// Asks the person at the machine. Until they answer the viewer is heard, and shown nothing.
-    fn ask_leave(&mut self, consent: Consent, permit: Permit<View>, ctx: &mut Context<Self>) {
-        let (by, holder) = (permit.by().clone(), self.grant.holder());
-        let asked = async move { consent.ask(by, holder).await };
-        ctx.spawn(asked.into_actor(self).map(|said, session, ctx| {
-            if !matches!(session.admission, Admission::Asked) {
-                // It did not mean to watch.
-                return;
-            }
-            // It may have been taken off the list meanwhile.
-            let leave = said.and_then(|stay| match session.grant.permit::<View>() {
-                Ok(permit) => Ok((stay, permit)),
-                Err(denied) => Err(denied.to_string()),
-            });
-            match leave {
-                Ok((stay, permit)) => {
-                    session.stay = Some(stay);
-                    session.join(permit, ctx);
-                }
-                Err(why) => {
-                    session.refuse(why);
-                    session.forgo(ctx);
-                    session.advance(ctx);
-                }
-            }
-        }));
-    }
-
-    /// Who is refused says hello soon, and is told why, or is gone.
-    fn forgo(&mut self, ctx: &mut Context<Self>) {
-        ctx.run_later(REFUSED_HELLO, |session, ctx| {
-            if matches!(session.admission, Admission::Refused(_)) && !session.closing {
-                ctx.stop();
-            }
-        });
-    }
-
-    fn joined(&mut self, id: ViewerId, monitoring: bool, after: Version, newest: Version) {
-        self.admission = Admission::Joined(id);
-        // The broadcaster's notices may have come first, and are newer.
-        if !self.told {
-            self.monitoring = monitoring;
-            self.have = after;
-            self.stale = after;
-        }
-        self.newest = self.newest.max(newest);
     }
 }
 

@@ -1,8 +1,9 @@
 //! What a viewer says to its session, and what it is answered.
 
+use super::Session;
+use super::admission::Admission;
 use super::io::Odd;
 use super::parcels::is_parcel;
-use super::{Admission, Session};
 use crate::agent::capture::now_us;
 use crate::agent::facts::AskFacts;
 use crate::agent::messages::{AskState, MouseCommand, Rendition, SetMonitoring, order_mouse};

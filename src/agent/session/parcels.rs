@@ -1,7 +1,8 @@
 //! What a session has to do with files: it hands over what its peer says of them, and sends what its
 //! courier says.
 
-use super::{Admission, Session};
+use super::Session;
+use super::admission::Admission;
 use crate::agent::files::{Courier, Parcel};
 use actix::prelude::*;
 use bytes::Bytes;
