@@ -79,6 +79,8 @@ impl Room {
             ip(&["netns", "add", &there]);
             let link = ["link", "add", "ht0", "netns", &there, "type", "veth", "peer", "name"];
             ip(&[&link[..], &[&port, "netns", &desk]].concat());
+            // A port is not one more network of the operator's: it gets no address of its own.
+            ip(&["-n", &desk, "link", "set", &port, "addrgenmode", "none"]);
             ip(&["-n", &desk, "link", "set", &port, "master", "br0", "up"]);
             let address = format!("10.72.84.{machine}/24");
             ip(&["-n", &there, "addr", "add", &address, "brd", "+", "dev", "ht0"]);
