@@ -95,8 +95,9 @@ fn agents_are_found_whatever_address_they_listen_at_and_tell_operators_more() {
 #[test]
 fn each_way_is_enough_for_a_room() {
     let Some(room) = Room::furnish("ways", 3) else { return };
+    let Some(valves) = room.valves() else { return };
     use Way::{Announcement, Broadcast, Multicast};
-    room.block(&[Broadcast, Announcement]);
+    valves.block(&[Broadcast, Announcement]);
     (1..=3).for_each(|machine| room.allow(machine, "all"));
     let listen = ["10.72.84.1:18516", "0.0.0.0:18516", "[::]:18516"];
     let _agents = [1, 2, 3].map(|machine| room.agent(machine, listen[machine - 1], &[]));
@@ -107,7 +108,7 @@ fn each_way_is_enough_for_a_room() {
         (&[Multicast, Broadcast, Announcement], &[]),
     ];
     for (blocked, machines) in all {
-        room.block(blocked);
+        valves.block(blocked);
         let output = room.operator(&["discover", "--json"]);
         assert_eq!(found(&output), lab(machines), "{blocked:?}: {}", stderr(&output));
         assert_eq!(output.status.success(), !machines.is_empty());
@@ -117,7 +118,8 @@ fn each_way_is_enough_for_a_room() {
 #[test]
 fn an_agent_at_an_address_of_ipv6_alone_is_found_and_reached() {
     let Some(room) = Room::furnish("six", 1) else { return };
-    room.block(&[Way::Announcement]);
+    let Some(valves) = room.valves() else { return };
+    valves.block(&[Way::Announcement]);
     room.allow(1, "all");
     let _agent = room.agent(1, "[fd72::1]:18516", &[]);
     let output = room.operator(&["discover", "--json"]);
@@ -292,10 +294,11 @@ fn who_is_found_by_an_announcement_alone_stays_while_it_is_there_and_no_longer()
 #[test]
 fn whose_cable_is_cut_goes_in_time_and_a_call_without_an_answer_keeps_nobody() {
     let Some(room) = Room::furnish("cut", 3) else { return };
+    let Some(valves) = room.valves() else { return };
     (1..=3).for_each(|machine| room.allow(machine, "all"));
     let agents = [1, 2, 3].map(|machine| room.agent(machine, "[::]:18516", &[]));
     (1..=3).for_each(|machine| room.trust_at(&format!("lab-{machine}")));
-    room.block_at(2, &[Way::Connection]);
+    valves.block_at(2, &[Way::Connection]);
     let mut watch = Watching::begin(&room);
     // In any order, each once it has proven its key.
     let mut unknown = vec!["lab-1", "lab-3"];
