@@ -218,9 +218,19 @@ impl Room {
         let named = format!(r#"hostname lab-{machine} && exec "$0" "$@""#);
         command.args(["netns", "exec", &self.space(machine), "unshare", "--uts"]);
         command.args(["sh", "-c", &named, env!("CARGO_BIN_EXE_hightower")]);
-        command.args(["agent", "--source", "card", "--card-size", "64x64", "--listen", listen]);
+        command.args(["agent", "--source", "card", "--listen", listen]);
+        if !args.contains(&"--card-size") {
+            command.args(["--card-size", "64x64"]);
+        }
         command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").args(args);
         command.env("HIGHTOWER_CONFIG", self.homes[machine - 1].path());
+        command
+    }
+
+    /// The program of the person at a machine.
+    pub fn person(&self, machine: usize, args: &[&str]) -> Command {
+        let mut command = self.on(machine, env!("CARGO_BIN_EXE_hightower"));
+        command.env("HIGHTOWER_CONFIG", self.homes[machine - 1].path()).args(args);
         command
     }
 
