@@ -6,6 +6,8 @@
 mod common;
 #[path = "common/room.rs"]
 mod room;
+#[path = "common/xvfb.rs"]
+mod xvfb;
 
 use common::homes::obeyed;
 use common::{Lines, PATIENCE, stderr, stdout};
@@ -113,6 +115,79 @@ fn each_way_is_enough_for_a_room() {
         assert_eq!(found(&output), lab(machines), "{blocked:?}: {}", stderr(&output));
         assert_eq!(output.status.success(), !machines.is_empty());
     }
+}
+
+#[test]
+fn a_list_for_people_says_who_is_idle_watched_and_locked() {
+    let Some(room) = Room::furnish("states", 3) else { return };
+    let Some(display) = xvfb::Xvfb::start(320, 200) else { return };
+    (1..=3).for_each(|machine| room.allow(machine, "view,control"));
+    // One is not known to this operator, and the others have a pointer to lock.
+    let with_pointer = |machine: usize| {
+        let mut command = room.command(machine, &format!("10.72.84.{machine}:18516"), &[]);
+        let mut agent = common::Agent::start(command.env("DISPLAY", &display.display));
+        agent.await_log("hears orders to the room");
+        agent
+    };
+    let _agents = [with_pointer(1), with_pointer(2), room.agent(3, "10.72.84.3:18516", &[])];
+    (1..=2).for_each(|machine| room.trust_at(&format!("lab-{machine}")));
+    let list = || {
+        let listed = room.operator(&["discover"]);
+        obeyed(&listed);
+        assert_eq!(stderr(&listed), "");
+        rows(&stdout(&listed))
+    };
+    let states = || list()[1..].iter().map(|row| row[3].clone()).collect::<Vec<_>>();
+    let listed = list();
+    assert_eq!(listed[0], ["NAME", "ADDRESS", "USER", "STATE", "KEY"]);
+    for (row, machine) in listed[1..].iter().zip(1..) {
+        assert_eq!(row[..2], [format!("lab-{machine}"), format!("10.72.84.{machine}")]);
+        assert_eq!((&row[2] == "–", &row[3] == "–"), (machine == 3, machine == 3), "{row:?}");
+    }
+    assert_eq!(states(), ["idle", "idle", "–"]);
+    let keys: Vec<_> = listed[1..].iter().map(|row| row[4].as_str()).collect();
+    assert_eq!(keys, ["known as lab-1", "known as lab-2", "not proven"]);
+
+    obeyed(&room.operator(&["lock", "lab-1", "--for", "60s"]));
+    assert_eq!(states(), ["locked", "idle", "–"]);
+    let mut viewers = [1, 2].map(|machine| {
+        let name = format!("lab-{machine}");
+        let view = ["view", "--headless", &name];
+        let mut watching = room.operates(&view).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = Lines::of(watching.stdout.take().unwrap());
+        lines.await_line(|line| line.contains("picture"), "a picture");
+        watching
+    });
+    assert_eq!(states(), ["watched, locked", "watched", "–"]);
+    obeyed(&room.operator(&["unlock", "lab-1"]));
+    assert_eq!(states(), ["watched", "watched", "–"]);
+    for viewer in &mut viewers {
+        drop(viewer.kill());
+        drop(viewer.wait());
+    }
+    // Who goes without a word is missed when something more is to be sent.
+    let end = Instant::now() + PATIENCE;
+    while states() != ["idle", "idle", "–"] {
+        assert!(Instant::now() < end, "they are watched still: {:?}", states());
+    }
+}
+
+/// The rows of a table, by the columns that its first line says.
+fn rows(table: &str) -> Vec<Vec<String>> {
+    let head: Vec<char> = table.lines().next().unwrap().chars().collect();
+    let begins = |at: &usize| head[*at] != ' ' && (*at == 0 || head[*at - 1] == ' ');
+    let starts: Vec<usize> = (0..head.len()).filter(begins).collect();
+    let row = |line: &str| {
+        let line: Vec<char> = line.chars().collect();
+        let ends = starts[1..].iter().copied().chain([line.len()]);
+        let cells = starts.iter().zip(ends).map(|(start, end)| {
+            // Nothing stands between two columns.
+            assert!(*start == 0 || line[*start - 1] == ' ', "{table}");
+            line[*start..end].iter().collect::<String>().trim_end().to_owned()
+        });
+        cells.collect()
+    };
+    table.lines().map(row).collect()
 }
 
 #[test]
