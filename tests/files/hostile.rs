@@ -186,8 +186,10 @@ async fn pester(address: SocketAddr, line: u64, out: &str) -> usize {
         };
         call.say(&first).await.unwrap();
         loop {
-            let answer = timeout(PATIENCE, call.hear()).await;
-            match answer.unwrap_or_else(|_| panic!("no answer to {first:?}")).unwrap() {
+            let Ok(answer) = timeout(PATIENCE, call.hear()).await else {
+                panic!("no answer to {first:?}");
+            };
+            match answer.unwrap() {
                 Message::Accept(accept) if accept.transfer == transfer && accept.offset == 0 => {
                     let data = bytes.to_vec().into();
                     call.say(&Message::Chunk(Chunk { transfer, offset: 0, data })).await.unwrap();

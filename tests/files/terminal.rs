@@ -6,9 +6,9 @@ use crate::{Desk, noise};
 use std::fs;
 use std::path::Path;
 
-/// The length of what is sent, in bytes: at the agents' rate it takes a second or two.
-const LENGTH: usize = 3 << 20;
-const RATE: [&str; 2] = ["--file-rate", "2M"];
+/// The length of what is sent, in bytes: at the agents' rate it takes half a second.
+const LENGTH: usize = 2 << 20;
+const RATE: [&str; 2] = ["--file-rate", "4M"];
 
 /// How wide a terminal is taken to be that does not know it.
 const COLUMNS: usize = 80;
@@ -71,10 +71,10 @@ fn a_bar_shows_what_is_under_way_how_fast_and_how_long_still_and_results_are_apa
     ] {
         let Some((drawn, results)) = shown(&args, &here.path().join("results")) else { return };
         let bars: Vec<_> = drawn.iter().filter_map(|line| under_way(line, &host)).collect();
-        let all = bars.iter().all(|(size, shown)| size == "3.00 MiB" && *shown == name);
+        let all = bars.iter().all(|(size, shown)| size == "2.00 MiB" && *shown == name);
         assert!(all && !bars.is_empty(), "{drawn:#?}");
         // A line for the machine, and nothing that was drawn meanwhile.
-        let is_line = results.starts_with(&format!("{host}  1 file, 3.00 MiB in "));
+        let is_line = results.starts_with(&format!("{host}  1 file, 2.00 MiB in "));
         assert!(is_line && results.lines().count() == 1, "{results}");
         assert!(!results.contains(['\u{1b}', '\r', '[']), "{results:?}");
         // Nor is the line drawn where the bar was.
@@ -99,11 +99,11 @@ fn of_several_machines_there_is_a_bar_each_and_one_for_all() {
     let Some((drawn, results)) = shown(&args, &here.path().join("results")) else { return };
     let first = |of: &str| drawn.iter().find_map(|line| under_way(line, of));
     for host in &hosts {
-        assert_eq!(first(host), Some(("3.00 MiB".into(), "report.pdf")), "{drawn:#?}");
+        assert_eq!(first(host), Some(("2.00 MiB".into(), "report.pdf")), "{drawn:#?}");
         let lines = results.lines().filter(|line| line.starts_with(&format!("{host}  1 file, ")));
         assert_eq!(lines.count(), 1, "{results}");
     }
-    assert_eq!(first("all"), Some(("6.00 MiB".into(), "")), "{drawn:#?}");
+    assert_eq!(first("all"), Some(("4.00 MiB".into(), "")), "{drawn:#?}");
     assert_eq!(results.lines().count(), 2, "{results}");
     let summaries = drawn.iter().filter(|line| line.trim() == "2 machines: 2 done, 0 failed");
     assert_eq!(summaries.count(), 1, "{drawn:#?}");
