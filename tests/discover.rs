@@ -6,6 +6,8 @@
 mod common;
 #[path = "common/room.rs"]
 mod room;
+#[path = "common/xvfb.rs"]
+mod xvfb;
 
 use common::homes::obeyed;
 use common::{Lines, PATIENCE, stderr, stdout};
@@ -95,8 +97,9 @@ fn agents_are_found_whatever_address_they_listen_at_and_tell_operators_more() {
 #[test]
 fn each_way_is_enough_for_a_room() {
     let Some(room) = Room::furnish("ways", 3) else { return };
+    let Some(valves) = room.valves() else { return };
     use Way::{Announcement, Broadcast, Multicast};
-    room.block(&[Broadcast, Announcement]);
+    valves.block(&[Broadcast, Announcement]);
     (1..=3).for_each(|machine| room.allow(machine, "all"));
     let listen = ["10.72.84.1:18516", "0.0.0.0:18516", "[::]:18516"];
     let _agents = [1, 2, 3].map(|machine| room.agent(machine, listen[machine - 1], &[]));
@@ -107,7 +110,7 @@ fn each_way_is_enough_for_a_room() {
         (&[Multicast, Broadcast, Announcement], &[]),
     ];
     for (blocked, machines) in all {
-        room.block(blocked);
+        valves.block(blocked);
         let output = room.operator(&["discover", "--json"]);
         assert_eq!(found(&output), lab(machines), "{blocked:?}: {}", stderr(&output));
         assert_eq!(output.status.success(), !machines.is_empty());
@@ -115,9 +118,83 @@ fn each_way_is_enough_for_a_room() {
 }
 
 #[test]
+fn a_list_for_people_says_who_is_idle_watched_and_locked() {
+    let Some(room) = Room::furnish("states", 3) else { return };
+    let Some(display) = xvfb::Xvfb::start(320, 200) else { return };
+    (1..=3).for_each(|machine| room.allow(machine, "view,control"));
+    // One is not known to this operator, and the others have a pointer to lock.
+    let with_pointer = |machine: usize| {
+        let mut command = room.command(machine, &format!("10.72.84.{machine}:18516"), &[]);
+        let mut agent = common::Agent::start(command.env("DISPLAY", &display.display));
+        agent.await_log("hears orders to the room");
+        agent
+    };
+    let _agents = [with_pointer(1), with_pointer(2), room.agent(3, "10.72.84.3:18516", &[])];
+    (1..=2).for_each(|machine| room.trust_at(&format!("lab-{machine}")));
+    let list = || {
+        let listed = room.operator(&["discover"]);
+        obeyed(&listed);
+        assert_eq!(stderr(&listed), "");
+        rows(&stdout(&listed))
+    };
+    let states = || list()[1..].iter().map(|row| row[3].clone()).collect::<Vec<_>>();
+    let listed = list();
+    assert_eq!(listed[0], ["NAME", "ADDRESS", "USER", "STATE", "KEY"]);
+    for (row, machine) in listed[1..].iter().zip(1..) {
+        assert_eq!(row[..2], [format!("lab-{machine}"), format!("10.72.84.{machine}")]);
+        assert_eq!((&row[2] == "–", &row[3] == "–"), (machine == 3, machine == 3), "{row:?}");
+    }
+    assert_eq!(states(), ["idle", "idle", "–"]);
+    let keys: Vec<_> = listed[1..].iter().map(|row| row[4].as_str()).collect();
+    assert_eq!(keys, ["known as lab-1", "known as lab-2", "not proven"]);
+
+    obeyed(&room.operator(&["lock", "lab-1", "--for", "60s"]));
+    assert_eq!(states(), ["locked", "idle", "–"]);
+    let mut viewers = [1, 2].map(|machine| {
+        let name = format!("lab-{machine}");
+        let view = ["view", "--headless", &name];
+        let mut watching = room.operates(&view).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = Lines::of(watching.stdout.take().unwrap());
+        lines.await_line(|line| line.contains("picture"), "a picture");
+        watching
+    });
+    assert_eq!(states(), ["watched, locked", "watched", "–"]);
+    obeyed(&room.operator(&["unlock", "lab-1"]));
+    assert_eq!(states(), ["watched", "watched", "–"]);
+    for viewer in &mut viewers {
+        drop(viewer.kill());
+        drop(viewer.wait());
+    }
+    // Who goes without a word is missed when something more is to be sent.
+    let end = Instant::now() + PATIENCE;
+    while states() != ["idle", "idle", "–"] {
+        assert!(Instant::now() < end, "they are watched still: {:?}", states());
+    }
+}
+
+/// The rows of a table, by the columns that its first line says.
+fn rows(table: &str) -> Vec<Vec<String>> {
+    let head: Vec<char> = table.lines().next().unwrap().chars().collect();
+    let begins = |at: &usize| head[*at] != ' ' && (*at == 0 || head[*at - 1] == ' ');
+    let starts: Vec<usize> = (0..head.len()).filter(begins).collect();
+    let row = |line: &str| {
+        let line: Vec<char> = line.chars().collect();
+        let ends = starts[1..].iter().copied().chain([line.len()]);
+        let cells = starts.iter().zip(ends).map(|(start, end)| {
+            // Nothing stands between two columns.
+            assert!(*start == 0 || line[*start - 1] == ' ', "{table}");
+            line[*start..end].iter().collect::<String>().trim_end().to_owned()
+        });
+        cells.collect()
+    };
+    table.lines().map(row).collect()
+}
+
+#[test]
 fn an_agent_at_an_address_of_ipv6_alone_is_found_and_reached() {
     let Some(room) = Room::furnish("six", 1) else { return };
-    room.block(&[Way::Announcement]);
+    let Some(valves) = room.valves() else { return };
+    valves.block(&[Way::Announcement]);
     room.allow(1, "all");
     let _agent = room.agent(1, "[fd72::1]:18516", &[]);
     let output = room.operator(&["discover", "--json"]);
@@ -292,10 +369,11 @@ fn who_is_found_by_an_announcement_alone_stays_while_it_is_there_and_no_longer()
 #[test]
 fn whose_cable_is_cut_goes_in_time_and_a_call_without_an_answer_keeps_nobody() {
     let Some(room) = Room::furnish("cut", 3) else { return };
+    let Some(valves) = room.valves() else { return };
     (1..=3).for_each(|machine| room.allow(machine, "all"));
     let agents = [1, 2, 3].map(|machine| room.agent(machine, "[::]:18516", &[]));
     (1..=3).for_each(|machine| room.trust_at(&format!("lab-{machine}")));
-    room.block_at(2, &[Way::Connection]);
+    valves.block_at(2, &[Way::Connection]);
     let mut watch = Watching::begin(&room);
     // In any order, each once it has proven its key.
     let mut unknown = vec!["lab-1", "lab-3"];

@@ -18,7 +18,17 @@ mod cut;
 mod death;
 #[path = "faults/disk.rs"]
 mod disk;
+#[path = "faults/group.rs"]
+mod group;
+#[path = "faults/pictures.rs"]
+mod pictures;
+#[path = "common/room.rs"]
+mod room;
 #[path = "faults/site.rs"]
 mod site;
 #[path = "faults/weather.rs"]
 mod weather;
+#[path = "common/words.rs"]
+mod words;
+#[path = "common/xvfb.rs"]
+mod xvfb;

@@ -18,6 +18,7 @@ mod files {
     mod refusals;
     #[cfg(target_os = "linux")]
     mod speed;
+    mod terminal;
 }
 #[path = "common/chance.rs"]
 mod chance;

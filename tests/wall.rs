@@ -7,6 +7,8 @@ mod common;
 #[path = "common/fake_agent.rs"]
 #[allow(dead_code, reason = "another test's, which uses all of it")]
 mod fake_agent;
+#[path = "common/words.rs"]
+mod words;
 #[path = "common/xvfb.rs"]
 mod xvfb;
 
@@ -15,10 +17,11 @@ use fake_agent::{FakeAgent, LONG, Viewer, rgb_frame};
 use hightower::agent::{Background, Config};
 use hightower::source::Kind;
 use hightower_proto::Message;
-use hightower_proto::message::{Hello, Reply};
+use hightower_proto::message::{Capture, Hello, Reply, State, Welcome};
 use std::collections::HashSet;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+use words::Words;
 use xvfb::Xvfb;
 
 /// A wall as a process; ended when the test fails.
@@ -153,6 +156,11 @@ const COLOURS: [u32; 3] = [0xc8_1e1e, 0x1e_c81e, 0x1e_1ec8];
 
 impl Three {
     fn open() -> Option<Self> {
+        Self::called(["lab-7"; 3])
+    }
+
+    /// The same, of agents that call themselves so.
+    fn called(names: [&str; 3]) -> Option<Self> {
         let xvfb = Xvfb::start(1280, 800)?;
         let folder = tempfile::tempdir().unwrap();
         let agents = [FakeAgent::new(), FakeAgent::new(), FakeAgent::new()];
@@ -161,10 +169,11 @@ impl Three {
         let args = [&args[..], &[folder.path().to_str().unwrap()]].concat();
         let wall = Wall::open(&xvfb, &hosts, &args);
         let (mut viewers, mut hellos) = (Vec::new(), Vec::new());
-        for (agent, colour) in agents.iter().zip(COLOURS) {
+        for ((agent, colour), name) in agents.iter().zip(COLOURS).zip(names) {
             let mut viewer = agent.accept();
             let hello = hello(&mut viewer);
-            viewer.say(&Message::Welcome(fake_agent::welcome(true)));
+            let welcome = Welcome { host: name.into(), ..fake_agent::welcome(true) };
+            viewer.say(&Message::Welcome(welcome));
             viewer.frame(&plain(hello.scale, 1, colour));
             viewers.push(viewer);
             hellos.push(hello);
@@ -257,6 +266,87 @@ fn what_was_seen_before_is_not_shown_as_if_it_were_now() {
     three.xvfb.key("q");
     three.wall.exit();
     assert_eq!(std::fs::read_dir(three.folder.path()).unwrap().count(), 0);
+}
+
+/// The window in which three tiles are side by side, and the line below the picture of each: with
+/// a gap of 6 around, a picture of 320x200 above and the wall's own line of 26 below.
+const SIDE_BY_SIDE: (u32, u32) = (3 * 326 + 6, 6 + 200 + 20 + 6 + 26);
+const CAPTIONS: [(usize, usize, usize, usize); 3] =
+    [(6, 206, 320, 20), (332, 206, 320, 20), (658, 206, 320, 20)];
+
+const LINE: u32 = 0x1b_2229;
+const WARNING: u32 = 0xf2_c14e;
+const BAD: u32 = 0xff_6b5e;
+
+#[test]
+fn a_tile_says_who_it_is_and_what_is_the_matter() {
+    // The last would clear a screen and turn what follows round.
+    let names = ["lab-1", "Übungsraum", "lab\u{1b}[2J\u{202e}3"];
+    let shown = ["lab-1", "Übungsraum", "lab\u{fffd}[2J\u{fffd}3"];
+    let Some(mut three) = Three::called(names) else { return };
+    let (id, ..) = three.xvfb.window();
+    three.xvfb.place(id, SIDE_BY_SIDE.0, SIDE_BY_SIDE.1);
+    let columns = usize::from(three.xvfb.size.0);
+    let stands = |pixels: &[u32], tile: usize, text: &str, color: u32| {
+        Words { text, px: 12, color, ground: LINE }.stand_in(pixels, columns, CAPTIONS[tile])
+    };
+    let is_empty = |pixels: &[u32], tile: usize| {
+        let (x, y, width, height) = CAPTIONS[tile];
+        let right = (x + width / 2, y, width / 2, height);
+        part(pixels, columns, right).iter().all(|&pixel| pixel == LINE)
+    };
+    // What is well goes without saying.
+    let pixels = three.xvfb.wait_for("three names, and no more", |pixels| {
+        (0..3).all(|tile| stands(pixels, tile, shown[tile], 0xff_ffff) && is_empty(pixels, tile))
+    });
+    for other in ["lab-2", "lab", "ab-1"] {
+        assert!(!stands(&pixels, 0, other, 0xff_ffff), "'{other}' is read where it does not stand");
+    }
+
+    let running = || fake_agent::state(true);
+    let cause = || "the monitor is asleep".to_owned();
+    for (state, words, color) in [
+        (fake_agent::state(false), "monitoring stopped", WARNING),
+        (State { asking: true, ..running() }, "asking the person there", WARNING),
+        (
+            State { capture: Capture::Failed { cause: cause() }, ..running() },
+            "screen can't be captured",
+            BAD,
+        ),
+        (State { insecure: true, ..running() }, "insecure", BAD),
+        (running(), "", BAD),
+    ] {
+        three.viewers[1].say(&Message::State(state));
+        three.xvfb.wait_for(&format!("{words:?} in the second tile"), |pixels| {
+            let says = match words.is_empty() {
+                true => is_empty(pixels, 1),
+                false => stands(pixels, 1, words, color),
+            };
+            let others = [0, 2].into_iter().all(|tile| is_empty(pixels, tile));
+            says && others && (0..3).all(|tile| stands(pixels, tile, shown[tile], 0xff_ffff))
+        });
+    }
+
+    // A lock's lease counts down; the worst of two gives the colour.
+    let counts = |pixels: &[u32], more: &str, color: u32| {
+        (1..=60).find(|left| stands(pixels, 0, &format!("locked {left} s{more}"), color))
+    };
+    let locked = State { lock_ms: Some(60_000), ..running() };
+    three.viewers[0].say(&Message::State(locked.clone()));
+    let pixels = three.xvfb.wait_for("a lock", |p| counts(p, "", WARNING).is_some());
+    let left = counts(&pixels, "", WARNING).unwrap();
+    three.xvfb.wait_for("less of it", |p| counts(p, "", WARNING).is_some_and(|now| now < left));
+    three.viewers[0].say(&Message::State(State { insecure: true, ..locked }));
+    three.xvfb.wait_for("both", |p| counts(p, ", insecure", BAD).is_some());
+
+    // Who is gone is called by the name of before.
+    drop(three.viewers.remove(2));
+    drop(three.agents);
+    three.xvfb.wait_for("the third one gone", |pixels| {
+        stands(pixels, 2, "disconnected", BAD) && stands(pixels, 2, shown[2], 0xff_ffff)
+    });
+    three.xvfb.act((10, 10), &["key", "q"]);
+    assert_eq!(three.wall.exit().code(), Some(0));
 }
 
 #[test]

@@ -11,13 +11,14 @@ mod xvfb;
 
 use bus::Bus;
 use common::homes::{Homes, obeyed, refused};
-use common::{Agent, Lines, hightower, stdout};
+use common::terminal::Terminal;
+use common::{Agent, Lines, PATIENCE, hightower, stdout};
 use serde_json::Value;
 use std::collections::HashMap;
-use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Instant;
 
 /// A viewer that goes on until it is dropped.
 struct Viewer {
@@ -335,16 +336,6 @@ fn nobody_watches_before_the_person_says_yes_in_a_window() {
     }
 }
 
-/// A terminal with a program on it, which the terminal takes along when it goes.
-struct Terminal(Child);
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
 #[test]
 fn without_a_display_the_terminal_asks_and_without_both_nobody_watches() {
     let homes = Homes::new();
@@ -360,24 +351,14 @@ fn without_a_display_the_terminal_asks_and_without_both_nobody_watches() {
          --listen 127.0.0.1:0",
         env!("CARGO_BIN_EXE_hightower")
     );
-    let started = Command::new("script")
-        .args(["-qfec", &program, "/dev/null"])
-        .env("HIGHTOWER_CONFIG", homes.agent.path())
-        .env_remove("DISPLAY")
-        .env_remove("WAYLAND_DISPLAY")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn();
-    let mut terminal = match started {
-        Ok(terminal) => Terminal(terminal),
-        Err(e) => return println!("skipped: script (util-linux) is needed: {e}"),
-    };
-    let mut shown = Lines::of(terminal.0.stdout.take().unwrap());
+    let opened =
+        Terminal::open(&program, |script| script.env("HIGHTOWER_CONFIG", homes.agent.path()));
+    let Some((mut terminal, shown)) = opened else { return };
+    let mut shown = Lines::of(shown);
     let line = shown.await_line(|line| line.contains("listening on"), "an address");
     let address: SocketAddr = line.split_whitespace().nth(2).unwrap().parse().unwrap();
     // What was typed before the question answers nothing.
-    let mut keys = terminal.0.stdin.take().unwrap();
-    keys.write_all(b"yes\n").unwrap();
+    terminal.send(b"yes\n");
     obeyed(&homes.operator(&["trust", &address.to_string(), "--accept-new"]));
     let mut viewer = Viewer::of(&homes, address);
     let question = shown.await_line(|line| line.contains("watch this screen"), "the question");
@@ -385,8 +366,15 @@ fn without_a_display_the_terminal_asks_and_without_both_nobody_watches() {
     // Nor does a yes to another question.
     let answer = question.trim().rsplit(' ').next().unwrap();
     assert!(answer.parse::<u8>().is_ok_and(|number| number >= 10), "{question}");
-    keys.write_all(b"yes\nyes 9\n").unwrap();
+    terminal.send(b"yes\nyes 9\n");
     assert_eq!(status(&homes)["viewers"], Value::Array(vec![]), "nobody watches yet");
-    keys.write_all(format!("yes {answer}\n").as_bytes()).unwrap();
+    terminal.send(format!("yes {answer}\n").as_bytes());
     viewer.await_line("\"frame\"");
+    // The agent ends with its terminal.
+    drop(terminal);
+    let gone = viewer.await_line("\"disconnected\"");
+    let end = Instant::now() + PATIENCE;
+    while TcpStream::connect(address).is_ok() {
+        assert!(Instant::now() < end, "it listens still: {gone}");
+    }
 }

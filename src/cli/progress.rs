@@ -31,10 +31,11 @@ pub(super) struct Bar<'a> {
     held: Cell<u64>,
 }
 
-/// A machine's bar, and that of all.
-const MACHINE: &str = "{prefix} [{bar:24}] {percent:>3}% {binary_bytes}/{binary_total_bytes} \
+/// A machine's bar, and that of all. They leave room for the name of a file in a line of 80
+/// characters, beside an address.
+const MACHINE: &str = "{prefix} [{bar:10}] {percent:>3}% of {binary_total_bytes} \
                        {binary_bytes_per_sec}, {eta}  {wide_msg}";
-const ALL: &str = "{prefix} [{bar:24}] {percent:>3}% {binary_bytes}/{binary_total_bytes} \
+const ALL: &str = "{prefix} [{bar:10}] {percent:>3}% of {binary_total_bytes} \
                    {binary_bytes_per_sec}, {eta}";
 
 fn style(template: &str) -> ProgressStyle {

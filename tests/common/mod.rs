@@ -16,6 +16,8 @@ pub mod gateway;
 #[cfg(unix)]
 pub mod homes;
 pub mod speaker;
+#[cfg(unix)]
+pub mod terminal;
 pub mod watch;
 #[cfg(target_os = "linux")]
 pub mod wire;

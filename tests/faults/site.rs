@@ -23,6 +23,11 @@ pub(crate) fn cuts() -> Vec<Duration> {
     cuts.into_iter().filter(|cut| *cut < long || full()).collect()
 }
 
+/// The same, where a test has other things to do: of those, the short one is in every run.
+pub(crate) fn short_cuts() -> Vec<Duration> {
+    cuts().into_iter().filter(|cut| full() || *cut <= Duration::from_secs(1)).collect()
+}
+
 /// The machines.
 pub(crate) struct Site {
     pub(crate) agent: Agent,

@@ -8,6 +8,7 @@ use hightower::call::Call;
 use hightower::trust::KnownAgents;
 use hightower::viewer::{Credentials, PlainWith, Security};
 use hightower_proto::Message;
+use hightower_proto::limits::WINDOW;
 use hightower_proto::message::{Digest, Fetch, Offer};
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -130,6 +131,44 @@ fn what_is_begun_outlives_either_side() {
     let moved = told["moved"].as_u64().unwrap();
     assert!(moved < length, "{moved} bytes were sent though {held} had arrived: {told}");
     same_file(&path, &folder.path().join("inbox/long"));
+    drop(agent);
+}
+
+#[test]
+fn what_is_fetched_outlives_either_side() {
+    let desk = Desk::new(&["--file-rate", "4M"]);
+    let here = tempfile::tempdir().unwrap();
+    let length = 12u64 << 20;
+    fs::write(desk.outbox().join("long"), noise(13, length as usize)).unwrap();
+    let address = desk.agent.address.to_string();
+    let fetch = || {
+        let mut command = hightower();
+        command.args(["fetch", "--json", &format!("{address}:long")]).arg(here.path());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap()
+    };
+    // The operator's program dies.
+    let mut first = fetch();
+    await_that("a part", || partial(here.path()) > 1 << 20);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let held = partial(here.path());
+    // Another goes on, and the agent dies meanwhile.
+    let second = fetch();
+    await_that("more", || partial(here.path()) > held + (2 << 20));
+    let Desk { agent, folder } = desk;
+    agent.kill();
+    assert!(here.path().read_dir().unwrap().count() == 1, "it has arrived");
+    let agent: Agent = Desk::agent(folder.path(), &["--listen", &address]);
+    let output = second.wait_with_output().unwrap();
+    obeyed(&output);
+    let told = told(&output);
+    let number = |name: &str| told[name].as_u64().unwrap();
+    assert!(number("reconnects") >= 1, "{told}");
+    let again = number("moved") - (length - held);
+    println!("{held} bytes were there, {again} were sent again");
+    // What was under way is lost with a connection, and no more.
+    assert!(again <= number("reconnects") * WINDOW, "{again} bytes were sent again: {told}");
+    same_file(&folder.path().join("outbox/long"), &here.path().join("long"));
     drop(agent);
 }
 
