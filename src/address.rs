@@ -1,4 +1,5 @@
-//! A machine as a user names it: `HOST`, `HOST:PORT`, `[IPV6]:PORT` or a bare IPv6 address.
+//! A machine as a user names it: `HOST`, `HOST:PORT`, `[IPV6]:PORT` or a bare IPv6 address, which has
+//! a network behind a `%` where it is link-local: `fe80::2%eth0`.
 
 use crate::directory::Directory;
 use crate::discovery;
@@ -10,6 +11,9 @@ use std::str::FromStr;
 
 /// The longest host name the Internet's name system has, in bytes.
 const MAX_HOST: usize = 253;
+
+/// The longest name of a network of this machine, in bytes; Linux has 15.
+const MAX_ZONE: usize = 64;
 
 /// A machine and a port, not looked up yet.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -125,6 +129,7 @@ impl Target {
 
     /// Asks the system.
     async fn look_up(&self) -> Result<Vec<SocketAddr>, LookupError> {
+        // One with a zone is the system's to take apart.
         if let Ok(ip) = self.host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(ip, self.port)]);
         }
@@ -200,14 +205,26 @@ impl fmt::Display for Target {
 
 impl From<SocketAddr> for Target {
     fn from(address: SocketAddr) -> Self {
-        Self { host: address.ip().to_string(), port: address.port() }
+        let host = match address {
+            // A link-local address means nothing without its network.
+            SocketAddr::V6(v6) if v6.scope_id() > 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
+            other => other.ip().to_string(),
+        };
+        Self { host, port: address.port() }
     }
 }
 
 fn ipv6(text: &str) -> Result<String, TargetError> {
-    match text.parse::<Ipv6Addr>() {
-        Ok(_) => Ok(text.to_owned()),
-        Err(_) => Err(TargetError::Ipv6(printable(text))),
+    let (ip, zone) = text.split_once('%').map_or((text, None), |(ip, zone)| (ip, Some(zone)));
+    let named = |zone: &str| {
+        let fits = |c: char| c.is_ascii_alphanumeric() || "._-@".contains(c);
+        !zone.is_empty() && zone.len() <= MAX_ZONE && zone.chars().all(fits)
+    };
+    match ip.parse::<Ipv6Addr>() {
+        Ok(ip) if zone.is_none_or(|zone| ip.is_unicast_link_local() && named(zone)) => {
+            Ok(text.to_owned())
+        }
+        _ => Err(TargetError::Ipv6(printable(text))),
     }
 }
 
@@ -236,6 +253,8 @@ mod tests {
             ("::1", "::1", 18516, "::1"),
             ("[fe80::2]", "fe80::2", 18516, "fe80::2"),
             ("[::1]:44444", "::1", 44444, "[::1]:44444"),
+            ("fe80::2%eth0", "fe80::2%eth0", 18516, "fe80::2%eth0"),
+            ("[fe80::2%3]:9", "fe80::2%3", 9, "[fe80::2%3]:9"),
         ] {
             let target: Target = typed.parse().unwrap_or_else(|e| panic!("{typed}: {e}"));
             assert_eq!((target.host.as_str(), target.port), (host, port), "{typed}");
@@ -258,6 +277,9 @@ mod tests {
             ("[::1]18516", Brackets),
             ("[lab]:5", Ipv6("lab".into())),
             ("a:b:c", Ipv6("a:b:c".into())),
+            ("fe80::2%", Ipv6("fe80::2%".into())),
+            ("::1%eth0", Ipv6("::1%eth0".into())),
+            ("fe80::2%a b", Ipv6("fe80::2%a b".into())),
             ("http://lab", Port("//lab".into())),
             ("two words", Host("two words".into())),
             ("a\u{1b}b", Host("a\u{fffd}b".into())),

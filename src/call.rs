@@ -90,6 +90,7 @@ impl Call {
     /// # Errors
     /// Why it was not reached, is not who it should be, or does not let us in.
     pub async fn to(target: &Target, security: &Security) -> Result<Self, Cause> {
+        modern(target)?;
         let (channel, peer) = dial(target, security, PATIENCE, |_| ()).await?;
         Self::on(channel, peer).await
     }
@@ -103,6 +104,7 @@ impl Call {
         name: &Target,
         security: &Security,
     ) -> Result<Self, Cause> {
+        modern(name)?;
         let (channel, peer) = dial_at(vec![address], name, security, PATIENCE, |_| ()).await?;
         Self::on(channel, peer).await
     }
@@ -288,6 +290,15 @@ impl Incoming {
             Ok(()) => Cause::Closed,
             Err(error) => Cause::stream(self.peer, error, &self.first),
         }
+    }
+}
+
+/// Makes sure that it is an agent, as far as the port tells.
+#[allow(clippy::result_large_err, reason = "it is the last thing that a call gives")]
+fn modern(target: &Target) -> Result<(), Cause> {
+    match target.is_historical() {
+        true => Err(Cause::Historical(target.to_string())),
+        false => Ok(()),
     }
 }
 

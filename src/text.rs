@@ -116,8 +116,8 @@ pub fn line_height(px: u32) -> i32 {
 /// that turns or hides what follows, and no more than a few lines' worth.
 #[must_use]
 pub fn printable(text: &str) -> String {
-    let mut chars = text.chars();
-    let mut out: String = chars.by_ref().take(PRINTABLE_LENGTH).map(harmless).collect();
+    let mut chars = harmless_all(text);
+    let mut out: String = chars.by_ref().take(PRINTABLE_LENGTH).collect();
     if chars.next().is_some() {
         out.push('…');
     }
@@ -127,7 +127,28 @@ pub fn printable(text: &str) -> String {
 /// As [`printable`], and none of it is cut off: for what has a bound of its own.
 #[must_use]
 pub fn printable_whole(text: &str) -> String {
-    text.chars().map(harmless).collect()
+    harmless_all(text).collect()
+}
+
+/// The text's characters, each made harmless, as many as there were. The joiners stay where they
+/// are part of a word: within Persian or Devanagari, say, and within the pictures of families.
+fn harmless_all(text: &str) -> impl Iterator<Item = char> + '_ {
+    let mut chars = text.chars().peekable();
+    let mut before = None;
+    std::iter::from_fn(move || {
+        let c = chars.next()?;
+        let mut between =
+            || before.is_some_and(is_joined) && chars.peek().copied().is_some_and(is_joined);
+        let stays = matches!(c, '\u{200c}' | '\u{200d}') && between();
+        before = Some(c);
+        Some(if stays { c } else { harmless(c) })
+    })
+}
+
+/// Whether a joiner beside it may be more than something that hides: not in Latin, Greek or
+/// Cyrillic, which join nothing.
+fn is_joined(c: char) -> bool {
+    c >= '\u{590}' && !c.is_whitespace() && harmless(c) == c
 }
 
 /// A character that neither controls a terminal nor hides or turns what is beside it.
@@ -331,6 +352,15 @@ mod tests {
         assert_eq!(printable("lab-7\u{1b}[2J"), "lab-7\u{fffd}[2J");
         assert_eq!(printable("a\u{202e}txt.exe\nb"), "a\u{fffd}txt.exe b");
         assert_eq!(printable("Zürich – 東京"), "Zürich – 東京");
+        // Joiners belong to some words and pictures, and hide between others.
+        for word in ["می\u{200c}خواهم", "क्\u{200d}ष", "👨\u{200d}👩\u{200d}👧"]
+        {
+            assert_eq!(printable(word), word);
+            assert_eq!(printable_whole(word), word);
+        }
+        assert_eq!(printable("an\u{200d}na"), "an\u{fffd}na");
+        assert_eq!(printable("é\u{200c}é\u{200c}"), "é\u{fffd}é\u{fffd}");
+        assert_eq!(printable("خ\u{200c}\u{200c}خ\u{200b}خ"), "خ\u{fffd}\u{fffd}خ\u{fffd}خ");
         let long = printable(&"x".repeat(100_000));
         assert_eq!(long.chars().count(), PRINTABLE_LENGTH + 1);
         let whole = printable_whole(&format!("{}\u{1b}", "x".repeat(100_000)));

@@ -71,6 +71,12 @@ fn agents_are_found_whatever_address_they_listen_at_and_tell_operators_more() {
     assert!(known[0]["user"].is_string(), "{known:?}");
     // It does not know this operator's key.
     assert_eq!(known[2]["state"], Value::Null);
+    // Each address that is listed can be typed, a link-local one with its network.
+    let addresses = known[2]["addresses"].as_array().unwrap();
+    let mut addresses = addresses.iter().map(|address| address.as_str().unwrap());
+    let link_local = addresses.find(|address| address.starts_with("[fe80::")).unwrap();
+    obeyed(&room.operator(&["trust", link_local, "--accept-new"]));
+    obeyed(&room.operator(&["trust", link_local, "--forget"]));
     drop(watching.kill());
     drop(watching.wait());
 

@@ -717,6 +717,22 @@ fn more_machines_count_down_than_are_called_at_a_time() {
 }
 
 #[test]
+fn who_has_had_enough_is_told_that_it_goes_on() {
+    let machine = fake(3_600_000, |mut peer| while peer.pong() {}).to_string();
+    let mut command = hightower();
+    command.args(["power", "reboot", "--in", "1h", &machine]);
+    let mut child = command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = Lines::of(child.stderr.take().unwrap());
+    said.await_line(|line| line.ends_with("reboot in 3600 s"), "that it is counted down");
+    let pid = child.id().to_string();
+    obeyed(&Command::new("kill").args(["-s", "INT", &pid]).output().unwrap());
+    let output = child.wait_with_output().unwrap();
+    let words = stdout(&output);
+    assert_eq!(output.status.code(), Some(130), "{words}");
+    assert!(words.contains(&format!("`hightower power cancel {machine}` stops it")), "{words}");
+}
+
+#[test]
 fn a_machine_that_was_lost_before_it_was_due_is_not_called_done() {
     // It answers until it is due, and ends.
     let alive = fake(5000, |mut peer| {

@@ -84,7 +84,7 @@ fn one_datagram_reaches_a_group_or_all_and_who_has_obeyed_is_said() {
 
     let nobody = room.operator(&["stop", "--group", "roof"]);
     assert_eq!(nobody.status.code(), Some(1));
-    assert!(stderr(&nobody).contains("0 obeyed"), "{}", stderr(&nobody));
+    assert!(stderr(&nobody).contains("no agent was found"), "{}", stderr(&nobody));
     // The third hears each order twice, by IPv4 and by IPv6, and takes neither for the other.
     let log = agents.remove(2).end();
     assert!(log.contains("monitoring is started"), "{log}");
@@ -114,6 +114,11 @@ fn who_is_missing_is_said_and_who_is_not_known_is_counted() {
     assert!(stderr(&stopped).contains("1 obeyed, 0 refused, 1 silent"), "{}", stderr(&stopped));
     // Whom a group has is not known here: nobody is missed.
     obeyed(&room.operator(&["start", "--group", "front"]));
+    let nobody = room.operator(&["start", "--group", "nowhere"]);
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(stderr(&nobody).contains("no agent was found"), "{}", stderr(&nobody));
+    let nobody = stdout(&room.operator(&["start", "--group", "nowhere", "--json"]));
+    assert!(nobody.contains(r#""error":"no agent was found"#), "{nobody}");
 }
 
 #[test]

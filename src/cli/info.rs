@@ -6,7 +6,7 @@ use crate::call::Call;
 use crate::facts::{gather, words};
 use crate::source::Choice;
 use crate::viewer::{Security, harmless};
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use futures_util::stream::{self, StreamExt};
 use hightower_proto::Message;
@@ -98,11 +98,6 @@ pub(super) fn run(args: InfoArgs) -> Result<ExitCode> {
 }
 
 async fn ask(target: &crate::address::Target, security: &Security) -> Result<(Welcome, String)> {
-    ensure!(
-        !target.is_historical(),
-        "this is the port of the historical system, whose servers know no facts: they show their \
-         screens alone (`hightower view --insecure {target}`)"
-    );
     let mut call = Call::to(target, security).await?;
     let (mut welcome, peer) = (call.welcome.clone(), call.peer);
     if welcome.facts == Facts::default() {

@@ -132,6 +132,11 @@ pub(super) async fn historical(
         order::send_historical(address.ip(), order).await?;
     }
     let command = order.packet().command.name();
-    let words = "sent; a server of the historical system does not answer";
+    let words = match order {
+        Message::LockMouse { lease_ms: Some(_) } => {
+            "sent; a server of the historical system does not answer, and locks for as long as it likes"
+        }
+        _ => "sent; a server of the historical system does not answer",
+    };
     Ok(Outcome::done(words).with("command", command).with("lease_ms", serde_json::Value::Null))
 }

@@ -1,19 +1,20 @@
 //! `hightower power`: machines restarted, switched off, their sessions ended or locked.
 
 use super::machines::{Machines, Outcome, each};
+use super::signal::Signals;
 use super::trust::{TrustArgs, runtime};
 use crate::address::Target;
 use crate::call::Call;
 use crate::text::printable;
 use crate::viewer::Security;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use hightower_proto::message::{Act, Power, Reply};
 use hightower_proto::{Command, Message};
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
 /// How many machines are called at a time. While they count down others are called.
@@ -42,6 +43,7 @@ The agent's list has to give you the role power, which `all` does not: `all,powe
 ///
 /// Who sits there sees a window that counts down, and can stop it. A line a machine says what came of
 /// it; that it is counted down, and where no window could be shown, is said on standard error before.
+/// Ctrl-C ends the waiting alone: what stops the countdown is `hightower power cancel HOST`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct PowerArgs {
@@ -103,6 +105,8 @@ struct Manner<'a> {
     no_wait: bool,
     json: bool,
     calling: &'a Semaphore,
+    /// Whether the user has had enough.
+    stopped: &'a watch::Receiver<bool>,
 }
 
 pub(super) fn run(args: PowerArgs) -> Result<ExitCode> {
@@ -115,14 +119,35 @@ pub(super) fn run(args: PowerArgs) -> Result<ExitCode> {
     let delay_ms = args.delay.map(|delay| u32::try_from(delay.as_millis()).unwrap_or(u32::MAX));
     let calling = &Semaphore::new(AT_ONCE);
     let power = Power { act, delay_ms };
-    let manner = Manner { power, security, no_wait: args.no_wait, json: args.json, calling };
+    let runtime = runtime()?;
+    let mut signals = runtime.block_on(async { Signals::hear() }).context("can't hear Ctrl-C")?;
+    let (stop, stopped) = watch::channel(false);
+    let stopped = &stopped;
+    let manner =
+        Manner { power, security, no_wait: args.no_wait, json: args.json, calling, stopped };
     let work = async |target: Target| order(&target, manner).await;
-    runtime()?.block_on(each(&targets, targets.len(), args.json, work))
+    let all = async {
+        let all = each(&targets, targets.len(), args.json, work);
+        tokio::pin!(all);
+        tokio::select! {
+            done = &mut all => return done,
+            _ = signals.next() => {}
+        }
+        stop.send_replace(true);
+        all.await.map(|_| ExitCode::from(130))
+    };
+    runtime.block_on(all)
 }
 
 async fn order(target: &Target, manner: Manner<'_>) -> Outcome {
     let act = manner.power.act;
-    let (mut call, reply) = match begin(target, manner).await {
+    let begun = tokio::select! {
+        begun = begin(target, manner) => begun,
+        () = interrupted(manner) => {
+            Err("interrupted: nobody knows whether the order has arrived".to_owned())
+        }
+    };
+    let (mut call, reply) = match begun {
         Ok(begun) => begun,
         Err(why) => return Outcome::failed(why),
     };
@@ -148,7 +173,17 @@ async fn order(target: &Target, manner: Manner<'_>) -> Outcome {
         drop(writeln!(std::io::stderr(), "{target}: {words}"));
     }
     let when = Instant::now() + due;
-    with_note(match timeout(due + PATIENCE, answer(&mut call)).await {
+    let answered = tokio::select! {
+        answered = timeout(due + PATIENCE, answer(&mut call)) => answered,
+        () = interrupted(manner) => {
+            drop(call.close("interrupted").await);
+            return with_note(Outcome::failed(format!(
+                "interrupted, and it is counted down there all the same: `hightower power cancel \
+                 {target}` stops it"
+            )));
+        }
+    };
+    with_note(match answered {
         Ok(Ok(reply)) => outcome(act, reply),
         // A machine that goes down takes its connections with it.
         Ok(Err(_)) if Instant::now() >= when && call.heard() + SHORTLY >= when => {
@@ -159,6 +194,12 @@ async fn order(target: &Target, manner: Manner<'_>) -> Outcome {
         )),
         Err(_) => Outcome::failed("it was due, and the agent has not said what came of it"),
     })
+}
+
+/// Completes when the user has had enough.
+async fn interrupted(manner: Manner<'_>) {
+    // It is told for as long as anybody waits here.
+    drop(manner.stopped.clone().wait_for(|stopped| *stopped).await);
 }
 
 /// Calls the machine, gives the order, and waits for the first answer: so many at a time.

@@ -167,14 +167,21 @@ pub(super) fn outcome(command: Command, result: &Result<Reply, OrderError>) -> O
 
 fn say(tally: &Tally, json: bool) -> io::Result<()> {
     let Tally { obeyed, refused, silent, strangers } = tally;
+    let nobody = obeyed + refused + silent == 0 && strangers.is_empty();
+    let error = nobody
+        .then_some("no agent was found: none that you know is in it, or none is reached from here");
     if json {
         let line = serde_json::json!({
             "obeyed": obeyed, "refused": refused, "silent": silent, "strangers": strangers,
+            "error": error,
         });
         writeln!(io::stdout(), "{line}")?;
         return Ok(());
     }
     let mut to = io::stderr().lock();
+    if let Some(error) = error {
+        return writeln!(to, "{error}");
+    }
     writeln!(to, "{obeyed} obeyed, {refused} refused, {silent} silent")?;
     if strangers.is_empty() {
         return Ok(());

@@ -2,7 +2,6 @@
 
 use super::machines::{Machines, Outcome, Whom, each};
 use super::trust::{TrustArgs, runtime};
-use crate::chat::Unsaid;
 use crate::saying::{self, Saying};
 use crate::text::printable;
 use anyhow::{Context, Result, anyhow, ensure};
@@ -68,20 +67,18 @@ pub(super) fn run(args: SayArgs) -> Result<ExitCode> {
 }
 
 fn from_input() -> Result<String> {
-    let mut text = Vec::new();
-    // As much more as is needed to see that it is too long.
-    let read = std::io::stdin().lock().take(MAX_MESSAGE as u64 + 64).read_to_end(&mut text);
+    let mut bytes = Vec::new();
+    // As much more as is needed to see that it is too long, line ends aside.
+    let read = std::io::stdin().lock().take(MAX_MESSAGE as u64 + 64).read_to_end(&mut bytes);
     read.context("can't read standard input")?;
-    let text = match String::from_utf8(text) {
-        Ok(text) => text,
-        Err(e) if e.utf8_error().error_len().is_none() && e.as_bytes().len() > MAX_MESSAGE => {
-            // Cut off in the middle of a character, beyond what is allowed.
-            return Err(Unsaid::Long(e.as_bytes().len()).into());
-        }
-        Err(e) => {
-            let from = e.utf8_error().valid_up_to() + 1;
-            anyhow::bail!("the input is not UTF-8 from its byte {from} on, and nothing was sent");
-        }
-    };
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+    let ends = bytes.iter().rev().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    bytes.truncate(bytes.len() - ends);
+    ensure!(
+        bytes.len() <= MAX_MESSAGE,
+        "the input is too long, and nothing was sent: more than the {MAX_MESSAGE} bytes that are allowed"
+    );
+    String::from_utf8(bytes).map_err(|e| {
+        let from = e.utf8_error().valid_up_to() + 1;
+        anyhow!("the input is not UTF-8 from its byte {from} on, and nothing was sent")
+    })
 }

@@ -103,17 +103,29 @@ impl ConfigFile {
     /// # Errors
     /// When it can't be read, or what is wrong with it and where.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let mut text = String::new();
+        let mut bytes = Vec::new();
         let read = File::open(path).and_then(|file| {
             if file.metadata()?.len() > MAX_FILE {
                 return Err(io::Error::other(format!("it is longer than {} MiB", MAX_FILE >> 20)));
             }
-            file.take(MAX_FILE).read_to_string(&mut text)
+            file.take(MAX_FILE).read_to_end(&mut bytes)
         });
         match read {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             Err(cause) => Err(ConfigError::Unreadable { path: path.to_owned(), cause }),
-            Ok(_) => Self::parse(text).map_err(|fault| fault.of(path)),
+            Ok(_) => Self::of_bytes(bytes).map_err(|fault| fault.of(path)),
+        }
+    }
+
+    fn of_bytes(bytes: Vec<u8>) -> Result<Self, Fault> {
+        match String::from_utf8(bytes) {
+            Ok(text) => Self::parse(text),
+            Err(e) => {
+                let text = String::from_utf8_lossy(e.as_bytes());
+                // What is before the first byte at fault stands there unchanged.
+                let at = e.utf8_error().valid_up_to();
+                Err(Fault::new(&text, at, "what stands here is not UTF-8".into()))
+            }
         }
     }
 
@@ -167,6 +179,16 @@ impl ConfigFile {
             }
             self.hosts.insert(name.host, target);
         }
+        for (key, item) in entries(table) {
+            let named = item.as_str().and_then(|text| text.parse::<Target>().ok());
+            if let Some(Target { host, .. }) = named
+                && host != key.get()
+                && self.hosts.contains_key(&host)
+            {
+                let fault = format!("'{host}' is a name of this file itself: give its address");
+                return Err(self.fault(&span(item, key), fault));
+            }
+        }
         Ok(())
     }
 
@@ -179,6 +201,17 @@ impl ConfigFile {
             })?;
             let members = list.iter().map(|value| self.member(value)).collect::<Result<_, _>>()?;
             self.groups.insert(name.into(), members);
+        }
+        for (key, item) in entries(table) {
+            let (mut gone, mut any) = (HashSet::new(), false);
+            self.gather(key.get(), &mut gone, &mut |_| any = true);
+            // A group with nobody in it yet, or that is nowhere, is another matter.
+            let empty = |name: &&str| self.groups.get(*name).is_none_or(Vec::is_empty);
+            if !any && !gone.iter().any(empty) {
+                let fault =
+                    format!("'{}' has no machine: its groups have but each other", key.get());
+                return Err(self.fault(&span(item, key), fault));
+            }
         }
         Ok(())
     }
@@ -371,6 +404,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_text_is_told_with_its_place() {
+        let fault = ConfigFile::of_bytes(b"[hosts]\n\xc3\xa4 = \"\xff\"".to_vec());
+        let fault = fault.expect_err("not UTF-8");
+        assert_eq!((fault.line, fault.column), (2, 6), "{fault:?}");
+    }
+
+    #[test]
+    fn groups_may_wait_for_their_machines() {
+        let file = parse("[groups]\na = [\"@b\", \"@c\"]\nb = []\nc = [\"@a\"]\n");
+        assert!(file.expect("a file").group("a").is_ok_and(|found| found.is_empty()));
+    }
+
+    #[test]
     fn what_is_wrong_is_told_with_its_place() {
         for (text, line, column, what) in [
             ("[hosts]\nlab-01 = 5\n", 2, 10, "text"),
@@ -381,6 +427,8 @@ mod tests {
             ("[groups]\nroom = [\"a\", \"b:x\"]\n", 2, 14, "'x' is not a port"),
             ("[groups]\nroom = [\"a\", \"@rom\"]\n", 2, 15, "there is no group @rom"),
             ("[groups]\n\"a b\" = []\n", 2, 1, "name of a group"),
+            ("[groups]\na = [\"@b\"]\nb = [\"@a\"]\n", 2, 5, "'a' has no machine"),
+            ("[hosts]\na = \"b\"\nb = \"c\"\n", 2, 5, "'b' is a name of this file"),
             ("\n  listen = 1\n", 2, 3, "outside of any section"),
             ("[agent]\nlisten = {}\n", 2, 10, "set to"),
             ("[agent]\nä = \"é\" x\n", 2, 9, ""),

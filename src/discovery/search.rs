@@ -2,6 +2,7 @@
 
 use super::browser::{Browser, News};
 use super::listing::{Agent, Listing, Word};
+use crate::address::Target;
 use crate::multicast::Multicast;
 use crate::wire::wires;
 use hightower_proto::message::{Presence, Query};
@@ -10,7 +11,7 @@ use mdns_sd::ServiceEvent;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::sync::Mutex;
@@ -142,7 +143,11 @@ impl Search {
         if !reply.ok || reply.of != Command::Query.code() || !is_ours {
             return false;
         }
-        let from = vec![SocketAddr::new(peer.ip().to_canonical(), peer.port())];
+        let from = vec![match peer.ip().to_canonical() {
+            IpAddr::V4(ip) => (ip, peer.port()).into(),
+            // With its network, where it is link-local.
+            IpAddr::V6(_) => peer,
+        }];
         let word = Word { presence, from, announced: false, historical: false };
         self.listing.hear(word, std::time::Instant::now())
     }
@@ -150,8 +155,10 @@ impl Search {
     /// A server of the historical system has said that it is there.
     fn beacon(&mut self, peer: SocketAddr) -> bool {
         let ip = peer.ip().to_canonical();
-        let presence = Presence { nonce: 0, host: ip.to_string(), key: None, about: None };
-        let from = vec![(ip, historical::STREAM_PORT).into()];
+        let at: SocketAddr = (ip, historical::STREAM_PORT).into();
+        // It has no name; what is listed as one works as HOST.
+        let host = Target::from(at).to_string();
+        let (presence, from) = (Presence { nonce: 0, host, key: None, about: None }, vec![at]);
         let word = Word { presence, from, announced: false, historical: true };
         self.listing.hear(word, std::time::Instant::now())
     }

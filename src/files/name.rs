@@ -3,7 +3,7 @@
 //! A name that would lead out of the folder is refused: nobody sends one by mistake. One that some
 //! system can't have, or that deceives, is changed.
 
-use crate::text::printable;
+use crate::text::{printable, printable_whole};
 use std::path::{Path, PathBuf};
 use unicode_normalization::UnicodeNormalization;
 
@@ -47,7 +47,9 @@ pub fn clean(name: &str) -> Result<String, NameError> {
         return Err(leaves());
     }
     // What looks alike is one name, and what is long is not looked at to its end.
-    let mut clean: String = name.nfc().take(4 * MAX_NAME).map(harmless).collect();
+    let name: String = name.nfc().take(4 * MAX_NAME).collect();
+    let shown = printable_whole(&name);
+    let mut clean: String = name.chars().zip(shown.chars()).map(harmless).collect();
     clean = shorten(clean.trim_matches(is_blank).trim_end_matches(is_end));
     if clean.is_empty() {
         return Err(if name.is_empty() { NameError::Empty } else { leaves() });
@@ -94,11 +96,12 @@ fn split(name: &str) -> (&str, &str) {
     name.split_at(at)
 }
 
-fn harmless(c: char) -> char {
+/// A character of a name, of which this is shown.
+fn harmless((c, shown): (char, char)) -> char {
     match c {
         '<' | '>' | ':' | '"' | '|' | '?' | '*' | '/' | '\\' => '_',
         // What turns or hides what follows, too.
-        c if printable(c.encode_utf8(&mut [0; 4])) != c.to_string() => '_',
+        c if shown != c => '_',
         c => c,
     }
 }

@@ -109,6 +109,7 @@ fn is_final(cause: &Cause) -> bool {
         Cause::Foreign { .. }
             | Cause::Stream { .. }
             | Cause::NoKey(_)
+            | Cause::Historical(_)
             | Cause::UnknownAgent { .. }
             | Cause::ChangedKey { .. }
             | Cause::Known(_)

@@ -87,7 +87,7 @@ impl KnownAgents {
     pub fn key_of(&self, target: &Target) -> Result<Option<PublicKey>, KnownError> {
         let name = target.to_string();
         let entries = self.entries()?;
-        let found = entries.into_iter().find(|entry| entry.names.contains(&name));
+        let found = entries.into_iter().find(|entry| entry.names.iter().any(|one| is(one, &name)));
         Ok(found.map(|entry| entry.key))
     }
 
@@ -167,7 +167,7 @@ impl KnownAgents {
                 kept.push('\n');
                 continue;
             };
-            let others: Vec<_> = names.split(',').filter(|other| *other != name).collect();
+            let others: Vec<_> = names.split(',').filter(|other| !is(other, &name)).collect();
             if others.len() == names.split(',').count() || names.starts_with('#') {
                 kept.push_str(line);
                 kept.push('\n');
@@ -223,6 +223,11 @@ impl KnownAgents {
         super::key::write_new(&new, text.as_bytes())?;
         fs::rename(&new, &self.0).inspect_err(|_| drop(fs::remove_file(&new)))
     }
+}
+
+/// Whether two names are one machine's: capitals tell none apart (RFC 4343).
+fn is(one: &str, other: &str) -> bool {
+    one.eq_ignore_ascii_case(other)
 }
 
 #[cfg(test)]

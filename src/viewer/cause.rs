@@ -122,6 +122,12 @@ pub enum Cause {
         /// The file of known agents.
         file: PathBuf,
     },
+    /// It is no agent, by its port.
+    #[error(
+        "{0} is a server of the historical system, which shows its screen and locks its mouse: it \
+         knows nothing else"
+    )]
+    Historical(String),
     /// The known agents can't be read or written.
     #[error(transparent)]
     Known(KnownError),

@@ -6,6 +6,8 @@ use crate::site::{Site, allow};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
+use std::process::Stdio;
 use std::time::Instant;
 
 #[test]
@@ -63,6 +65,25 @@ fn all_who_are_present_see_the_same_in_the_same_order() {
         "{log}"
     );
     assert!(!log.contains("anna 7") && !log.contains("connect"), "{log}");
+}
+
+#[test]
+fn what_is_typed_last_is_seen_too() {
+    let site = Site::open();
+    let address = site.agent.address.to_string();
+    let mut chat = site.anna(&["chat", &address]);
+    chat.stdin(Stdio::piped()).stdout(Stdio::piped());
+    for _ in 0..5 {
+        let mut child = chat.spawn().unwrap();
+        let typed: String = (0..20).map(|number| format!("line {number}\n")).collect();
+        child.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let seen = stdout(&output);
+        assert!(output.status.success(), "{seen}");
+        let lines: Vec<_> = seen.lines().filter(|line| line.contains("line ")).collect();
+        assert_eq!(lines.len(), 20, "{seen}");
+        assert!(lines[19].ends_with("line 19"), "{seen}");
+    }
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn what_is_no_message_is_not_sent_and_who_is_not_reached_is_named() {
     let address = agent.address.to_string();
     for (text, words) in [
         (&b" \n"[..], "the message is empty"),
-        (&[b'x'; 4097], "4097 bytes, where 4096 are allowed"),
+        (&[b'x'; 4097], "more than the 4096 bytes"),
         (&[b'x'; 100_000], "too long"),
         (b"Gr\xfc\xdfe", "not UTF-8 from its byte 3 on"),
     ] {

@@ -30,6 +30,10 @@ pub(super) struct State {
     pub(super) cause: Option<String>,
     /// Since when nothing more is typed.
     pub(super) last: Option<Instant>,
+    /// Who this is in the room.
+    pub(super) you: u64,
+    /// How many more of its messages were taken than were shown to happen there.
+    pub(super) unseen: i64,
 }
 
 impl State {
@@ -43,6 +47,8 @@ impl State {
             lost: None,
             cause: None,
             last: None,
+            you: 0,
+            unseen: 0,
         }
     }
 

@@ -4,7 +4,7 @@
 use super::state::State;
 use super::wire::{Gone, Place, Wire};
 use crate::text::printable;
-use hightower_proto::message::{Event, Had, Join, Member, Reply, Room, Say};
+use hightower_proto::message::{Event, Had, Join, Member, Reply, Room, Say, What};
 use hightower_proto::{Command, Message};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
@@ -20,6 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The waits before trying again: the first, and the longest.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+
+/// How long the last that was said may take to happen, once it was taken.
+const SHOWN: Duration = Duration::from_secs(2);
 
 /// Something to say.
 #[derive(Debug, Clone)]
@@ -129,8 +132,15 @@ impl Talk {
     async fn attend(&mut self, mut wire: Wire) -> Result<(), Gone> {
         self.join(&mut wire).await?;
         let (mut is_in, mut until) = (false, Instant::now() + PATIENCE);
+        let mut said = None;
         loop {
-            if is_in && self.state.last.is_some() && self.state.waiting.is_empty() {
+            let all_said = is_in && self.state.last.is_some() && self.state.waiting.is_empty();
+            // Who reads what happens reads their own last words, too.
+            let shown = match all_said {
+                true => *said.get_or_insert_with(Instant::now) + SHOWN,
+                false => until,
+            };
+            if all_said && self.state.unseen <= 0 {
                 wire.close().await;
                 return Ok(());
             }
@@ -158,6 +168,7 @@ impl Talk {
                     _ => {}
                 },
                 line = self.lines.recv(), if takes => self.take(line),
+                () = sleep_until(shown), if all_said => self.state.unseen = 0,
                 () = sleep_until(until), if !is_in => {
                     let why = "it lets nobody in: is its agent of an older version, without chat?";
                     return Err(Gone { why: why.into(), for_good: self.state.had.is_none() });
@@ -190,6 +201,10 @@ impl Talk {
             }
             let present = joined.present.into_iter().map(harmless).collect();
             let (you, missing, newest) = (joined.you, joined.missing, joined.newest);
+            // Of another room nothing is seen any more; and of this one under another number.
+            if self.state.you != you || way == Way::Anew {
+                (self.state.you, self.state.unseen) = (you, 0);
+            }
             self.tell(Told::In { you, present, missing, newest, way }).await;
         }
         for mut event in room.events {
@@ -198,6 +213,9 @@ impl Talk {
                 Some(had) if event.number <= had.event => continue,
                 Some(had) => had.event = event.number,
                 None => continue,
+            }
+            if event.who.id == self.state.you && matches!(event.what, What::Said { .. }) {
+                self.state.unseen -= 1;
             }
             event.who = harmless(event.who);
             self.tell(Told::Happened(event)).await;
@@ -213,6 +231,7 @@ impl Talk {
             return Err(for_good(why));
         }
         if reply.of == Command::Say.code() && self.state.sent {
+            self.state.unseen += i64::from(reply.ok);
             let settled = |line| match reply.ok {
                 true => Told::Said(line, reply.heard_by.unwrap_or_default()),
                 false => Told::Unsaid(line, why),

@@ -37,6 +37,7 @@ impl From<Cause> for Gone {
         let for_good = matches!(
             cause,
             Cause::NoKey(_)
+                | Cause::Historical(_)
                 | Cause::UnknownAgent { .. }
                 | Cause::ChangedKey { .. }
                 | Cause::Known(_)
@@ -52,6 +53,9 @@ impl From<io::Error> for Gone {
         let why = match error.kind() {
             io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => {
                 "the agent has ended".into()
+            }
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                "no agent of yours runs there: `hightower status` lists those that do".into()
             }
             _ => error.to_string(),
         };
