@@ -73,6 +73,8 @@ pub(super) enum Full {
     Busy,
     #[error("you have sent {0} files within the hour, and no more are taken for a while")]
     Often(u32),
+    #[error("that is no whole PNG: {0}")]
+    NoPng(String),
     #[error(transparent)]
     Files(#[from] FileError),
 }

@@ -165,7 +165,8 @@ impl Receiving {
                 let leave = self.leave()?;
                 let arrived = blocking(move || whole.finish()).await??;
                 if let Leave::Show(permit) = &leave {
-                    picture::show(&office, permit.by(), &arrived.path).map_err(Failure::Picture)?;
+                    let shown = picture::show(&office, permit.by(), &arrived.path);
+                    self.alive(offer.size, shown).await.map_err(Failure::Picture)?;
                 }
                 arrived
             }
