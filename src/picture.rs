@@ -10,7 +10,7 @@ use hightower_proto::Limits;
 use image::{ImageReader, RgbImage, imageops};
 use minifb::{InputCallback, Key, Window, WindowOptions};
 use std::cell::Cell;
-use std::io::BufReader;
+use std::io::{BufReader, Cursor};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -25,6 +25,9 @@ const LETTERS: u32 = 15;
 
 const GROUND: u32 = 0x0020_242c;
 const INK: u32 = 0x00e6_e9ef;
+
+/// What the process says when its window is there; any other line is why it is not.
+pub const SHOWN: &str = "shown";
 
 /// How often keys are looked at.
 const LOOK: Duration = Duration::from_millis(20);
@@ -46,11 +49,29 @@ impl InputCallback for Escape {
     }
 }
 
-/// Shows the picture in this file until the window is closed.
+/// Decodes a whole PNG, a row at a time, so that it takes little memory whatever it says of itself.
+///
+/// # Errors
+/// When it is none, is not whole, or is larger than pictures may be.
+pub fn check_png(bytes: &[u8]) -> Result<()> {
+    let mut decoder = png::Decoder::new(Cursor::new(bytes));
+    decoder.set_ignore_text_chunk(true);
+    decoder.set_ignore_iccp_chunk(true);
+    let mut reader = decoder.read_info()?;
+    let (width, height) = reader.info().size();
+    ensure!(
+        Limits::default().allow_image(width, height),
+        "{width} by {height} pixels are more than a picture may have"
+    );
+    while reader.next_row()?.is_some() {}
+    Ok(reader.finish()?)
+}
+
+/// Shows the picture in this file until the window is closed; says once when it is there.
 ///
 /// # Errors
 /// When it is no picture, or there is no display.
-pub fn show(from: &str, file: &Path) -> Result<()> {
+pub fn show(from: &str, file: &Path, there: impl FnOnce()) -> Result<()> {
     ensure!(window::has_display(), "there is no display to show it on");
     let picture = read(file)?;
     let (width, height) = (picture.width() as usize, picture.height() as usize);
@@ -69,7 +90,7 @@ pub fn show(from: &str, file: &Path) -> Result<()> {
     let escape = Escape::default();
     window.set_input_callback(Box::new(escape.clone()));
     let words = format!("{from} shows you this picture. Esc closes it.");
-    let (mut pixels, mut drawn) = (Vec::new(), (0, 0));
+    let (mut pixels, mut drawn, mut there) = (Vec::new(), (0, 0), Some(there));
     while window.is_open() && !escape.0.get() {
         let size = window.get_size();
         if size != drawn && size.0 > 0 && size.1 > LINE {
@@ -78,6 +99,9 @@ pub fn show(from: &str, file: &Path) -> Result<()> {
         }
         if drawn == size {
             window.update_with_buffer(&pixels, drawn.0, drawn.1)?;
+            if let Some(there) = there.take() {
+                there();
+            }
         } else {
             window.update();
         }

@@ -140,7 +140,7 @@ pub(super) struct AgentArgs {
     #[arg(long, value_name = "SIZE", default_value = "64G", env = "HIGHTOWER_MAX_FILE")]
     #[arg(value_parser = super::bytes)]
     max_file: u64,
-    /// The most files that are received of one operator in an hour.
+    /// The most files that are received of one operator in an hour. One that goes on counts once.
     #[arg(long, value_name = "N", default_value_t = 100_000, env = "HIGHTOWER_MAX_FILES")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     max_files: u32,

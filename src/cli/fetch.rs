@@ -5,14 +5,14 @@ use super::progress::Bars;
 use super::send::outcome;
 use super::trust::{TrustArgs, runtime};
 use crate::address::Target;
-use crate::files::{Inbox, clean_path};
+use crate::files::{Inbox, Space, clean_path};
 use crate::text::printable;
 use crate::transfer::{Wanted, fetch};
 use crate::viewer::save;
 use anyhow::{Result, anyhow};
 use clap::Args;
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -127,13 +127,12 @@ pub(super) fn run(args: FetchArgs) -> Result<ExitCode> {
     let security = args.trust.security(&targets)?;
     let names: Vec<String> = targets.iter().map(Target::to_string).collect();
     let mut wanted = HashMap::new();
-    let mut made = Vec::new();
+    let (mut made, space) = (Vec::new(), Space::default());
     for (target, folder) in targets.iter().zip(save::safe_names(&names)) {
         let into = if is_one { args.into.clone() } else { args.into.join(folder) };
-        if !is_one && !into.exists() {
-            made.push(into.clone());
-        }
-        let into = Inbox::open(into, u64::MAX)?;
+        made.extend(missing(&into));
+        // All are on one disk, most likely; where they are not, less is taken at a time.
+        let into = Inbox::open(into, u64::MAX)?.sharing(space.clone());
         wanted.insert(target.clone(), Wanted { name: name.clone(), into });
     }
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
@@ -159,12 +158,25 @@ pub(super) fn run(args: FetchArgs) -> Result<ExitCode> {
         }
     };
     let aside = |print: &mut dyn FnMut() -> std::io::Result<()>| bars.aside(print);
-    let exit = runtime()?.block_on(machines::each_shown(&targets, AT_ONCE, args.json, work, aside));
+    let runtime = runtime()?;
+    let exit = runtime.block_on(machines::each_shown(&targets, AT_ONCE, args.json, work, aside));
+    // What is still read or written when it was interrupted ends with this program.
+    runtime.shutdown_background();
+    for (target, wanted) in wanted {
+        wanted.into.tidy(&target.to_string());
+    }
+    made.sort_by_key(|folder| std::cmp::Reverse(folder.components().count()));
     for folder in made {
         // One in which something is stays.
         drop(std::fs::remove_dir(folder));
     }
     exit
+}
+
+/// The folders on the way to this one, and itself, that are not there.
+fn missing(folder: &Path) -> Vec<PathBuf> {
+    let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+    folder.ancestors().take_while(is_missing).map(Path::to_owned).collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The machines that a command is for, and what came of it on each.
 
+use super::signal::Signals;
 use crate::address::Target;
 use crate::config::{ConfigFile, group_name};
 use crate::directory::Directory;
@@ -22,6 +23,9 @@ const ANSWERS: Duration = Duration::from_millis(1500);
 /// When all are asked.
 const ROUNDS: [Duration; 3] =
     [Duration::ZERO, Duration::from_millis(200), Duration::from_millis(600)];
+
+/// The exit code of what Ctrl-C has ended, as shells have it.
+const INTERRUPTED: u8 = 130;
 
 /// Machines, by their names, their groups, or all of them.
 #[derive(Debug, Args)]
@@ -198,10 +202,11 @@ pub(super) async fn each<F: Future<Output = Outcome>>(
     json: bool,
     work: impl Fn(Target) -> F,
 ) -> Result<ExitCode> {
-    each_shown(targets, at_once, json, work, |print| print()).await
+    follow(targets, at_once, json, work, |print| print(), None).await
 }
 
-/// As [`each`]; `aside` is to take out of the way what else is shown while a line is printed.
+/// As [`each`], of files; `aside` is to take out of the way what else is shown while a line is printed.
+/// Ctrl-C ends it, with a line for each machine that is not done.
 pub(super) async fn each_shown<F: Future<Output = Outcome>>(
     targets: &[Target],
     at_once: usize,
@@ -209,20 +214,46 @@ pub(super) async fn each_shown<F: Future<Output = Outcome>>(
     work: impl Fn(Target) -> F,
     aside: impl Fn(&mut dyn FnMut() -> std::io::Result<()>) -> std::io::Result<()>,
 ) -> Result<ExitCode> {
+    let signals = Signals::hear().context("Ctrl-C can't be heard")?;
+    follow(targets, at_once, json, work, aside, Some(signals)).await
+}
+
+async fn follow<F: Future<Output = Outcome>>(
+    targets: &[Target],
+    at_once: usize,
+    json: bool,
+    work: impl Fn(Target) -> F,
+    aside: impl Fn(&mut dyn FnMut() -> std::io::Result<()>) -> std::io::Result<()>,
+    mut signals: Option<Signals>,
+) -> Result<ExitCode> {
     let names: Vec<String> = targets.iter().map(ToString::to_string).collect();
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    let print = |name: &str, outcome: &Outcome| {
+        let line = outcome.line(name, width, json);
+        let printed = aside(&mut || writeln!(std::io::stdout(), "{line}"));
+        printed.context("can't write to standard output")
+    };
     let mut outcomes = stream::iter(targets.iter().zip(&names))
         .map(|(target, name)| {
             let work = work(target.clone());
             async move { (name, work.await) }
         })
         .buffer_unordered(at_once);
-    let mut done = 0;
-    while let Some((name, outcome)) = outcomes.next().await {
+    let (mut done, mut left) = (0, names.iter().collect::<Vec<_>>());
+    loop {
+        let next = tokio::select! {
+            next = outcomes.next() => next,
+            () = interruption(&mut signals) => break,
+        };
+        let Some((name, outcome)) = next else { break };
         done += usize::from(outcome.result.is_ok());
-        let line = outcome.line(name, width, json);
-        let printed = aside(&mut || writeln!(std::io::stdout(), "{line}"));
-        printed.context("can't write to standard output")?;
+        left.retain(|other| *other != name);
+        print(name, &outcome)?;
+    }
+    // With it ends what is under way.
+    drop(outcomes);
+    for name in &left {
+        print(name, &Outcome::failed("interrupted"))?;
     }
     if !json {
         // Standard error may be closed.
@@ -231,7 +262,20 @@ pub(super) async fn each_shown<F: Future<Output = Outcome>>(
             Ok(())
         }));
     }
+    if !left.is_empty() {
+        let words = "What has arrived is kept for a day: the same command goes on from there.";
+        drop(writeln!(std::io::stderr(), "{words}"));
+        return Ok(ExitCode::from(INTERRUPTED));
+    }
     Ok(if done == targets.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Waits for Ctrl-C, where it is heard.
+async fn interruption(signals: &mut Option<Signals>) {
+    match signals {
+        Some(signals) => drop(signals.next().await),
+        None => std::future::pending().await,
+    }
 }
 
 /// Says, where there are several machines, on how many of them it was done.

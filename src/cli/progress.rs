@@ -12,6 +12,8 @@ const BARS: usize = 12;
 pub(super) struct Bars {
     all: MultiProgress,
     total: Option<ProgressBar>,
+    /// How many bytes go to each machine, where that is known.
+    each: u64,
     width: usize,
     open: Cell<usize>,
 }
@@ -58,7 +60,7 @@ impl Bars {
             bar.set_style(style(ALL));
             bar.with_prefix(name)
         });
-        Self { all, total, width, open: Cell::new(0) }
+        Self { all, total, each: bytes.unwrap_or(0), width, open: Cell::new(0) }
     }
 
     /// A bar for a machine; it is shown once there is something to show.
@@ -91,6 +93,22 @@ impl Bars {
 }
 
 impl Bar<'_> {
+    /// The machine is done with. All that goes there counts in the total, and of one that failed
+    /// nothing does: so it comes to its end, and the time left is of those that are under way.
+    pub(super) fn end(&self, well: bool) {
+        let Some(total) = &self.bars.total else { return };
+        let (each, counted) = (self.bars.each, self.counted.get());
+        if well {
+            // What was there already was never begun.
+            total.inc(each.saturating_sub(counted));
+            self.counted.set(counted.max(each));
+        } else {
+            total.dec(counted);
+            total.dec_length(each);
+            self.counted.set(0);
+        }
+    }
+
     fn count(&self) {
         let now = self.before.get() + self.held.get();
         if let Some(total) = &self.bars.total {
@@ -166,6 +184,14 @@ mod tests {
         assert_eq!(total(), Some(100));
         other.begins("a", 60, 50);
         assert_eq!(total(), Some(150));
+        // One fails; of the other the rest was there.
+        one.end(false);
+        assert_eq!(
+            (total(), bars.total.as_ref().and_then(ProgressBar::length)),
+            (Some(50), Some(100))
+        );
+        other.end(true);
+        assert_eq!(total(), Some(100));
         drop((one, other));
         assert_eq!(bars.open.get(), 0);
     }

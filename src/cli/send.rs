@@ -21,7 +21,7 @@ const AT_ONCE: usize = 16;
 ///
 /// They arrive in the inbox of the agent there, are verified, and never replace anything: a name
 /// that is taken gets a number. What a broken connection interrupted goes on by itself, and what
-/// was broken off in another way goes on when the same is sent again within a day.
+/// was broken off in another way, also by Ctrl-C, goes on when the same is sent again within a day.
 ///
 /// FILEs come first: whatever is there as a file or folder is one. From the first word that is not,
 /// all are machines. Name machines with --to where that is not clear.
@@ -76,6 +76,7 @@ pub(super) fn run(args: SendArgs) -> Result<ExitCode> {
         let begun = Instant::now();
         let bar = bars.bar(&target.to_string());
         let sent = send(&target, security, parcels, args.retry, &bar).await;
+        bar.end(sent.is_ok());
         match sent {
             Ok(carried) if args.image => outcome(&carried, begun.elapsed(), "shown".into()),
             Ok(carried) => {
@@ -86,7 +87,11 @@ pub(super) fn run(args: SendArgs) -> Result<ExitCode> {
         }
     };
     let each = machines::each_shown(&targets, AT_ONCE, args.json, work, |print| bars.aside(print));
-    runtime()?.block_on(each)
+    let runtime = runtime()?;
+    let exit = runtime.block_on(each);
+    // What is still read when it was interrupted ends with this program.
+    runtime.shutdown_background();
+    exit
 }
 
 /// What came of it, in words and for scripts.

@@ -3,7 +3,7 @@
 use super::name::NameError;
 use super::size;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why a file was not sent, or not received.
 #[derive(Debug, thiserror::Error)]
@@ -23,12 +23,19 @@ pub enum FileError {
         limit: u64,
     },
     /// It does not fit on the disk.
-    #[error("it needs {}, and the disk that receives has {} free", size(*needed), size(*free))]
+    #[error(
+        "it needs {}, and the disk that receives has {} free{}",
+        size(*needed),
+        size(*free),
+        reserved(*promised)
+    )]
     NoSpace {
         /// What is missing of it.
         needed: u64,
         /// What there is.
         free: u64,
+        /// How much of that is for what is being received already.
+        promised: u64,
     },
     /// The disk filled up meanwhile.
     #[error(
@@ -69,6 +76,9 @@ pub enum FileError {
     /// There is no such file.
     #[error("there is no '{0}'")]
     Missing(String),
+    /// It is the top of all folders.
+    #[error("'{0}' has no name that it could be sent under: name what is in it")]
+    Nameless(String),
     /// It is a device, a pipe, a link or the like.
     #[error("'{0}' is no file and no folder")]
     Special(String),
@@ -107,10 +117,23 @@ impl FileError {
         }
     }
 
+    /// The same, of a file as a user knows it: under which name it waits to be whole is nothing to them.
+    pub(super) fn of(self, path: &Path) -> Self {
+        match self {
+            Self::Io { what, cause, .. } => Self::Io { what, path: path.to_owned(), cause },
+            other => other,
+        }
+    }
+
     /// Whether what had arrived is gone, so that it may work from the beginning.
     #[must_use]
     pub fn is_spoilt(&self) -> bool {
         matches!(self, Self::Differs | Self::Incomplete { .. })
+    }
+
+    /// Whether there is no space for it even when all that is received now is done with.
+    pub(super) fn is_no_space_at_all(&self) -> bool {
+        matches!(self, Self::NoSpace { needed, free, .. } if free < needed)
     }
 
     /// Whether what has arrived of it elsewhere is of no use any more.
@@ -129,6 +152,14 @@ impl FileError {
             }
             other => other.to_string(),
         }
+    }
+}
+
+/// A word on what of a disk is not to be had.
+fn reserved(promised: u64) -> String {
+    match promised {
+        0 => String::new(),
+        promised => format!(", {} of it for what is being received already", size(promised)),
     }
 }
 

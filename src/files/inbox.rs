@@ -3,7 +3,9 @@
 
 use super::incoming::{Destination, Incoming, move_folder, settle};
 use super::partial::Partials;
+use super::space::{Promise, Space, Whole};
 use super::{FileError, clean, clean_path, source};
+use crate::text::printable;
 use bytes::Bytes;
 use hightower_proto::message::{Digest, Offer};
 use std::fs::{self, File};
@@ -17,6 +19,7 @@ pub struct Inbox {
     folder: PathBuf,
     partials: Partials,
     max_file: u64,
+    space: Space,
 }
 
 /// A file, or a folder, that is in its place.
@@ -45,7 +48,13 @@ impl Inbox {
     pub fn open(folder: PathBuf, max_file: u64) -> Result<Self, FileError> {
         super::place::make(&folder).map_err(FileError::io("make", &folder))?;
         let partials = Partials::of(&folder);
-        Ok(Self { folder, partials, max_file })
+        Ok(Self { folder, partials, max_file, space: Space::default() })
+    }
+
+    /// The same, which has the space of its disk together with others.
+    #[must_use]
+    pub fn sharing(self, space: Space) -> Self {
+        Self { space, ..self }
     }
 
     /// Where it is.
@@ -60,57 +69,124 @@ impl Inbox {
     /// # Errors
     /// Why it is not taken.
     pub fn begin(&self, owner: &str, offer: &Offer) -> Result<Begun, FileError> {
+        self.begin_counted(owner, offer, || Ok(()))
+    }
+
+    /// As [`Inbox::begin`]; `count` says whether one more may come. It is not asked of what has arrived
+    /// before, or goes on: that was counted when it began.
+    ///
+    /// # Errors
+    /// Why it is not taken.
+    pub fn begin_counted<E: From<FileError>>(
+        &self,
+        owner: &str,
+        offer: &Offer,
+        count: impl FnOnce() -> Result<(), E>,
+    ) -> Result<Begun, E> {
         check(offer)?;
-        let name = clean(&offer.name)?;
+        let name = clean(&offer.name).map_err(FileError::from)?;
+        let mut known = self.folder.join(&name);
+        if let Some(path) = &offer.path {
+            known.push(printable(path));
+        }
+        if let Some(arrived) = self.arrived(owner, offer).map_err(|e| e.of(&known))? {
+            return Ok(Begun::Arrived(arrived));
+        }
+        // A picture is where partial files are as long as it is shown.
+        if offer.show || !self.partials.has(owner, offer.hash) {
+            count()?;
+        }
+        Ok(self.take(owner, offer, name, &known).map_err(|e| e.of(&known))?)
+    }
+
+    /// What is in its folder already, if this is of one.
+    fn arrived(&self, owner: &str, offer: &Offer) -> Result<Option<Arrived>, FileError> {
+        let (Some(id), Some(path)) = (offer.folder, &offer.path) else { return Ok(None) };
+        let tree = self.partials.tree(owner, id);
+        if let Some(path) = path.strip_suffix('/') {
+            let path = clean_path(path)?;
+            let (name, path) = (path.to_string_lossy().into_owned(), tree.join(path));
+            return Ok(path.is_dir().then_some(Arrived { name, path }));
+        }
+        let (folder, name) = place_in(&tree, path)?;
+        already(&folder, &name, offer.size, offer.hash)
+    }
+
+    fn take(
+        &self,
+        owner: &str,
+        offer: &Offer,
+        name: String,
+        known: &Path,
+    ) -> Result<Begun, FileError> {
         let (size, hash) = (offer.size, offer.hash);
-        let to = match (offer.folder, &offer.path) {
-            (None, _) if offer.show => Destination::Nowhere,
-            (None, _) => Destination::Folder(self.folder.clone(), name),
-            (Some(id), None) => {
-                let tree = self.partials.tree(owner, id);
-                return self.complete(&tree, &name, size).map(Begun::Arrived);
-            }
-            (Some(id), Some(path)) => {
-                let tree = self.partials.tree(owner, id);
-                // It is looked for once: all of the folder has to fit, or nothing is begun.
-                if fs::symlink_metadata(&tree).is_err() {
-                    self.fits(offer.total.unwrap_or(0))?;
-                }
-                match path.strip_suffix('/') {
-                    Some(path) => return make_in(&tree, path).map(Begun::Arrived),
-                    None => in_tree(&tree, path)?,
+        let tree = offer.folder.map(|id| self.partials.tree(owner, id));
+        let tree = tree.as_deref();
+        match (tree, &offer.path) {
+            (Some(tree), None) => return self.complete(tree, &name, size).map(Begun::Arrived),
+            (Some(tree), Some(path)) => {
+                if let Some(path) = path.strip_suffix('/') {
+                    self.promise(0, 0, Some(tree), offer.total)?;
+                    return make_in(tree, path).map(Begun::Arrived);
                 }
             }
-        };
+            (None, _) => {}
+        }
         if size > self.max_file {
             return Err(FileError::TooLarge { length: size, limit: self.max_file });
         }
-        if let Destination::Folder(folder, name) = &to
-            && offer.folder.is_some()
-            && let Some(arrived) = already(folder, name, size, hash)?
-        {
-            return Ok(Begun::Arrived(arrived));
-        }
         let partial = self.partials.open(owner, hash, size)?;
-        if let Err(full) = self.fits(size - partial.length()) {
-            // What can't be removed now is after a day.
-            if partial.length() == 0 {
-                drop(fs::remove_file(&partial.path));
+        let promise = match self.promise(size, partial.length(), tree, offer.total) {
+            Ok(promise) => promise,
+            Err(full) => {
+                // What can't be removed now is after a day.
+                if partial.length() == 0 {
+                    drop(fs::remove_file(&partial.path));
+                }
+                if let Some(tree) = tree
+                    && full.is_no_space_at_all()
+                {
+                    // What fills the disk already would be of no use without the rest.
+                    drop(fs::remove_dir_all(tree));
+                    self.space.forget(tree);
+                }
+                return Err(full);
             }
-            if let Some(id) = offer.folder {
-                // What fills the disk already would be of no use without the rest.
-                drop(fs::remove_dir_all(self.partials.tree(owner, id)));
-            }
-            return Err(full);
-        }
-        Ok(Begun::Incoming(Box::new(Incoming { partial, size, hash, to })))
+        };
+        let to = match (tree, &offer.path) {
+            (Some(tree), Some(path)) => in_tree(tree, path)?,
+            _ if offer.show => Destination::Nowhere,
+            _ => Destination::Folder(self.folder.clone(), name),
+        };
+        let known = known.to_owned();
+        Ok(Begun::Incoming(Box::new(Incoming { partial, size, hash, to, known, promise })))
     }
 
-    /// Whether there is space for so much more.
-    fn fits(&self, needed: u64) -> Result<(), FileError> {
-        match free(&self.folder) {
-            Some(free) if free < needed => Err(FileError::NoSpace { needed, free }),
-            _ => Ok(()),
+    /// Keeps space for a file, of which so much is here; all of a folder has to fit, or nothing of it
+    /// is begun.
+    fn promise(
+        &self,
+        size: u64,
+        held: u64,
+        tree: Option<&Path>,
+        total: Option<u64>,
+    ) -> Result<Promise, FileError> {
+        let whole = tree.map(|tree| {
+            let here = || super::Survey::of(tree).map_or(0, |survey| survey.size);
+            let total = total.filter(|_| !self.space.knows(tree));
+            Whole {
+                tree,
+                missing: total.map(|total| total.saturating_sub(here()).saturating_sub(held)),
+            }
+        });
+        let promise = || self.space.promise(size - held, whole.as_ref(), || free(&self.folder));
+        match promise() {
+            Err(FileError::NoSpace { needed, free, promised })
+                if self.partials.make_room(needed.saturating_add(promised) - free, tree) =>
+            {
+                promise()
+            }
+            promised => promised,
         }
     }
 
@@ -142,13 +218,14 @@ impl Inbox {
         self.partials.clean(age)
     }
 
-    /// Removes the folders of this sender's partial files, where there are none.
+    /// Removes what was made for this sender's partial files, where nothing has arrived of any.
     pub fn tidy(&self, owner: &str) {
         self.partials.tidy(owner);
     }
 
     /// Puts a folder in its place of which all has arrived.
     fn complete(&self, tree: &Path, name: &str, size: u64) -> Result<Arrived, FileError> {
+        self.space.forget(tree);
         // A folder in which there was nothing has not been made.
         super::place::make(tree).map_err(FileError::io("make", tree))?;
         let got = super::Survey::of(tree)?.size;
@@ -175,11 +252,17 @@ pub fn check(offer: &Offer) -> Result<(), FileError> {
 
 /// Where a file of a folder goes.
 fn in_tree(tree: &Path, path: &str) -> Result<Destination, FileError> {
+    let (folder, name) = place_in(tree, path)?;
+    super::place::make(&folder).map_err(FileError::io("make", &folder))?;
+    Ok(Destination::Folder(folder, name))
+}
+
+/// The folder of a file in a folder, and its name there.
+fn place_in(tree: &Path, path: &str) -> Result<(PathBuf, String), FileError> {
     let path = clean_path(path)?;
     let folder = tree.join(path.parent().unwrap_or(Path::new("")));
-    super::place::make(&folder).map_err(FileError::io("make", &folder))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(Destination::Folder(folder, name))
+    Ok((folder, name))
 }
 
 /// Makes an empty folder in a folder.

@@ -3,6 +3,7 @@
 
 use super::inbox::Arrived;
 use super::partial::Partial;
+use super::space::Promise;
 use super::{FileError, numbered};
 use bytes::Bytes;
 use hightower_proto::message::Digest;
@@ -19,6 +20,10 @@ pub struct Incoming {
     pub(super) size: u64,
     pub(super) hash: Digest,
     pub(super) to: Destination,
+    /// What a user knows it as.
+    pub(super) known: PathBuf,
+    /// The space for what is missing of it.
+    pub(super) promise: Promise,
 }
 
 /// Where it goes when it is whole.
@@ -60,10 +65,13 @@ impl Incoming {
         if data.len() as u64 > self.size - expected {
             return Err(FileError::TooMuch);
         }
-        let Partial { file, path, hashing } = &mut self.partial;
+        let Partial { file, hashing, .. } = &mut self.partial;
+        let length = data.len() as u64;
         // What was written of them before it failed is looked at anew when it goes on.
         hashing.update(data.clone());
-        file.write_all(&data).map_err(FileError::io("write to", &*path))
+        file.write_all(&data).map_err(FileError::io("write to", &self.known))?;
+        self.promise.written(length);
+        Ok(())
     }
 
     /// The file, to be brought to the disk while more of it comes. An error of that is told only
@@ -73,7 +81,7 @@ impl Incoming {
     /// When the system says no.
     pub fn file(&self) -> Result<File, FileError> {
         let file = self.partial.file.try_clone();
-        file.map_err(FileError::io("write to", &self.partial.path))
+        file.map_err(FileError::io("write to", &self.known))
     }
 
     /// Verifies it and puts it in its place.
@@ -81,14 +89,14 @@ impl Incoming {
     /// # Errors
     /// When it is not what was offered, and then it is gone; or can't be put there.
     pub fn finish(self: Box<Self>) -> Result<Arrived, FileError> {
-        let Self { partial: Partial { file, path, hashing }, size, hash, to } = *self;
+        let Self { partial: Partial { file, path, hashing }, size, hash, to, known, .. } = *self;
         if hashing.length() != size || Digest(*hashing.finish().as_bytes()) != hash {
             // Whether it can be removed or not, it is not what was offered.
             drop(fs::remove_file(&path));
             return Err(FileError::Differs);
         }
         // Who is told that it is there can rely on it, whatever happens to this machine.
-        file.sync_data().map_err(FileError::io("write to", &path))?;
+        file.sync_data().map_err(FileError::io("write to", known))?;
         match to {
             Destination::Folder(folder, name) => settle(&folder, &name, |to| move_file(&path, to)),
             Destination::Nowhere => Ok(Arrived { name: String::new(), path }),

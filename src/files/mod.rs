@@ -6,6 +6,7 @@
 //! | `inbox` | the folder that receives, and the only one that is written to |
 //! | `incoming` | a file that arrives |
 //! | `partial` | files that have not arrived yet |
+//! | `space` | what is free on the disk, and promised to what is under way |
 //! | `outbox` | the folder that gives |
 //! | `source` | a file that is sent |
 //! | `folder` | all that is in a folder, without following links |
@@ -27,6 +28,7 @@ mod outbox;
 mod partial;
 mod place;
 mod source;
+mod space;
 
 pub use error::FileError;
 pub use folder::{Entry, MAX_FILES, Survey, Walk};
@@ -38,6 +40,7 @@ pub use partial::KEPT;
 pub(crate) use place::make;
 pub use place::{inbox, outbox};
 pub use source::{Known, Source};
+pub use space::Space;
 
 use hightower_proto::message::Digest;
 

@@ -3,7 +3,7 @@
 //! what another sends.
 
 use super::hashing::Hashing;
-use super::{FileError, place, source};
+use super::{FileError, Survey, place, source};
 use hightower_proto::message::Digest;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Seek, SeekFrom};
@@ -15,6 +15,18 @@ const FOLDER: &str = ".hightower-partial";
 
 /// Partial files are kept for so long.
 pub const KEPT: Duration = Duration::from_secs(24 * 3600);
+
+/// What nobody has written to for so long may go where space is short. So long a sender whose
+/// connection broke tries to come back by itself, unless told otherwise: what it sends is not thrown
+/// away under its hands. After that somebody who is there counts for more than who might come.
+const GRACE: Duration = Duration::from_secs(300);
+
+/// Something partial that nobody sends.
+struct Idle {
+    modified: SystemTime,
+    size: u64,
+    path: PathBuf,
+}
 
 /// The partial files of an inbox.
 #[derive(Debug, Clone)]
@@ -69,11 +81,87 @@ impl Partials {
         Ok(Partial { file, path, hashing })
     }
 
-    /// Removes the folders of a sender, where there is nothing in them.
+    /// Whether a file of a sender was begun.
+    pub(super) fn has(&self, owner: &str, hash: Digest) -> bool {
+        fs::symlink_metadata(self.home(owner).join(format!("{hash}.part"))).is_ok()
+    }
+
+    /// Removes what is there of a sender, where nothing is in it, and the folders.
     pub(super) fn tidy(&self, owner: &str) {
+        let home = self.home(owner);
+        let all = entries(&home).unwrap_or_default();
+        let is_used = all.iter().any(|path| path.is_file() && unused(path).is_none());
+        for path in all {
+            if path.is_dir() {
+                // The first file of a folder that comes now may be still to be put there.
+                if !is_used && Survey::of(&path).is_ok_and(|survey| survey.files == 0) {
+                    drop(fs::remove_dir_all(&path));
+                }
+            } else if let Some(file) = unused(&path)
+                && file.metadata().is_ok_and(|about| about.len() == 0)
+            {
+                drop(fs::remove_file(&path));
+            }
+        }
         // A folder with something in it stays.
-        drop(fs::remove_dir(self.home(owner)));
+        drop(fs::remove_dir(home));
         drop(fs::remove_dir(&self.folder));
+    }
+
+    /// Makes room for so many bytes, if there is as much that nobody sends any more: the oldest goes
+    /// first, and nothing goes in vain. A folder may be kept.
+    pub(super) fn make_room(&self, missing: u64, keep: Option<&Path>) -> bool {
+        // What can't be looked at stays.
+        let mut idle = self.idle().unwrap_or_default();
+        idle.retain(|one| Some(&*one.path) != keep);
+        if idle.iter().map(|one| one.size).sum::<u64>() < missing {
+            return false;
+        }
+        idle.sort_by_key(|one| one.modified);
+        let mut room = 0;
+        for Idle { size, path, .. } in idle {
+            if room >= missing {
+                break;
+            }
+            let removed = match path.is_dir() {
+                true => fs::remove_dir_all(&path).is_ok(),
+                false => unused(&path).is_some() && fs::remove_file(&path).is_ok(),
+            };
+            if removed {
+                tracing::info!("removed {} for lack of space", path.display());
+                room += size;
+            }
+        }
+        room >= missing
+    }
+
+    fn idle(&self) -> io::Result<Vec<Idle>> {
+        let mut idle = Vec::new();
+        let Some(before) = SystemTime::now().checked_sub(GRACE) else { return Ok(idle) };
+        for home in entries(&self.folder)? {
+            let (folders, files): (Vec<_>, Vec<_>) =
+                entries(&home)?.into_iter().partition(|path| path.is_dir());
+            // While one file of a folder comes, which may take long, the folder is not written to.
+            let mut is_used = false;
+            for path in files {
+                let about = fs::symlink_metadata(&path)?;
+                let (modified, size) = (about.modified()?, about.len());
+                // What is young is not even asked, as that would be in the way of who comes back.
+                if modified < before && unused(&path).is_some() {
+                    idle.push(Idle { modified, size, path });
+                } else {
+                    is_used = true;
+                }
+            }
+            for path in folders.into_iter().filter(|_| !is_used) {
+                let modified = newest(&path)?;
+                let size = Survey::of(&path).map_or(0, |survey| survey.size);
+                if modified < before {
+                    idle.push(Idle { modified, size, path });
+                }
+            }
+        }
+        Ok(idle)
     }
 
     /// Removes what nobody has written to for so long.
@@ -88,8 +176,7 @@ impl Partials {
                         fs::remove_dir_all(&path)?;
                     }
                 } else if about.modified()? < before
-                    && let Ok(file) = File::open(&path)
-                    && file.try_lock().is_ok()
+                    && let Some(_ours) = unused(&path)
                 {
                     fs::remove_file(&path)?;
                 }
@@ -125,6 +212,11 @@ fn own(path: &Path) -> Result<File, FileError> {
         }
     }
     Err(FileError::Busy)
+}
+
+/// A file that nobody receives: as long as this is open, nobody does.
+fn unused(path: &Path) -> Option<File> {
+    File::open(path).ok().filter(|file| file.try_lock().is_ok())
 }
 
 /// Whether a file has a name still.

@@ -58,6 +58,20 @@ pub async fn fetch<W: Watcher>(
     patience: Duration,
     watcher: &W,
 ) -> Result<Carried, TransferError> {
+    let fetched = all(target, security, wanted, patience, watcher).await;
+    // Where it failed, too, nothing stays but what has arrived.
+    let (inbox, owner) = (wanted.into.clone(), target.to_string());
+    blocking(move || inbox.tidy(&owner)).await?;
+    fetched
+}
+
+async fn all<W: Watcher>(
+    target: &Target,
+    security: &Security,
+    wanted: &Wanted,
+    patience: Duration,
+    watcher: &W,
+) -> Result<Carried, TransferError> {
     let mut journey = Journey::new(target, security, patience, watcher);
     let mut leg = journey.begin().await?;
     let inbox = wanted.into.clone();
@@ -91,8 +105,6 @@ pub async fn fetch<W: Watcher>(
         }
     }
     leg.end().await;
-    let (inbox, owner) = (wanted.into.clone(), fetching.owner);
-    blocking(move || inbox.tidy(&owner)).await?;
     Ok(fetching.journey.carried)
 }
 

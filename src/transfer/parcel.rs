@@ -39,7 +39,7 @@ impl Parcel {
             None => std::fs::canonicalize(path)
                 .ok()
                 .and_then(|path| path.file_name().map(ToOwned::to_owned))
-                .ok_or_else(|| FileError::Special(shown.clone()))?,
+                .ok_or_else(|| FileError::Nameless(shown.clone()))?,
         };
         let name = named.to_string_lossy().into_owned();
         let folder = about.is_dir().then(|| Survey::of(path)).transpose()?;

@@ -172,17 +172,20 @@ fn files_and_folders_are_fetched_and_nothing_beyond_the_outbox() {
 
 #[test]
 fn plain_packets_arrive_as_files_of_their_time() {
-    let desk = Desk::new(&["--autostart"]);
+    let mut desk = Desk::new(&["--autostart"]);
     let mut plain = Plain::connect(desk.agent.address);
     let png = plain.frame();
     let bytes = noise(4, 1_000_000);
     plain.send(&packet(19, &bytes, false, false));
     plain.send(&packet(18, &png, false, false));
     plain.send(&packet(17, encode(&png).as_bytes(), false, false));
-    // That is no picture.
+    // That is no picture, and these are the beginning of one.
     plain.send(&packet(18, &bytes[..100], false, false));
+    plain.send(&packet(18, &png[..60], false, false));
+    plain.send(&packet(18, &png[..png.len() - 1], false, false));
+    plain.send(&packet(17, encode(&png[..60]).as_bytes(), false, false));
     plain.send(&packet(19, b"last", false, false));
-    await_that("five packets, four files", || desk.arrived().len() == 4);
+    await_that("eight packets, four files", || desk.arrived().len() == 4);
     let names = desk.arrived();
     let of = |kind: &str, end: &str| {
         let of = names.iter().filter(|n| n.starts_with(kind) && n.ends_with(end));
@@ -191,6 +194,9 @@ fn plain_packets_arrive_as_files_of_their_time() {
     let files = of("file ", ".bin");
     assert!(files.contains(&bytes) && files.contains(&b"last".to_vec()), "{names:?}");
     assert_eq!(of("picture ", ".png"), [png.clone(), png]);
+    for _ in 0..3 {
+        desk.agent.await_log("not received: that is no whole PNG: ");
+    }
 }
 
 #[test]

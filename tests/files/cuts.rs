@@ -2,7 +2,7 @@
 
 use crate::chaos::{Chaos, Fault};
 use crate::common::homes::{Homes, obeyed};
-use crate::common::{Agent, full, hightower, know, stdout};
+use crate::common::{Agent, full, hightower, know, stderr, stdout};
 use crate::{Desk, await_that, noise, partial, told};
 use hightower::call::Call;
 use hightower::trust::KnownAgents;
@@ -170,6 +170,52 @@ fn what_is_fetched_outlives_either_side() {
     assert!(again <= number("reconnects") * WINDOW, "{again} bytes were sent again: {told}");
     same_file(&folder.path().join("outbox/long"), &here.path().join("long"));
     drop(agent);
+}
+
+#[test]
+fn ctrl_c_says_what_became_of_each_and_that_it_goes_on() {
+    let desks = [Desk::new(&["--file-rate", "1M"]), Desk::new(&["--file-rate", "1M"])];
+    let here = tempfile::tempdir().unwrap();
+    let path = here.path().join("long");
+    fs::write(&path, noise(47, 20 << 20)).unwrap();
+    for desk in &desks {
+        fs::copy(&path, desk.outbox().join("long")).unwrap();
+    }
+    let hosts = desks.each_ref().map(Desk::host);
+    let into = here.path().join("into");
+    let (path, to) = (path.to_str().unwrap(), into.to_str().unwrap());
+    let send = ["send", "--json", path, &hosts[0], &hosts[1]];
+    let fetch = ["fetch", "--from", &hosts[0], "--from", &hosts[1], "long", to];
+    for (args, json) in [(&send[..], true), (&fetch[..], false)] {
+        let mut command = hightower();
+        let command = command.args(args).stdin(Stdio::null());
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let has_come = |at: usize| match json {
+            true => desks[at].partial() > 0,
+            false => fs::read_dir(&into).is_ok_and(|all| {
+                all.filter(|one| partial(&one.as_ref().unwrap().path()) > 0).count() > at
+            }),
+        };
+        await_that("a part of both", || has_come(0) && has_come(1));
+        let process = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(process, rustix::process::Signal::INT).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let (said, words) = (stdout(&output), stderr(&output));
+        assert_eq!(output.status.code(), Some(130), "{words}");
+        assert!(words.contains("is kept for a day: the same command goes on"), "{words}");
+        assert_eq!(said.lines().count(), 2, "{said}");
+        for host in &hosts {
+            let line = match json {
+                true => format!(r#"{{"error":"interrupted","host":"{host}","ok":false}}"#),
+                false => format!("{host}  failed: interrupted"),
+            };
+            assert!(
+                said.lines().any(|is| is.split_whitespace().eq(line.split_whitespace())),
+                "{said}"
+            );
+        }
+        assert!(has_come(0) && has_come(1), "it is not kept");
+    }
 }
 
 #[test]

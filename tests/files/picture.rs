@@ -32,15 +32,23 @@ fn a_picture_is_shown_until_it_is_closed_and_not_kept() {
     command.args(["agent", "--source", "card", "--inbox"]).arg(folder.path().join("inbox"));
     command.arg("--outbox").arg(folder.path().join("outbox")).env("DISPLAY", &xvfb.display);
     let agent = Agent::start(&mut command);
-    let output = run(&["send", "--json", "--image", path, &agent.address.to_string()]);
+    // One that is not whole is never said to be shown, and nothing is left of it.
+    let kept = || partial(&folder.path().join("inbox"));
+    let broken = here.path().join("broken.png");
+    fs::write(&broken, &fs::read(path).unwrap()[..100]).unwrap();
+    let host = agent.address.to_string();
+    let output = run(&["send", "--json", "--image", broken.to_str().unwrap(), &host]);
+    let why = told(&output)["error"].as_str().unwrap().to_owned();
+    assert!(!output.status.success() && why.contains("that is no picture: "), "{why}");
+    assert_eq!(kept(), 0);
+    let output = run(&["send", "--json", "--image", path, &host]);
     crate::common::homes::obeyed(&output);
     let xdotool = |args: &[&str]| {
         let mut command = Command::new("xdotool");
         command.env("DISPLAY", &xvfb.display).args(args).output().expect("xdotool is installed")
     };
     let window = ["search", "--onlyvisible", "--name", "^Hightower: a picture$"];
-    await_that("the window", || xdotool(&window).status.success());
-    let kept = || partial(&folder.path().join("inbox"));
+    assert!(xdotool(&window).status.success(), "it is said to be shown, and is not there");
     assert!(kept() > 0);
     // It is in the middle of the display, and who is under the pointer has the keys.
     await_that("its end", || {

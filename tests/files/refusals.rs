@@ -49,6 +49,20 @@ fn a_limit_a_missing_folder_and_a_missing_file_are_said() {
     let nothing = run(&["send", pipe.to_str().unwrap(), &desk.host()]);
     assert!(stderr(&nothing).contains("is no file and no folder"), "{nothing:?}");
 
+    let nothing = run(&["send", "/", &desk.host()]);
+    assert!(stderr(&nothing).contains("'/' has no name"), "{nothing:?}");
+
+    // What could not be fetched leaves nothing behind, nor does the folder that it was to be in.
+    let into = here.path().join("new/deep");
+    for what in ["nope", "short", "empty"] {
+        fs::create_dir_all(desk.outbox().join("empty/sub")).unwrap();
+        let output = run(&["fetch", &format!("{}:{what}", desk.host()), into.to_str().unwrap()]);
+        assert_eq!(output.status.success(), what == "empty", "{output:?}");
+        assert_eq!(here.path().join("new").exists(), what == "empty");
+    }
+    let output = run(&["fetch", &format!("{}:nope", desk.host()), into.to_str().unwrap()]);
+    assert!(!output.status.success() && !into.join(".hightower-partial").exists());
+
     // Where the inbox should be there is a file: nobody, not even root, can write into that.
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("inbox"), "").unwrap();
@@ -114,6 +128,129 @@ fn a_disk_that_is_full_is_said_before_and_meanwhile_and_what_arrived_is_kept() {
     assert!(!output.status.success());
     let said = told(&output)["error"].as_str().unwrap().to_owned();
     assert!(said.contains("has") && said.contains("free") || said.contains("full"), "{said}");
+}
+
+#[test]
+fn what_is_promised_to_one_is_refused_to_another_and_who_is_gone_gives_way() {
+    let Some(disk) = Disk::new() else { return };
+    let inbox = Inbox::open(disk.path().join("inbox"), u64::MAX).unwrap();
+    let bytes: bytes::Bytes = noise(30, 40_000).into();
+    let begin = |owner: &str| inbox.begin(owner, &offer("a", &bytes));
+    let Ok(Begun::Incoming(mut anna)) = begin("anna") else { panic!("there is room") };
+    let none = begin("ben").unwrap_err();
+    assert!(
+        matches!(none, FileError::NoSpace { needed: 40_000, promised: 40_000, .. }),
+        "{none:?}"
+    );
+    anna.write(0, bytes.slice(..30_000)).unwrap();
+    let none = begin("ben").unwrap_err();
+    assert!(matches!(none, FileError::NoSpace { promised: 10_000, .. }), "{none:?}");
+    // Her connection breaks: she has time to come back, and then somebody else goes before.
+    drop(anna);
+    let none = begin("ben").unwrap_err();
+    assert!(matches!(none, FileError::NoSpace { promised: 0, .. }), "{none:?}");
+    let partials = disk.path().join("inbox/.hightower-partial");
+    assert_eq!(crate::partial(&disk.path().join("inbox")), 30_000);
+    age(&partials, std::time::Duration::from_secs(400));
+    // Nothing goes in vain.
+    let long = inbox.begin("ben", &offer("b", &noise(31, 100_000)));
+    assert!(matches!(long, Err(FileError::NoSpace { .. })), "{long:?}");
+    assert_eq!(crate::partial(&disk.path().join("inbox")), 30_000);
+    // Nor what somebody sends.
+    let Ok(Begun::Incoming(anna)) = begin("anna") else { panic!("it goes on") };
+    assert!(matches!(begin("ben"), Err(FileError::NoSpace { .. })));
+    drop(anna);
+    let Ok(Begun::Incoming(ben)) = begin("ben") else { panic!("she is gone") };
+    assert_eq!((ben.offset(), crate::partial(&disk.path().join("inbox"))), (0, 0));
+    drop(ben);
+
+    // All who send to an agent are looked at together.
+    let agent = Desk::agent(disk.path(), &[]);
+    let security = Security { plain: PlainWith::Loopback, credentials: None };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut one = Call::to(&agent.address.into(), &security).await.unwrap();
+        let mut other = Call::to(&agent.address.into(), &security).await.unwrap();
+        one.say(&Message::Offer(offer("a", &bytes))).await.unwrap();
+        assert_eq!(accepted(&mut one, 1).await, 0);
+        other.say(&Message::Offer(offer("b", &noise(32, 40_000)))).await.unwrap();
+        let why = done(&mut other, 1).await.error.unwrap();
+        assert!(why.contains("it needs 39.06 KiB, and the disk that receives has "), "{why}");
+        assert!(why.contains(" free, 39.06 KiB of it for what is being received"), "{why}");
+        // The first arrives.
+        for at in [0, 20_000] {
+            let (offset, data) = (at as u64, bytes.slice(at..at + 20_000));
+            one.say(&Message::Chunk(Chunk { transfer: 1, offset, data })).await.unwrap();
+        }
+        assert_eq!(done(&mut one, 1).await, Done::well(1, Some("a".into())));
+    });
+}
+
+#[test]
+fn what_goes_on_is_counted_once() {
+    let desk = Desk::new(&["--max-files", "4"]);
+    let bytes: bytes::Bytes = noise(33, 1000).into();
+    let chunk = |transfer, offset: usize, to: usize| {
+        let (data, offset) = (bytes.slice(offset..to), offset as u64);
+        Message::Chunk(Chunk { transfer, offset, data })
+    };
+    let file = |transfer| Message::Offer(Offer { transfer, ..offer("a", &bytes) });
+    let (folder, total) = (Some(Digest([5; 32])), Some(2000));
+    let part = |transfer, path: &str| {
+        let path = Some(path.to_owned());
+        Message::Offer(Offer { transfer, folder, path, total, ..offer("d", &bytes) })
+    };
+    // Each time on a connection of its own: the one before is broken off.
+    for held in [0, 400, 500, 600] {
+        talk(&desk, async |call| {
+            call.say(&file(1)).await.unwrap();
+            assert_eq!(accepted(call, 1).await, held as u64);
+            let to = if held == 0 { 400 } else { held + 100 };
+            call.say(&chunk(1, held, to)).await.unwrap();
+            assert_eq!(accepted(call, 1).await, to as u64);
+        });
+    }
+    talk(&desk, async |call| {
+        call.say(&file(1)).await.unwrap();
+        assert_eq!(accepted(call, 1).await, 700);
+        call.say(&chunk(1, 700, 1000)).await.unwrap();
+        assert_eq!(done(call, 1).await, Done::well(1, Some("a".into())));
+        // Of a folder what is there already, too.
+        call.say(&part(2, "x")).await.unwrap();
+        assert_eq!(accepted(call, 2).await, 0);
+        call.say(&chunk(2, 0, 1000)).await.unwrap();
+        assert_eq!(done(call, 2).await.error, None);
+        for transfer in 3..9 {
+            call.say(&part(transfer, "x")).await.unwrap();
+            assert_eq!(done(call, transfer).await.error, None);
+        }
+        // What is new is counted.
+        for (transfer, path) in [(9, "y"), (10, "z")] {
+            call.say(&part(transfer, path)).await.unwrap();
+            assert_eq!(accepted(call, transfer).await, 0);
+            call.say(&chunk(transfer, 0, 1000)).await.unwrap();
+            assert_eq!(done(call, transfer).await.error, None);
+        }
+        call.say(&part(11, "more")).await.unwrap();
+        let why = done(call, 11).await.error.unwrap();
+        assert!(why.contains("4 files within the hour"), "{why}");
+    });
+}
+
+#[test]
+fn a_file_is_named_as_its_sender_knows_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let inbox = Inbox::open(folder.path().into(), u64::MAX).unwrap();
+    drop(inbox.begin("anna", &offer("report.pdf", b"bytes")).unwrap());
+    // Where it should wait there is a folder.
+    let home = fs::read_dir(folder.path().join(".hightower-partial")).unwrap().next().unwrap();
+    let part = fs::read_dir(home.unwrap().path()).unwrap().next().unwrap().unwrap().path();
+    fs::remove_file(&part).unwrap();
+    fs::create_dir(&part).unwrap();
+    let why = inbox.begin("anna", &offer("report.pdf", b"bytes")).unwrap_err();
+    assert!(why.abroad().contains("can't write to 'report.pdf'"), "{}", why.abroad());
+    let whole = folder.path().join("report.pdf");
+    assert!(why.to_string().contains(&*whole.to_string_lossy()), "{why}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Courier: carries the files of one session, one each way at a time.
 
 use super::give::Giving;
-use super::office::{Office, owner};
+use super::office::{Full, Office, owner};
 use super::receive::{Part, Receiving};
 use crate::agent::session::Say;
 use crate::agent::throttle::Throttle;
@@ -187,6 +187,9 @@ async fn put(
     let work = tokio::task::spawn_blocking(move || {
         let _place = shared.place(None)?;
         shared.count(&owner)?;
+        if kind == "picture" {
+            crate::picture::check_png(&bytes).map_err(|e| Full::NoPng(format!("{e:#}")))?;
+        }
         Ok(shared.inbox()?.put(&owner, &name, &bytes)?)
     });
     match work.await.map_err(|e| e.to_string())? {
@@ -205,9 +208,9 @@ async fn put(
 }
 
 /// Why there was no place, in words for the other end.
-pub(super) fn abroad(error: &super::office::Full) -> String {
+pub(super) fn abroad(error: &Full) -> String {
     match error {
-        super::office::Full::Files(error) => FileError::abroad(error),
+        Full::Files(error) => FileError::abroad(error),
         other => other.to_string(),
     }
 }

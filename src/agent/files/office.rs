@@ -3,7 +3,7 @@
 use super::turns::Turns;
 use crate::agent::notices::Teller;
 use crate::agent::places::{Place, Places};
-use crate::files::{Arrived, FileError, Inbox, KEPT, Outbox};
+use crate::files::{Arrived, FileError, Inbox, KEPT, Outbox, Space};
 use crate::rates::Bucket;
 use crate::trust::{Grant, Holder};
 use hightower_proto::message::{Digest, Offer};
@@ -57,6 +57,8 @@ pub(in crate::agent) struct Office {
     /// When the next bytes may be moved.
     next: Mutex<Instant>,
     last: Mutex<VecDeque<(String, Digest, String, Arrived)>>,
+    /// What is promised of the inbox's disk.
+    space: Space,
     pub(super) turns: Turns,
     pub(super) teller: Teller,
     pub(super) pictures: Arc<Semaphore>,
@@ -73,6 +75,8 @@ pub(super) enum Full {
     Busy,
     #[error("you have sent {0} files within the hour, and no more are taken for a while")]
     Often(u32),
+    #[error("that is no whole PNG: {0}")]
+    NoPng(String),
     #[error(transparent)]
     Files(#[from] FileError),
 }
@@ -85,6 +89,7 @@ impl Office {
             counts: Mutex::default(),
             next: Mutex::new(Instant::now()),
             last: Mutex::default(),
+            space: Space::default(),
             turns: Turns::default(),
             teller,
             pictures: Arc::new(Semaphore::new(PICTURES)),
@@ -123,7 +128,7 @@ impl Office {
     /// The folder that receives; it is made where it is missing.
     pub(super) fn inbox(&self) -> Result<Inbox, Full> {
         let folder = self.config.inbox.clone().ok_or(Full::NoInbox)?;
-        Ok(Inbox::open(folder, self.config.max_file)?)
+        Ok(Inbox::open(folder, self.config.max_file)?.sharing(self.space.clone()))
     }
 
     /// The folder that gives; it is made where it is missing.

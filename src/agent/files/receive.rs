@@ -144,7 +144,6 @@ impl Receiving {
             }
         }
         let _place = office.place(self.grant.holder())?;
-        office.count(&owner)?;
         let key = offer.folder.filter(|_| offer.path.is_none()).unwrap_or(offer.hash);
         let mut turn = self.turn(office.turns.take(&owner, key)).await?;
         let (of, by, what) = (Arc::clone(&office), owner.clone(), offer.clone());
@@ -152,7 +151,8 @@ impl Receiving {
             return Ok((arrived, self.leave()?));
         }
         let (of, by, what) = (Arc::clone(&office), owner.clone(), offer.clone());
-        let begun = blocking(move || Ok::<_, Full>(of.inbox()?.begin(&by, &what)?)).await??;
+        let begin = move || of.inbox()?.begin_counted(&by, &what, || of.count(&by));
+        let begun = blocking(begin).await??;
         let arrived = match begun {
             Begun::Arrived(arrived) => arrived,
             Begun::Incoming(incoming) => {
@@ -165,7 +165,8 @@ impl Receiving {
                 let leave = self.leave()?;
                 let arrived = blocking(move || whole.finish()).await??;
                 if let Leave::Show(permit) = &leave {
-                    picture::show(&office, permit.by(), &arrived.path).map_err(Failure::Picture)?;
+                    let shown = picture::show(&office, permit.by(), &arrived.path);
+                    self.alive(offer.size, shown).await.map_err(Failure::Picture)?;
                 }
                 arrived
             }
