@@ -181,6 +181,49 @@ fn pictures_of_different_sizes_lie_on_a_canvas_of_the_largest() {
 }
 
 #[test]
+fn a_screen_that_changes_its_size_is_exported_at_every_rate() {
+    let folder = tempfile::tempdir().unwrap();
+    let (wide, high) = ((40, 20), (20, 30));
+    let mut made = Made::default();
+    let ms = |n: u32| Duration::from_millis(u64::from(n) * 100);
+    made.begin(wide, ms(0));
+    for n in 1..80 {
+        // Wide, high for some pictures, wide again for some, and high up to the end.
+        let (before, size) = match n {
+            30 => (wide, high),
+            33 => (high, wide),
+            45 => (wide, high),
+            _ => (wide, wide),
+        };
+        if before != size {
+            made.key(size, ms(n));
+        } else {
+            made.delta(tile(n % 10, n % 8, 10, 10), n * 0x03_0507, ms(n));
+        }
+    }
+    let (from, to) = (made.save(folder.path()), folder.path().join("x.apng"));
+    let size = |n: usize| if (30..33).contains(&n) || n >= 45 { high } else { wide };
+    for rate in [1, 2, 4, 5, 10, 20] {
+        let output = export(&from, &to, &["--force", "--fps", &rate.to_string()]);
+        assert!(output.status.success(), "{rate}: {}", stderr(&output));
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2, "{rate}");
+        let frames = animation(&to);
+        assert_eq!(frames.len(), 8 * rate);
+        for (tick, (width, height, pixels, _)) in frames.iter().enumerate() {
+            assert_eq!((*width, *height), (40, 30));
+            let number = (tick * 10 / rate).min(79);
+            let small = picture(size(number), &made.pictures[number].1);
+            for (i, &pixel) in pixels.iter().enumerate() {
+                let (x, y) = (i % 40, i / 40);
+                let is_in = x < small.width && y < small.height;
+                let expected = if is_in { small.row(y)[x] } else { 0 };
+                assert_eq!(pixel, expected, "{rate} a second, picture {number}, {x} {y}");
+            }
+        }
+    }
+}
+
+#[test]
 fn what_is_cut_off_is_exported_up_to_there_and_what_is_damaged_fails_besides() {
     let folder = tempfile::tempdir().unwrap();
     let mut made = lesson(SIZE, 20);
