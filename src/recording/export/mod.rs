@@ -131,6 +131,12 @@ impl Job<'_> {
     /// When the user has had enough.
     fn done(&self, pictures: usize, of: usize) -> anyhow::Result<()> {
         self.progress.done(pictures, of);
+        self.go_on()
+    }
+
+    /// # Errors
+    /// When the user has had enough.
+    fn go_on(&self) -> anyhow::Result<()> {
         ensure!(!self.interrupted.load(Ordering::Relaxed), "interrupted: nothing is left of it");
         Ok(())
     }
