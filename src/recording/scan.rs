@@ -25,8 +25,8 @@ const NOMINAL_US: u64 = 100_000;
 const MOST_MARKS: usize = 10_000;
 
 /// What is the matter with frames that are left out.
-const DAMAGED: &str = "it can't be read";
-const BASELESS: &str = "what it builds on is missing";
+const DAMAGED: &str = "the first can't be read";
+const BASELESS: &str = "what the first builds on is missing";
 const TOO_MANY: &str = "there are more pictures than anybody keeps account of";
 
 /// How times become places in the recording.

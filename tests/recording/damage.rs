@@ -44,7 +44,9 @@ fn what_a_damaged_frame_takes_with_it_is_told_and_is_a_failure() {
     let missing = |picture, ms| index.missing(picture, Duration::from_millis(ms));
     assert!(missing(13, 2000).is_some_and(|mark| mark.cause.contains("damaged")));
     assert!(missing(12, 1250).is_none() && missing(14, 4000).is_none());
-    let words = format!("26 frames are left out, from 0:01.300 on (byte {begins})");
+    let words = format!(
+        "26 frames are left out, from 0:01.300 on (byte {begins}): the first can't be read"
+    );
     assert!(recording.shortfall().unwrap().contains(&words), "{:?}", recording.shortfall());
     let (code, line, said) = export(&path);
     assert_eq!(code, Some(1), "{said}");
