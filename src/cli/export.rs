@@ -24,6 +24,10 @@ Examples:
 PNG, APNG and folders are written by itself, and lossless. All other kinds are left to ffmpeg, which
 has to be installed.
 
+What a recording has at its end of half a frame is left out, as is half a change of the screen; both are no
+error. Frames anywhere that are damaged, or build on what is missing, are one: what can be shown is
+written, standard error says how many are left out and from where on, --json as \"left_out\".
+
 Exit code: 0 when all of it was written, 1 when not (standard error says why), 130 after Ctrl-C.";
 
 /// Make pictures or a video of a recording
@@ -46,7 +50,8 @@ pub(super) struct ExportArgs {
     #[arg(long, value_name = "TIME", value_parser = super::place)]
     to: Option<Duration>,
 
-    /// So many pictures a second; a video has 25, all others each picture as long as it was shown
+    /// So many pictures a second; without it a video or GIF has 25, and an APNG or folder each picture
+    /// as long as it was shown
     #[arg(long, value_name = "N", value_parser = fps)]
     fps: Option<f64>,
 
@@ -122,11 +127,12 @@ fn say(
     let bytes = std::fs::metadata(path).ok().filter(|file| file.is_file()).map(|file| file.len());
     let mut out = io::stdout().lock();
     if args.json {
-        let (width, height) = extent.unzip();
+        let ((width, height), index) = (extent.unzip(), recording.index());
         let line = json!({
             "path": path, "pictures": pictures, "width": width, "height": height, "bytes": bytes,
             "mixed_sizes": mixed, "broken": recording.broken().0,
-            "whole": recording.index().tail == Tail::Whole,
+            "left_out": index.left_out.frames,
+            "whole": index.tail == Tail::Whole && !index.is_damaged(),
         });
         return writeln!(out, "{line}").context("standard output");
     }
@@ -147,14 +153,18 @@ fn say(
 /// What is cut off is nobody's fault, and was promised; what is damaged or can't be decoded is a
 /// failure.
 fn verdict(recording: &Recording) -> anyhow::Result<ExitCode> {
+    let shortfall = recording.shortfall().map(|words| printable(&words));
     if let (broken @ 1.., fault) = recording.broken() {
-        let fault = fault.unwrap_or_default();
-        bail!("{broken} pictures could not be decoded, and the ones before are shown: {fault}");
+        let (fault, rest) = (fault.unwrap_or_default(), shortfall.unwrap_or_default());
+        let rest = if rest.is_empty() { rest } else { format!("; {rest}") };
+        bail!(
+            "{broken} pictures could not be decoded, and the ones before are shown: {fault}{rest}"
+        );
     }
-    match (recording.shortfall(), &recording.index().tail) {
-        (Some(words), Tail::Damaged(_)) => bail!("{}", printable(&words)),
-        (Some(words), _) => super::remark(format_args!("hightower: {}", printable(&words))),
-        (None, _) => {}
+    match shortfall {
+        Some(words) if recording.index().is_damaged() => bail!("{words}"),
+        Some(words) => super::remark(format_args!("hightower: {words}")),
+        None => {}
     }
     Ok(ExitCode::SUCCESS)
 }

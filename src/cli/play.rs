@@ -21,7 +21,8 @@ the speed, and so on: H shows all keys.";
 
 /// Play a recording in a window
 ///
-/// A recording that was cut off is played up to its last whole picture; that is said.
+/// A recording that was cut off is played up to its last whole picture, and one that is damaged
+/// without what is lost of it; that is said.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct PlayArgs {

@@ -10,7 +10,7 @@ use crate::recording::{Existing, Progress, Writer, clock, size};
 use crate::text::printable;
 use crate::viewer::save;
 use crate::viewer::{Client, ClientOptions, Event, View};
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use indicatif::ProgressBar;
 use serde_json::json;
 use std::io::{self, Write};
@@ -51,8 +51,9 @@ pub(super) struct RecordArgs {
     #[command(flatten)]
     machines: Machines,
 
-    /// The file; named by host and time when left out. With several machines, @GROUP or --all: the
-    /// folder for files that are named so, made when it is not there
+    /// The file; named by host and time when left out. With several machines, @GROUP or --all, or
+    /// when it ends in / or is a folder: the folder for files that are named so, made when it is not
+    /// there
     #[arg(short, long, value_name = "FILE.ht|DIR")]
     out: Option<PathBuf>,
 
@@ -110,6 +111,11 @@ enum End {
 /// # Errors
 /// When nothing was recorded, or not all of it.
 pub(super) fn run(args: RecordArgs) -> anyhow::Result<ExitCode> {
+    ensure!(
+        args.out.as_deref() != Some(Path::new("-")),
+        "a recording is a file, which its readers go back and forth in, and can't go to standard \
+         output: give -o a name (./- for a file that is called so)"
+    );
     let targets = args.machines.targets()?;
     let options = ClientOptions {
         security: args.trust.security(&targets)?,
@@ -133,6 +139,15 @@ fn one(
     interrupted: &AtomicBool,
 ) -> anyhow::Result<ExitCode> {
     let path = match &args.out {
+        Some(path) if names_folder(path) => {
+            ensure!(
+                !args.append && !args.force,
+                "{} is a folder: --append and --force want the name of a file",
+                path.display()
+            );
+            many::make(path)?;
+            save::free_path(path, &target.to_string(), "ht")
+        }
         Some(path) => path.clone(),
         None => save::free_path(Path::new("."), &target.to_string(), "ht"),
     };
@@ -169,6 +184,12 @@ fn one(
         bail!("nothing was recorded: no picture within {} s: {why}", FIRST_PICTURE.as_secs());
     }
     verdict(&end, progress.pictures(), progress.gaps())
+}
+
+/// Whether a name is that of a folder, be it there or not.
+fn names_folder(path: &Path) -> bool {
+    let name = path.to_string_lossy();
+    name.ends_with(std::path::MAIN_SEPARATOR) || name.ends_with('/') || path.is_dir()
 }
 
 /// Why there is no picture.

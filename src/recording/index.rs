@@ -32,6 +32,22 @@ pub struct Mark {
     pub cause: String,
 }
 
+/// Frames that no picture comes of, though nobody has left them out on purpose: they are damaged, or
+/// what they build on is missing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LeftOut {
+    /// How many.
+    pub frames: u64,
+    /// In how many places, each of which ends with the next picture.
+    pub places: u64,
+    /// Where the first stands, in bytes.
+    pub byte: u64,
+    /// When the last picture before that is shown.
+    pub at: Duration,
+    /// What is the matter with the first, in words.
+    pub cause: &'static str,
+}
+
 /// A picture: where its first frame stands, and when it is shown.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
@@ -59,8 +75,8 @@ pub struct Index {
     pub end: u64,
     /// What stands behind that.
     pub tail: Tail,
-    /// Frames that belong to no picture: what they build on is missing.
-    pub left_out: u64,
+    /// Frames that belong to no picture, and should.
+    pub left_out: LeftOut,
     pub(super) length_us: u64,
 }
 
@@ -76,7 +92,7 @@ impl Index {
             target: String::new(),
             end: 0,
             tail: Tail::Whole,
-            left_out: 0,
+            left_out: LeftOut::default(),
             length_us: 0,
         }
     }
@@ -87,9 +103,17 @@ impl Index {
         let walk = Walk::new(file, Limits::default()).map_err(reading())?;
         let index = Scan::new(walk).run().map_err(reading())?;
         match index.tail {
+            // One of a wrong length is a frame all the same.
+            Tail::Damaged(StreamError::Truncated { .. }) => Ok(index),
             Tail::Damaged(_) if index.end == 0 => Err(RecordingError::Foreign(path.to_owned())),
             _ => Ok(index),
         }
+    }
+
+    /// Whether anything of it can't be read that is there: what was only cut off is no damage.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        self.left_out.frames > 0 || matches!(self.tail, Tail::Damaged(_))
     }
 
     /// How many pictures there are.

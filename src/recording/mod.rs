@@ -36,7 +36,7 @@ mod walk;
 mod writer;
 
 pub use error::RecordingError;
-pub use index::{Index, Mark, Tail};
+pub use index::{Index, LeftOut, Mark, Tail};
 pub use note::Note;
 pub use queue::Progress;
 pub use reader::Recording;

@@ -1,8 +1,8 @@
 //! Pictures of a recording, by their number.
 
-use super::RecordingError;
-use super::index::{Index, Tail};
+use super::index::{Index, LeftOut, Tail};
 use super::walk::{Kind, Step, Walk};
+use super::{RecordingError, clock};
 use crate::text::printable;
 use crate::viewer::{Canvas, Picture};
 use hightower_proto::Limits;
@@ -103,19 +103,28 @@ impl Recording {
         (self.broken, self.fault.as_deref())
     }
 
-    /// In words: that it ends before its end, where it does.
+    /// In words: that it ends before its end, or has frames that no picture comes of, where it does.
     #[must_use]
     pub fn shortfall(&self) -> Option<String> {
+        let file = self.path.display();
+        let mut words = Vec::new();
+        if let LeftOut { frames: frames @ 1.., places, byte, at, cause } = &self.index.left_out {
+            let (are, at) = (if *frames == 1 { "frame is" } else { "frames are" }, clock(*at));
+            let places = if *places > 1 { format!(" in {places} places") } else { String::new() };
+            words.push(format!(
+                "{file} is damaged: {frames} {are} left out{places}, from {at} on (byte {byte}): {cause}"
+            ));
+        }
         match &self.index.tail {
-            Tail::Whole => None,
-            Tail::Cut(bytes) => Some(format!(
-                "{} was cut off: its last {bytes} bytes are half a frame, and left out",
-                self.path.display()
+            Tail::Whole => {}
+            Tail::Cut(bytes) => words.push(format!(
+                "{file} was cut off: its last {bytes} bytes are half a frame, and left out"
             )),
             Tail::Damaged(error) => {
-                Some(format!("{} is damaged, and read no further: {error}", self.path.display()))
+                words.push(format!("{file} is damaged, and read no further: {error}"));
             }
         }
+        (!words.is_empty()).then(|| words.join("; "))
     }
 
     /// A picture, from 0. Where one can't be decoded, the one before it is shown instead, as a
@@ -190,7 +199,7 @@ impl Recording {
             let place = match self.walk.item(at).map_err(reading())? {
                 Step::Item(place) => place,
                 // Somebody has changed the file.
-                Step::End | Step::Cut | Step::Fault(_) => break,
+                Step::End | Step::Cut(_) | Step::Fault(_) => break,
             };
             at = place.end;
             // What the index has left out is no part of the picture.

@@ -6,6 +6,7 @@ use super::walk::{Kind, Place, Step, Walk};
 use crate::text::printable;
 use hightower_proto::message::{Packet, Welcome};
 use hightower_proto::png::{Header, PngError};
+use hightower_proto::stream::StreamError;
 use hightower_proto::{Command, FrameInfo, Limits, Message};
 use image::ImageDecoder;
 use std::io::{self, Cursor};
@@ -22,6 +23,11 @@ const NOMINAL_US: u64 = 100_000;
 
 /// Marks that are kept.
 const MOST_MARKS: usize = 10_000;
+
+/// What is the matter with frames that are left out.
+const DAMAGED: &str = "the first can't be read";
+const BASELESS: &str = "what the first builds on is missing";
+const TOO_MANY: &str = "there are more pictures than anybody keeps account of";
 
 /// How times become places in the recording.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +49,12 @@ pub(super) struct Scan {
     open: Option<((u64, u64, u64), u64)>,
     /// What the last frame said of its time.
     captured_us: Option<u64>,
+    /// The last frame was left out, and is no picture whose time a note could say.
+    astray: bool,
+    /// How many pictures there were when frames were last left out.
+    left_at: Option<usize>,
+    /// How many there were when the recorder last said that frames are missing.
+    missing_at: Option<usize>,
 }
 
 /// What a frame's first bytes say.
@@ -56,7 +68,17 @@ enum Head {
 impl Scan {
     pub(super) fn new(walk: Walk) -> Self {
         let index = Index::empty();
-        Self { walk, index, clock: None, here: None, open: None, captured_us: None }
+        Self {
+            walk,
+            index,
+            clock: None,
+            here: None,
+            open: None,
+            captured_us: None,
+            astray: false,
+            left_at: None,
+            missing_at: None,
+        }
     }
 
     pub(super) fn run(mut self) -> io::Result<Index> {
@@ -64,8 +86,13 @@ impl Scan {
             let place = match self.walk.item(self.index.end)? {
                 Step::Item(place) => place,
                 Step::End => return Ok(self.index),
-                Step::Cut => {
-                    self.index.tail = Tail::Cut(self.walk.length() - self.index.end);
+                Step::Cut(missing) => {
+                    let offset = self.index.end;
+                    // What has frames behind it was not cut off: it says a wrong length.
+                    self.index.tail = match self.walk.has_frame_behind(offset)? {
+                        true => Tail::Damaged(StreamError::Truncated { offset, missing }),
+                        false => Tail::Cut(self.walk.length() - offset),
+                    };
                     return Ok(self.index);
                 }
                 Step::Fault(error) => {
@@ -118,11 +145,14 @@ impl Scan {
 
     /// The last frame had come at this time of the recorder's clock.
     fn dated(&mut self, at_us: u64) {
-        let before = self.index.entries.iter().rev().nth(1).map_or(0, |entry| entry.at_us);
+        // A frame that made no picture lends its time to none.
+        let has_made = self.open.is_none() && !self.astray;
+        let skipped = usize::from(!self.astray);
+        let before = self.index.entries.iter().rev().nth(skipped).map_or(0, |entry| entry.at_us);
         let Some(entry) = self.index.entries.last() else { return };
         let began = *self.index.began_us.get_or_insert(at_us.saturating_sub(entry.at_us));
         let at_us = at_us.saturating_sub(began).max(before);
-        if let Some(entry) = self.index.entries.last_mut().filter(|_| self.open.is_none()) {
+        if let Some(entry) = self.index.entries.last_mut().filter(|_| has_made) {
             entry.at_us = at_us;
             // What a lost connection or the end said before counts on.
             let marked = self.index.marks.last().map_or(0, |mark| mark.at.as_micros() as u64);
@@ -132,14 +162,36 @@ impl Scan {
     }
 
     fn mark(&mut self, at_us: u64, cause: String) {
+        self.missing_at = Some(self.index.entries.len());
         let Some(at_us) = self.place(at_us) else { return };
         self.index.length_us = self.index.length_us.max(at_us);
         // What comes next is of another connection, and perhaps of another clock.
         self.clock = Some(Clock { at_us, captured_us: None });
+        self.put_mark(at_us, &cause);
+    }
+
+    fn put_mark(&mut self, at_us: u64, cause: &str) {
         if self.index.marks.len() < MOST_MARKS {
             let (at, pictures) = (Duration::from_micros(at_us), self.index.entries.len());
-            self.index.marks.push(Mark { at, pictures, cause: printable(&cause) });
+            self.index.marks.push(Mark { at, pictures, cause: printable(cause) });
         }
+    }
+
+    /// No picture comes of a frame, and the recorder has said nothing of that.
+    fn leave_out(&mut self, place: &Place, cause: &'static str) {
+        self.astray = true;
+        let (pictures, left_out) = (self.index.entries.len(), &mut self.index.left_out);
+        left_out.frames += 1;
+        if self.left_at.replace(pictures) == Some(pictures) {
+            return;
+        }
+        left_out.places += 1;
+        let at_us = self.index.entries.last().map_or(0, |entry| entry.at_us);
+        if left_out.frames == 1 {
+            let at = Duration::from_micros(at_us);
+            (left_out.byte, left_out.at, left_out.cause) = (place.start, at, cause);
+        }
+        self.put_mark(at_us, "damaged: frames are left out");
     }
 
     /// Where a time of the recorder's clock is; `None` while nothing is dated.
@@ -149,14 +201,17 @@ impl Scan {
     }
 
     fn frame(&mut self, place: &Place) -> io::Result<()> {
+        self.astray = false;
         let Head::Image(size, info) = self.head(place)? else {
-            self.index.left_out += 1;
+            // Its time is not known, nor is what it has made; and no recorder leaves such behind.
+            (self.here, self.open, self.captured_us, self.missing_at) = (None, None, None, None);
+            self.leave_out(place, DAMAGED);
             return Ok(());
         };
         let Some(info) = info else {
             self.captured_us = None;
             (self.here, self.open) = (None, None);
-            self.picture(place.start, true, size);
+            self.picture(place, place.start, true, size);
             return Ok(());
         };
         // Of each frame, as a note may follow any of an update.
@@ -164,7 +219,7 @@ impl Scan {
         if info.is_key() {
             self.open = None;
             self.here = Some((info.version, size));
-            self.picture(place.start, true, size);
+            self.picture(place, place.start, true, size);
             return Ok(());
         }
         let update = (info.version, info.base, info.captured_us);
@@ -175,26 +230,29 @@ impl Scan {
         };
         let (Some(start), true) = (start, self.here == Some((info.base, info.canvas))) else {
             self.here = None;
-            self.index.left_out += 1;
+            self.astray = true;
+            // Up to the next key frame they are missing anyway where the recorder has said so.
+            if self.missing_at != Some(self.index.entries.len()) {
+                self.leave_out(place, BASELESS);
+            }
             return Ok(());
         };
         if info.last {
             self.here = Some((info.version, info.canvas));
-            self.picture(start, false, info.canvas);
+            self.picture(place, start, false, info.canvas);
         } else {
             self.open = Some((update, start));
         }
         Ok(())
     }
 
-    /// A picture is whole.
-    fn picture(&mut self, start: u64, is_key: bool, size: (u32, u32)) {
-        let index = &mut self.index;
-        let number = index.entries.len();
+    /// A picture is whole with this frame; its first one began at `start`.
+    fn picture(&mut self, place: &Place, start: u64, is_key: bool, size: (u32, u32)) {
+        let number = self.index.entries.len();
         if number >= MOST_PICTURES {
-            index.left_out += 1;
-            return;
+            return self.leave_out(place, TOO_MANY);
         }
+        let index = &mut self.index;
         let before = index.entries.last().map_or(0, |entry| entry.at_us);
         let at_us = match (self.clock, self.captured_us) {
             (None, _) => 0,

@@ -48,8 +48,8 @@ pub(super) enum Step {
     Item(Place),
     /// A whole number of items and no more.
     End,
-    /// The beginning of an item.
-    Cut,
+    /// The beginning of an item, of which at least so many bytes are missing.
+    Cut(u64),
     Fault(StreamError),
 }
 
@@ -79,13 +79,15 @@ impl Walk {
             Err(error) => return Ok(Step::Fault(shifted(error, start))),
         };
         let length = match decoder.offset() {
-            0 if head.len() < header(&head) => return Ok(Step::Cut),
+            0 if head.len() < header(&head) => {
+                return Ok(Step::Cut((header(&head) - head.len()) as u64));
+            }
             0 => head.len() as u64 + decoder.needed() as u64,
             short => short,
         };
         let end = start.saturating_add(length);
         if end > self.length {
-            return Ok(Step::Cut);
+            return Ok(Step::Cut(end - self.length));
         }
         let kind = match (&found, head.as_slice()) {
             (Some(Item::Frame(_)), _) => Kind::Frame,

@@ -2,8 +2,6 @@
 
 use super::RecordingError;
 use super::index::{Index, Tail};
-use super::walk::Walk;
-use hightower_proto::Limits;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -70,18 +68,12 @@ impl Writer {
         if !fresh && existing == Existing::Append {
             let index = Index::of(&file, path)?;
             length = index.end;
-            let is_damaged = match index.tail {
-                Tail::Whole => false,
-                Tail::Cut(bytes) => {
-                    cut = bytes;
-                    let walk = file.try_clone().and_then(|file| Walk::new(file, Limits::default()));
-                    let behind = walk.and_then(|mut walk| walk.has_frame_behind(length));
-                    behind.map_err(RecordingError::reading(path))?
+            match index.tail {
+                Tail::Whole => {}
+                Tail::Cut(bytes) => cut = bytes,
+                Tail::Damaged(_) => {
+                    return Err(RecordingError::Damaged { path: path.to_owned(), at: length });
                 }
-                Tail::Damaged(_) => true,
-            };
-            if is_damaged {
-                return Err(RecordingError::Damaged { path: path.to_owned(), at: length });
             }
             // What a crash has left behind the last whole item would hide all that follows.
             file.set_len(length).map_err(writing())?;

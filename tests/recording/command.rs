@@ -132,6 +132,41 @@ fn without_a_name_the_file_is_called_by_host_and_time() {
 }
 
 #[test]
+fn a_folder_takes_the_file_and_standard_output_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let agent = Agent::card(&CARD);
+    let address = agent.address.to_string();
+    let record = |args: &[&str]| {
+        let mut command = hightower();
+        command.args([&["record", &address, "--for", "0.2"], args].concat());
+        command.current_dir(&folder).output().unwrap()
+    };
+    // One that is not there, the same again, and one that is there by its name alone.
+    for (out, files) in [("new/er/", 1), ("new/er/", 2), ("new/er", 3)] {
+        let output = record(&["-o", out, "--json"]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let told = json(&output);
+        let path = Path::new(told.last().unwrap()["path"].as_str().unwrap());
+        assert!(assert_cards(&folder.path().join(path)) > 0);
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert!(name.starts_with("127.0.0.1_") && name.ends_with(".ht"), "{name}");
+        let there = std::fs::read_dir(folder.path().join("new/er")).unwrap().count();
+        assert_eq!(there, files, "{out}");
+    }
+    for (args, words) in [
+        (&["-o", "new/er", "--append"][..], "new/er is a folder"),
+        (&["-o", "new/er/", "--force"], "want the name of a file"),
+        (&["-o", "-"], "standard output"),
+        (&["-o", "-", "127.0.0.1:1"], "standard output"),
+    ] {
+        let output = record(args);
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        assert!(stderr(&output).contains(words), "{args:?}: {}", stderr(&output));
+        assert!(output.stdout.is_empty() && !folder.path().join("-").exists());
+    }
+}
+
+#[test]
 fn ctrl_c_ends_it_well_and_before_the_first_picture_it_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.ht");

@@ -158,7 +158,7 @@ fn a_disk_that_is_too_slow_leaves_a_gap_and_begins_again_with_a_key_frame() {
     let mut recording = Recording::open(&path).unwrap();
     let index = recording.index();
     assert_eq!(index.len() as u64, kept + 1);
-    assert_eq!((index.marks.len(), index.left_out, &index.tail), (1, 0, &Tail::Whole));
+    assert_eq!((index.marks.len(), index.left_out.frames, &index.tail), (1, 0, &Tail::Whole));
     assert!(index.marks[0].cause.contains("slower than the stream"), "{:?}", index.marks);
     assert!(recording.picture(kept as usize).unwrap().pixels().iter().all(|&p| p == 9));
 }

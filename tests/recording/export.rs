@@ -181,6 +181,49 @@ fn pictures_of_different_sizes_lie_on_a_canvas_of_the_largest() {
 }
 
 #[test]
+fn a_screen_that_changes_its_size_is_exported_at_every_rate() {
+    let folder = tempfile::tempdir().unwrap();
+    let (wide, high) = ((40, 20), (20, 30));
+    let mut made = Made::default();
+    let ms = |n: u32| Duration::from_millis(u64::from(n) * 100);
+    made.begin(wide, ms(0));
+    for n in 1..80 {
+        // Wide, high for some pictures, wide again for some, and high up to the end.
+        let (before, size) = match n {
+            30 => (wide, high),
+            33 => (high, wide),
+            45 => (wide, high),
+            _ => (wide, wide),
+        };
+        if before != size {
+            made.key(size, ms(n));
+        } else {
+            made.delta(tile(n % 10, n % 8, 10, 10), n * 0x03_0507, ms(n));
+        }
+    }
+    let (from, to) = (made.save(folder.path()), folder.path().join("x.apng"));
+    let size = |n: usize| if (30..33).contains(&n) || n >= 45 { high } else { wide };
+    for rate in [1, 2, 4, 5, 10, 20] {
+        let output = export(&from, &to, &["--force", "--fps", &rate.to_string()]);
+        assert!(output.status.success(), "{rate}: {}", stderr(&output));
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2, "{rate}");
+        let frames = animation(&to);
+        assert_eq!(frames.len(), 8 * rate);
+        for (tick, (width, height, pixels, _)) in frames.iter().enumerate() {
+            assert_eq!((*width, *height), (40, 30));
+            let number = (tick * 10 / rate).min(79);
+            let small = picture(size(number), &made.pictures[number].1);
+            for (i, &pixel) in pixels.iter().enumerate() {
+                let (x, y) = (i % 40, i / 40);
+                let is_in = x < small.width && y < small.height;
+                let expected = if is_in { small.row(y)[x] } else { 0 };
+                assert_eq!(pixel, expected, "{rate} a second, picture {number}, {x} {y}");
+            }
+        }
+    }
+}
+
+#[test]
 fn what_is_cut_off_is_exported_up_to_there_and_what_is_damaged_fails_besides() {
     let folder = tempfile::tempdir().unwrap();
     let mut made = lesson(SIZE, 20);
@@ -268,9 +311,49 @@ fn export_with(path: &Path, from: &Path, to: &Path) -> Output {
     command.output().unwrap()
 }
 
+/// Puts a program into a folder that is called as ffmpeg is.
+fn fake_ffmpeg(bin: &Path, script: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    let fake = bin.join("ffmpeg");
+    std::fs::write(&fake, format!("#!/bin/sh\n{script}\n")).unwrap();
+    std::fs::set_permissions(&fake, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn ctrl_c_ends_ffmpeg_too_whatever_that_is_at() {
+    use std::os::unix::process::CommandExt;
+    let folder = tempfile::tempdir().unwrap();
+    let (from, bin) = (lesson(SIZE, 30).save(folder.path()), folder.path().join("bin"));
+    std::fs::create_dir(&bin).unwrap();
+    let (to, mark) = (folder.path().join("x.mp4"), bin.join("mark"));
+    // One that takes nothing, and one that has all and does not end.
+    for script in ["", "/bin/cat >/dev/null; "] {
+        fake_ffmpeg(&bin, &format!("{script}: > {}; exec /bin/sleep 60", mark.display()));
+        let mut command = hightower();
+        command.arg("export").args([&from, &to]).env("PATH", &bin).stdin(Stdio::null());
+        // As on a terminal, all of the group hear it.
+        command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().unwrap();
+        let end = std::time::Instant::now() + crate::fake_agent::LONG;
+        while !mark.exists() {
+            assert!(std::time::Instant::now() < end, "it never begins");
+            // A file says nothing when it is made.
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let group = format!("-{}", child.id());
+        assert!(Command::new("kill").args(["-s", "INT", "--", &group]).status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(130), "{script}: {said}");
+        assert!(said.contains("interrupted") && !said.contains("ffmpeg failed"), "{said}");
+        std::fs::remove_file(&mark).unwrap();
+        let left = std::fs::read_dir(&folder).unwrap().count();
+        assert_eq!(left, 2, "the recording and the programs");
+    }
+}
+
 #[test]
 fn without_ffmpeg_or_with_one_that_fails_it_is_said_and_nothing_is_left() {
-    use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let (from, bin) = (lesson(SIZE, 30).save(folder.path()), folder.path().join("bin"));
     std::fs::create_dir(&bin).unwrap();
@@ -285,9 +368,7 @@ fn without_ffmpeg_or_with_one_that_fails_it_is_said_and_nothing_is_left() {
         ("/bin/cat >/dev/null; echo 'no space left' >&2; exit 1", "no space left"),
         ("exit 9", "it said nothing"),
     ] {
-        let fake = bin.join("ffmpeg");
-        std::fs::write(&fake, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&fake, std::fs::Permissions::from_mode(0o755)).unwrap();
+        fake_ffmpeg(&bin, script);
         let output = export_with(&bin, &from, &to);
         assert_eq!(output.status.code(), Some(1), "{script}");
         let said = stderr(&output);
@@ -295,6 +376,23 @@ fn without_ffmpeg_or_with_one_that_fails_it_is_said_and_nothing_is_left() {
         assert!(!said.contains('\u{1b}') && !said.contains("useless"), "{said}");
         let left = std::fs::read_dir(&folder).unwrap().count();
         assert_eq!(left, 2, "the recording and the programs");
+    }
+    // One that is content before it has all, or makes nothing of it; what is there stays.
+    std::fs::write(&to, "older").unwrap();
+    for (script, words) in [
+        ("exit 0", "ffmpeg has"),
+        ("/usr/bin/head -c 50000 >/dev/null; exit 0", "ffmpeg has ended after"),
+        ("/bin/cat >/dev/null; exit 0", "ffmpeg has made an empty file"),
+    ] {
+        fake_ffmpeg(&bin, script);
+        let mut command = hightower();
+        command.arg("export").args([&from, &to]).arg("--force").env("PATH", &bin);
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{script}: {}", stdout(&output));
+        let said = stderr(&output);
+        assert!(said.contains("was not written") && said.contains(words), "{script}: {said}");
+        assert_eq!(std::fs::read(&to).unwrap(), b"older", "{script}");
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 3, "{script}");
     }
     // What needs none goes on.
     assert!(export_with(&bin, &from, &folder.path().join("x.apng")).status.success());
@@ -353,6 +451,10 @@ fn videos_are_what_ffprobe_takes_them_for() {
         assert_eq!(frames, 100, "{name}");
         assert!((seconds - 4.0).abs() < 0.1, "{name}: {seconds} s");
     }
+    // As it is said.
+    let help = stdout(&run(&["export", "--help"]));
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(help.contains("a video or GIF has 25, and an APNG or folder each picture"), "{help}");
     let odd = export(&from, &folder.path().join("x.nonsense"), &[]);
     assert_eq!(odd.status.code(), Some(1));
     assert!(stderr(&odd).contains("ffmpeg failed"), "{}", stderr(&odd));

@@ -85,7 +85,7 @@ fn a_recording_is_the_stream_from_a_key_frame_on_and_goes_on_after_a_lost_connec
     }
     let mut recording = Recording::open(&path).unwrap();
     let index = recording.index();
-    assert_eq!((index.len(), &index.tail, index.left_out), (3, &Tail::Whole, 0));
+    assert_eq!((index.len(), &index.tail, index.left_out.frames), (3, &Tail::Whole, 0));
     assert_eq!(index.sizes, [(0, SIZE), (2, (32, 16))]);
     assert_eq!(index.welcome.as_ref().unwrap().host, "lab-7");
     let began = index.began_us.unwrap();
@@ -191,7 +191,7 @@ fn a_historical_servers_jpegs_are_recorded_as_they_came() {
     client.wait_until(LONG, |view| view.counters.bad == 1).unwrap();
     end(&client, &progress);
     let mut recording = Recording::open(&path).unwrap();
-    assert_eq!((recording.index().len(), recording.index().left_out), (2, 0));
+    assert_eq!((recording.index().len(), recording.index().left_out.frames), (2, 0));
     assert_eq!(recording.index().sizes, [(0, (24, 16))]);
     let grey = |picture: u32| picture & 0xff;
     assert!(grey(recording.picture(0).unwrap().row(3)[3]).abs_diff(40) < 4);
@@ -303,7 +303,7 @@ fn what_builds_on_nothing_is_left_out_and_what_is_half_does_not_count() {
     made.key(SIZE, s(4));
     let mut recording = Recording::open(&made.save(folder.path())).unwrap();
     assert_pictures(&mut recording, &made.pictures);
-    assert_eq!(recording.index().left_out, 1);
+    assert_eq!(recording.index().left_out.frames, 1);
 }
 
 #[test]

@@ -51,8 +51,7 @@ pub(super) fn run(
         "{} looks like a file: for several machines, -o names the folder of their files",
         folder.display()
     );
-    std::fs::create_dir_all(&folder)
-        .with_context(|| format!("the folder {} can't be made", folder.display()))?;
+    make(&folder)?;
     let mut takes = Vec::new();
     // All files are there before anybody is connected to.
     for (target, writer) in targets.iter().zip(writers(targets, &folder)?) {
@@ -103,6 +102,12 @@ pub(super) fn run(
         false if pictures == 0 && interrupted.load(Ordering::Relaxed) => ExitCode::from(130),
         false => ExitCode::FAILURE,
     })
+}
+
+/// Makes a folder for recordings, when it is not there.
+pub(super) fn make(folder: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("the folder {} can't be made", folder.display()))
 }
 
 /// A new file for each machine, or none at all.

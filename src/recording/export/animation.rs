@@ -55,10 +55,11 @@ pub(super) fn write(path: &Path, from: &mut Recording, job: &Job<'_>) -> anyhow:
 
 /// What has to be drawn where one picture was and another one comes, on a canvas of this size.
 fn changed(before: &Picture, picture: &Picture, size: (u32, u32)) -> Rect {
-    let all = Rect::new(0, 0, size.0 as usize, size.1 as usize);
     if (before.width, before.height) != (picture.width, picture.height) {
-        return all;
+        return Rect::new(0, 0, size.0 as usize, size.1 as usize);
     }
+    // Pictures between these two, which a rate may leave out, may have been larger.
+    let all = Rect::new(0, 0, picture.width, picture.height);
     let damage = match picture.damage_since(before.sequence) {
         Some(damage) => damage.iter().fold(Rect::default(), |all, rect| all.union(rect)),
         None => all,

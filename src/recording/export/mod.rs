@@ -131,6 +131,12 @@ impl Job<'_> {
     /// When the user has had enough.
     fn done(&self, pictures: usize, of: usize) -> anyhow::Result<()> {
         self.progress.done(pictures, of);
+        self.go_on()
+    }
+
+    /// # Errors
+    /// When the user has had enough.
+    fn go_on(&self) -> anyhow::Result<()> {
         ensure!(!self.interrupted.load(Ordering::Relaxed), "interrupted: nothing is left of it");
         Ok(())
     }
@@ -213,18 +219,46 @@ fn beside(path: &Path) -> anyhow::Result<PathBuf> {
 
 /// Writes a file beside its place, and puts it there when it is whole.
 fn whole<T>(path: &Path, write: impl FnOnce(&Path) -> anyhow::Result<T>) -> anyhow::Result<T> {
-    let beside = beside(path)?;
-    let written = save::create(&beside)
-        .map_err(|e| RecordingError::writing(path)(e).into())
-        .and_then(|file| {
-            drop(file);
-            let written = write(&beside)?;
-            std::fs::rename(&beside, path).map_err(RecordingError::writing(path))?;
-            Ok(written)
-        });
-    if written.is_err() {
-        // It may never have been made; the first error is the one to tell.
-        let _ = std::fs::remove_file(&beside);
+    let beside = Unfinished(beside(path)?);
+    drop(save::create(&beside.0).map_err(RecordingError::writing(path))?);
+    let written = write(&beside.0)?;
+    std::fs::rename(&beside.0, path).map_err(RecordingError::writing(path))?;
+    Ok(written)
+}
+
+/// A file that is gone with this, also when the program fails in its midst, unless it was put in its
+/// place.
+struct Unfinished(PathBuf);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // It may never have been made, or is where it belongs.
+        let _ = std::fs::remove_file(&self.0);
     }
-    written
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn nothing_half_is_left_even_by_a_panic() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.apng");
+        std::fs::write(&path, "older").unwrap();
+        let files = || std::fs::read_dir(&folder).unwrap().count();
+        let failed = std::panic::catch_unwind(|| {
+            whole(&path, |beside| -> anyhow::Result<()> {
+                std::fs::write(beside, "half").unwrap();
+                panic!("on purpose");
+            })
+        });
+        assert!(failed.is_err() && files() == 1);
+        assert!(whole(&path, |_| -> anyhow::Result<()> { bail!("no") }).is_err() && files() == 1);
+        assert_eq!(std::fs::read(&path).unwrap(), b"older");
+        whole(&path, |beside| Ok(std::fs::write(beside, "newer")?)).unwrap();
+        assert!(std::fs::read(&path).unwrap() == b"newer" && files() == 1);
+    }
 }
