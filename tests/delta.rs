@@ -6,9 +6,9 @@
 mod common;
 
 use common::speaker::Speaker;
-use common::{Agent, PATIENCE, hightower};
+use common::{Agent, PATIENCE, hightower, packet};
 use hightower::source::Card;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -109,6 +109,27 @@ fn a_refresh_brings_a_key_frame_even_before_anything_changes() {
     let after = viewer.update();
     assert_eq!(after.base, next.version, "deltas go on from the key frame");
     assert!(viewer.pixels == card(after.version, 2.0));
+}
+
+#[test]
+fn a_refresh_is_not_answered_by_what_was_on_its_way_to_be_encoded() {
+    let agent = agent("120");
+    let mut other = Speaker::connect(agent.address, ",\"delta\":true");
+    let mut viewer = Speaker::connect(agent.address, ",\"delta\":true");
+    viewer.acknowledges = false;
+    viewer.update();
+    for _ in 0..50 {
+        let last = viewer.update();
+        // All of its credit is used up, and there is a newer version: with the acknowledgement a
+        // step to that is asked for, and the REFRESH comes right behind.
+        while other.update().version <= last.version {}
+        let acknowledged = format!("{{\"version\":{}}}", last.version);
+        let acknowledged = packet(34, acknowledged.as_bytes(), false, false);
+        let both = [acknowledged, packet(40, &[], false, false)].concat();
+        viewer.socket.write_all(&both).unwrap();
+        let next = viewer.update();
+        assert_eq!(next.base, 0, "{next:?} builds on what was lost");
+    }
 }
 
 #[test]

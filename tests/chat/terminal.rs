@@ -31,6 +31,11 @@ fn on_a_terminal_lines_arrive_while_one_is_typed() {
     // The line before that, once more.
     terminal.send(b"\x1b[A\x1b[A\r");
     assert_eq!(kim.said().1, "one line");
+    // A slip is said to nobody.
+    terminal.send(b"/help\r");
+    shown.await_line(|line| line.contains("there are /who and /quit"), "what there is");
+    terminal.send(b"//etc\r");
+    assert_eq!(kim.said().1, "/etc");
     assert!(terminal.end().success());
     assert_eq!(kim.event("left")["who"]["name"], "anna");
     let history = site.homes.operator.path().join("chat_history");

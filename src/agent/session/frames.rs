@@ -87,6 +87,8 @@ impl Session {
 
     /// What is sent next builds on nothing: the viewer has lost what it had, or never got it.
     pub(super) fn forget_base(&mut self) {
+        // What is being encoded may build on what was lost, or be of another rendition.
+        self.epoch += 1;
         self.base = None;
         self.refresh = true;
         self.link.forget();

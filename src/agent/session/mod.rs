@@ -118,7 +118,8 @@ pub(super) struct Session {
     timed: bool,
     /// Whether the encoder owes an answer.
     asked: bool,
-    /// Counts the times monitoring was switched: an answer to a question from before is void.
+    /// Counts what makes an answer to a question from before void: that monitoring was switched, or
+    /// that the viewer wants something else.
     epoch: u64,
     /// Whether the broadcaster has said that monitoring was switched.
     told: bool,

@@ -159,8 +159,6 @@ impl Session {
         let rendition = Rendition { scale: hello.clamped_scale() as usize };
         if rendition != self.rendition {
             self.rendition = rendition;
-            // A question that is under way is of the rendition before.
-            self.epoch += 1;
             self.outbox.frames = None;
             self.not_before = Instant::now();
             self.forget_base();

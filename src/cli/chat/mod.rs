@@ -44,7 +44,8 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// you type goes to each of the machines. It takes the role message. Without one: the person at this
 /// machine talks with the operators of the agent that runs here.
 ///
-/// On a terminal, /who says who is present, and Ctrl-D ends it. Otherwise each line of the input is
+/// On a terminal, /who says who is present, and /quit or Ctrl-D ends it; what is to begin with a slash
+/// is typed with two. Otherwise each line of the input is
 /// said, each event printed as a line, and the exit code says whether all was said to all. After
 /// Ctrl-C each line that was not said is named, and so is each that perhaps was. When the network
 /// breaks at the end, what is left to say waits half a minute for it.
@@ -217,7 +218,7 @@ impl Chat {
     }
 
     /// Takes a line that was typed; whether there may be more.
-    fn line(&mut self, line: String) -> bool {
+    fn line(&mut self, mut line: String) -> bool {
         if self.output.is_terminal() {
             match line.trim() {
                 "" => return true,
@@ -229,7 +230,16 @@ impl Chat {
                     }
                     return true;
                 }
+                // A slip is not said to everybody.
+                other if other.starts_with('/') && !other.starts_with("//") => {
+                    let why = "there are /who and /quit; to say what begins with a slash, type two";
+                    self.words.refused(&mut self.output, why);
+                    return true;
+                }
                 _ => {}
+            }
+            if line.starts_with("//") {
+                line.remove(0);
             }
         }
         match Unsaid::check(&line) {
