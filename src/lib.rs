@@ -17,6 +17,7 @@
 //! | [`config`] | the configuration file: machines, groups, what flags are set to |
 //! | [`directory`] | names of machines that this program knows beside the name system's |
 //! | [`discovery`] | which agents are on the networks of this machine |
+//! | `frames` | the way of a picture from its source to the bytes that a viewer is sent |
 //! | [`facts`] | what this machine is |
 //! | [`files`] | files that are sent: names, the inbox, the outbox |
 //! | [`order`] | commands to an agent by UDP |
@@ -45,6 +46,7 @@ pub mod directory;
 pub mod discovery;
 pub mod facts;
 pub mod files;
+mod frames;
 mod multicast;
 pub mod order;
 pub mod pairing;

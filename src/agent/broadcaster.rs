@@ -3,12 +3,11 @@
 //! It tells sessions that a version exists and how things stand. It never carries pixels.
 
 use super::config::Config;
-use super::demand::Demand;
 #[cfg(unix)]
 use super::messages::AskViewers;
 use super::messages::{
-    AskState, Attach, Captured, Enter, FactsChanged, Join, Joined, Leave, LockChanged, Notice,
-    Recheck, Refused, Run, SetMonitoring, Shutdown, ViewerId,
+    AskState, Attach, Enter, FactsChanged, Join, Joined, Leave, LockChanged, Notice, Recheck,
+    Refused, SetMonitoring, Shutdown, ViewerId,
 };
 use super::notices::Notices;
 use super::throttle::Throttle;
@@ -16,6 +15,7 @@ use crate::audit::What;
 use crate::canvas::Version;
 #[cfg(unix)]
 use crate::console::Watcher;
+use crate::frames::{Captured, Demand, Run};
 use crate::trust::{By, Permit, Plain, View};
 use actix::prelude::*;
 use hightower_proto::message::{Capture, State};

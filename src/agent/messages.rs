@@ -2,10 +2,9 @@
 
 use crate::audit::What;
 use crate::canvas::Version;
-use crate::png::Effort;
+use crate::frames::Run;
 use crate::trust::{Control, Permit, View};
 use actix::prelude::*;
-use bytes::Bytes;
 use hightower_proto::message::{Facts, Reply, State};
 use hightower_proto::{Command, Message as Packet};
 use std::sync::Arc;
@@ -104,21 +103,6 @@ pub(super) struct Attach {
     pub(super) capture: Recipient<Run>,
 }
 
-/// Broadcaster to capture: the screen is wanted, or is not.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Run(pub(super) bool);
-
-/// Capture to broadcaster.
-#[derive(Debug, Clone, PartialEq, Eq, Message)]
-#[rtype(result = "()")]
-pub(super) enum Captured {
-    /// A version exists.
-    Version(Version),
-    /// The screen can't be captured now, and why.
-    Failed(String),
-}
-
 /// Mouse to broadcaster: the pointer is locked for so long, or free.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -142,72 +126,6 @@ pub(super) enum Notice {
     Recheck,
     /// The agent stops.
     Goodbye(String),
-}
-
-/// What a viewer wants to see: the monitor at one part in `scale` of its width and height.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Rendition {
-    /// From 1 on.
-    pub(super) scale: usize,
-}
-
-impl Default for Rendition {
-    fn default() -> Self {
-        Self { scale: 1 }
-    }
-}
-
-/// Session to encoder: the step from `base` to now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Message)]
-#[rtype(result = "Result<Encoded, EncodeError>")]
-pub(super) struct Encode {
-    pub(super) rendition: Rendition,
-    /// What the viewer has; `None` asks for a key frame. A base that can't be built on any more
-    /// gets a key frame as well.
-    pub(super) base: Option<Version>,
-    /// What the viewer's link is worth; a key frame is made with the same effort for all.
-    pub(super) effort: Effort,
-}
-
-/// A step, ready for the socket.
-#[derive(Debug, Clone)]
-pub(super) struct Encoded {
-    /// The version it brings its viewer to.
-    pub(super) version: Version,
-    /// Whole frames, headers included, in pieces to be sent one after another; shared by all
-    /// viewers.
-    pub(super) pieces: Arc<[Bytes]>,
-    /// How many bytes they are together.
-    pub(super) length: u64,
-    /// How long it took until it was there, the wait for a worker included.
-    pub(super) took: Duration,
-}
-
-impl Encoded {
-    /// What was asked for then is encoded.
-    pub(super) fn new(version: Version, pieces: Vec<Bytes>, since: Instant) -> Self {
-        let length = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Self { version, pieces: pieces.into(), length, took: since.elapsed() }
-    }
-
-    /// Logs what was encoded since `start`, from what and how, for who wants to know it all.
-    pub(super) fn log(&self, base: Option<Version>, effort: Effort, start: Instant) {
-        let (version, bytes, took_us) = (self.version, self.length, start.elapsed().as_micros());
-        // A key frame is made in one way only.
-        let effort = base.map(|_| tracing::field::debug(effort));
-        tracing::trace!(version, base, bytes, took_us, effort, "encoded");
-    }
-}
-
-/// Why a step could not be encoded.
-#[derive(Debug, Clone, thiserror::Error)]
-pub(super) enum EncodeError {
-    /// Nothing was captured yet.
-    #[error("nothing was captured yet")]
-    Nothing,
-    /// The encoder failed on this picture.
-    #[error("the picture can't be encoded: {0}")]
-    Failed(String),
 }
 
 /// What the pointer is to do.

@@ -10,10 +10,10 @@
 //! Beside these are services: the `Registrar` of facts, and the `files`, of which each session that
 //! sends some has a `Courier`.
 //!
-//! Everything is pulled. A session that can send asks the `encoder` for the step from what its
+//! Everything is pulled. A session that can send asks the encoder for the step from what its
 //! viewer has to what the screen shows now; one that has the newest version leaves its wish in
-//! `demand`, and only a wish makes the source thread look at the screen again. So a slow viewer
-//! costs nobody anything, and without viewers nothing runs.
+//! the demand, and only a wish makes the source thread look at the screen again. So a slow viewer
+//! costs nobody anything, and without viewers nothing runs. All that is in `crate::frames`.
 //!
 //! `power` restarts the machine and the like. Beside these, `chat` is the room in which those who may say something talk with who sits here.
 //!
@@ -23,7 +23,6 @@
 mod announcement;
 mod beacon;
 mod broadcaster;
-mod capture;
 mod chat;
 mod config;
 mod consent;
@@ -31,9 +30,7 @@ mod consent;
 mod console;
 mod control;
 mod crowd;
-mod demand;
 mod door;
-mod encoder;
 mod facts;
 mod files;
 mod guard;
@@ -48,9 +45,6 @@ mod pointer;
 mod power;
 mod session;
 mod throttle;
-#[cfg(unix)]
-mod wake;
-mod workers;
 
 use config::Identity;
 pub use config::{Config, StartError, Trust};
@@ -59,21 +53,19 @@ pub use files::FilesConfig;
 use crate::audit::{Audit, Event, What};
 use crate::canvas::Shared;
 use crate::facts as facts_of;
+use crate::frames::{self, Capture, Demand, Encoder};
 use crate::source::{Choice, OpenError, Source};
 use crate::trust::{Gate, Opened, Roles};
 use actix::prelude::*;
 use announcement::Announcement;
 use beacon::Beacon;
 use broadcaster::Broadcaster;
-use capture::Capture;
 use chat::Chat;
 use consent::Consent;
 #[cfg(unix)]
 use console::Console;
 use control::{Card, Control, Office};
-use demand::Demand;
 use door::House;
-use encoder::Encoder;
 use facts::Registrar;
 use guard::Guard;
 use hightower_proto::message::{Facts, Welcome};
@@ -131,7 +123,7 @@ pub struct Agent {
     mouse: Addr<SystemMouse>,
     mouse_arbiter: Arbiter,
     ear_arbiter: Arbiter,
-    capture: capture::Thread,
+    capture: frames::Thread,
 }
 
 impl Agent {
@@ -167,7 +159,16 @@ impl Agent {
         let canvas = Shared::default();
         let encoder =
             Encoder::new(canvas.clone(), screen.subscribe(), config.max_viewers, told)?.start();
-        let capture = capture::Thread::spawn(source, &config, Arc::clone(&demand), canvas, screen)?;
+        let choice = config.source.clone();
+        let open = Box::new(move || choice.open().map_err(|e| e.to_string()));
+        let capture = frames::Thread::spawn(
+            source,
+            open,
+            config.max_fps,
+            Arc::clone(&demand),
+            canvas,
+            screen,
+        )?;
         let capture_actor =
             Capture::new(Arc::clone(&demand), screen_changes, broadcaster.downgrade().recipient())
                 .start();

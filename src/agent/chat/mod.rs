@@ -8,10 +8,10 @@ pub(super) mod counter;
 mod ledger;
 mod name;
 
-use super::capture::now_us;
 use super::notices::{Notices, who};
 use crate::chat::{Bounds, NoSeat, Owner, Pace, Room, Said, Seat, Taken, TooFast, Unsaid, Who};
 use crate::trust::{Denied, Grant, Permit, Talk};
+use crate::viewer::now_us;
 use actix::prelude::*;
 use hightower_proto::message::{self as packet, Join, Joined, Reply};
 use ledger::Ledger;

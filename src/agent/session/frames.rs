@@ -2,7 +2,7 @@
 
 use super::Session;
 use super::admission::Admission;
-use crate::agent::messages::{Encode, Encoded};
+use crate::frames::{Encode, Encoded};
 use actix::prelude::*;
 use std::time::{Duration, Instant};
 

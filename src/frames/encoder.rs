@@ -38,7 +38,7 @@ enum Memo {
 const FEW: usize = 4096;
 
 /// Answers [`Encode`].
-pub(super) struct Encoder {
+pub(crate) struct Encoder {
     canvas: Shared,
     screen: watch::Receiver<Published>,
     workers: Workers,
@@ -50,7 +50,7 @@ pub(super) struct Encoder {
 
 impl Encoder {
     /// Starts the worker threads for at most so many viewers.
-    pub(super) fn new(
+    pub(crate) fn new(
         canvas: Shared,
         screen: watch::Receiver<Published>,
         viewers: usize,

@@ -8,14 +8,14 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// A pipe to oneself.
 #[derive(Debug)]
-pub(super) struct Wake {
+pub(crate) struct Wake {
     reader: OwnedFd,
     writer: OwnedFd,
 }
 
 /// What ended a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Woken {
+pub(crate) enum Woken {
     /// The descriptor can be read, or is at its end.
     Ready,
     /// Somebody called [`Wake::wake`].
@@ -23,19 +23,19 @@ pub(super) enum Woken {
 }
 
 impl Wake {
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
         Ok(Self { reader, writer })
     }
 
     /// Ends the wait that is under way, or else the next one.
-    pub(super) fn wake(&self) {
+    pub(crate) fn wake(&self) {
         // A pipe that is full wakes as well.
         let _ = rustix::io::write(&self.writer, &[1]);
     }
 
     /// Waits until the descriptor is ready. A call comes first.
-    pub(super) fn wait(&self, events: BorrowedFd<'_>) -> io::Result<Woken> {
+    pub(crate) fn wait(&self, events: BorrowedFd<'_>) -> io::Result<Woken> {
         let mut fds =
             [PollFd::new(&self.reader, PollFlags::IN), PollFd::new(&events, PollFlags::IN)];
         loop {

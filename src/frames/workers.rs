@@ -15,31 +15,31 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 /// The result of a job.
-pub(super) type Outcome = Result<Encoded, EncodeError>;
+pub(crate) type Outcome = Result<Encoded, EncodeError>;
 
 /// One step to encode, and whom to tell.
-pub(super) struct Job {
-    pub(super) canvas: Shared,
-    pub(super) rendition: Rendition,
-    pub(super) base: Option<Version>,
-    pub(super) effort: Effort,
+pub(crate) struct Job {
+    pub(crate) canvas: Shared,
+    pub(crate) rendition: Rendition,
+    pub(crate) base: Option<Version>,
+    pub(crate) effort: Effort,
     /// When it was asked for.
-    pub(super) since: Instant,
-    pub(super) done: Box<dyn FnOnce(Outcome) + Send>,
+    pub(crate) since: Instant,
+    pub(crate) done: Box<dyn FnOnce(Outcome) + Send>,
 }
 
 /// The key frames' encoders with the bands that they keep, one a rendition.
 type Keys = Arc<Mutex<HashMap<Rendition, KeyEncoder>>>;
 
 /// The threads; they end when this is dropped.
-pub(super) struct Workers {
+pub(crate) struct Workers {
     jobs: Sender<Job>,
 }
 
 impl Workers {
     /// Starts a thread a core, two at most: more would take the watched machine's cores from the
     /// person who works there.
-    pub(super) fn start(queue: usize) -> io::Result<Self> {
+    pub(crate) fn start(queue: usize) -> io::Result<Self> {
         let (jobs, todo) = bounded(queue);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let keys = Keys::default();
@@ -53,7 +53,7 @@ impl Workers {
     }
 
     /// Hands a job over; the job comes back when the queue is full.
-    pub(super) fn submit(&self, job: Job) -> Result<(), Job> {
+    pub(crate) fn submit(&self, job: Job) -> Result<(), Job> {
         self.jobs.try_send(job).map_err(|e| match e {
             TrySendError::Full(job) | TrySendError::Disconnected(job) => job,
         })

@@ -6,18 +6,18 @@
 //! actor passes on what the thread publishes: only the newest counts, so it is a watch and never a
 //! queue.
 
-use super::config::Config;
 use super::demand::{Demand, Order, Pace};
 use super::messages::{Captured, Run};
 use crate::canvas::{Shared, Version};
-use crate::source::{Choice, Grab, GrabError, Source};
+use crate::source::{Grab, GrabError, Source};
+use crate::viewer::now_us;
 use actix::WeakRecipient;
 use actix::prelude::*;
 use futures_util::stream;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 
 /// The first and the longest pause before a failed source is opened anew.
@@ -54,7 +54,7 @@ const REST_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What the source thread has published last.
 #[derive(Debug, Clone)]
-pub(super) enum Screen {
+pub(crate) enum Screen {
     /// The canvas has this version.
     Picture(Version),
     /// The source has failed; the newest picture, if there was one, is not of now.
@@ -62,10 +62,10 @@ pub(super) enum Screen {
 }
 
 /// The newest picture or failure; `None` before the first.
-pub(super) type Published = Option<Screen>;
+pub(crate) type Published = Option<Screen>;
 
 /// Passes on what the source thread publishes.
-pub(super) struct Capture {
+pub(crate) struct Capture {
     demand: Arc<Demand>,
     changes: Option<watch::Receiver<Published>>,
     broadcaster: WeakRecipient<Captured>,
@@ -74,7 +74,7 @@ pub(super) struct Capture {
 }
 
 impl Capture {
-    pub(super) fn new(
+    pub(crate) fn new(
         demand: Arc<Demand>,
         changes: watch::Receiver<Published>,
         broadcaster: WeakRecipient<Captured>,
@@ -137,29 +137,34 @@ impl Handler<Run> for Capture {
     }
 }
 
+/// Opens a source that has failed anew, or says why it can't be opened.
+pub(crate) type Open = Box<dyn Fn() -> Result<Box<dyn Source>, String> + Send>;
+
 /// The source thread.
-pub(super) struct Thread {
+pub(crate) struct Thread {
     demand: Arc<Demand>,
     /// Its other half is dropped when the thread ends.
     ended: oneshot::Receiver<()>,
 }
 
 impl Thread {
-    /// Starts the thread with a source that is open.
-    pub(super) fn spawn(
+    /// Starts the thread with a source that is open. It is looked at `max_fps` times a second at
+    /// most.
+    pub(crate) fn spawn(
         source: Box<dyn Source>,
-        config: &Config,
+        open: Open,
+        max_fps: f64,
         demand: Arc<Demand>,
         canvas: Shared,
         publish: watch::Sender<Published>,
     ) -> io::Result<Self> {
         let mut worker = Worker {
-            choice: config.source.clone(),
+            open,
             source: Some(source),
             canvas,
             version: 0,
             whole: true,
-            interval: Duration::from_secs_f64(1.0 / config.max_fps),
+            interval: Duration::from_secs_f64(1.0 / max_fps),
             demand: Arc::clone(&demand),
             publish,
         };
@@ -173,14 +178,14 @@ impl Thread {
 
     /// Ends the thread, and waits until it has. A display that does not answer may hold it in a
     /// grab for ever: whoever waits should not do so for ever.
-    pub(super) async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.demand.stop();
         drop(self.ended.await);
     }
 }
 
 struct Worker {
-    choice: Choice,
+    open: Open,
     source: Option<Box<dyn Source>>,
     canvas: Shared,
     /// The canvas's version: nobody else changes it.
@@ -281,7 +286,7 @@ impl Worker {
                 Some(source) => source,
                 None => {
                     self.whole = true;
-                    let source = self.choice.open().map_err(|e| e.to_string())?;
+                    let source = (self.open)()?;
                     tracing::info!("capturing again: {}", source.describe());
                     source
                 }
@@ -362,11 +367,4 @@ fn log(grab: &Grab<'_>, version: Version, grabbed: Duration, done: Duration) {
     let pixels: usize = grab.patches.iter().map(|patch| patch.rect.area()).sum();
     let (grabbed_us, taken_us) = (grabbed.as_micros(), done.as_micros());
     tracing::trace!(version, patches = grab.patches.len(), pixels, grabbed_us, taken_us, "grabbed");
-}
-
-/// The clock of frames: microseconds since 1970.
-pub(super) fn now_us() -> u64 {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |d| u64::try_from(d.as_micros()).unwrap_or(u64::MAX))
 }

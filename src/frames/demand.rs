@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 /// The wishes of all sessions, and the switches of the source thread.
 #[derive(Debug)]
-pub(super) struct Demand {
+pub(crate) struct Demand {
     wishes: Mutex<Wishes>,
     changed: Condvar,
     #[cfg(unix)]
@@ -34,16 +34,16 @@ struct Wishes {
 
 /// When the screen may be looked at again.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     /// In the run that goes on.
-    pub(super) next: Instant,
+    pub(crate) next: Instant,
     /// When a new run begins: nobody should wait long for the first picture.
-    pub(super) new_run: Instant,
+    pub(crate) new_run: Instant,
 }
 
 /// What the source thread is to do next.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Order {
+pub(crate) enum Order {
     /// Nobody watches: let the source rest, and ask again.
     Rest,
     /// Look at the screen; it is the `run`-th run.
@@ -56,7 +56,7 @@ pub(super) enum Order {
 }
 
 impl Demand {
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         Ok(Self {
             wishes: Mutex::default(),
             changed: Condvar::new(),
@@ -75,12 +75,12 @@ impl Demand {
     /// Waits until a source has something to tell; false when there is something else to do
     /// before, so that [`Demand::wait`] is to be asked.
     #[cfg(unix)]
-    pub(super) fn wait_for(&self, events: std::os::fd::BorrowedFd<'_>) -> io::Result<bool> {
+    pub(crate) fn wait_for(&self, events: std::os::fd::BorrowedFd<'_>) -> io::Result<bool> {
         Ok(self.wake.wait(events)? == Woken::Ready)
     }
 
     /// A session has `version`, and room for a newer one.
-    pub(super) fn want_past(&self, version: Version) {
+    pub(crate) fn want_past(&self, version: Version) {
         let mut wishes = self.lock();
         if wishes.past < Some(version) {
             wishes.past = Some(version);
@@ -89,7 +89,7 @@ impl Demand {
     }
 
     /// Switches capturing on or off.
-    pub(super) fn run(&self, run: bool) {
+    pub(crate) fn run(&self, run: bool) {
         let mut wishes = self.lock();
         if wishes.run != run {
             wishes.run = run;
@@ -99,28 +99,28 @@ impl Demand {
     }
 
     /// Whether somebody waits for what comes after `version`, so that the screen is looked at.
-    pub(super) fn is_wanted(&self, version: Version) -> bool {
+    pub(crate) fn is_wanted(&self, version: Version) -> bool {
         self.lock().past.is_some_and(|past| past >= version)
     }
 
     /// Has the screen looked at anew, and made a version of its own, changed or not.
-    pub(super) fn renew(&self) {
+    pub(crate) fn renew(&self) {
         self.lock().runs += 1;
         self.wake();
     }
 
     /// The thread begins to look at the screen, or has looked.
-    pub(super) fn grabbing(&self, since: Option<Instant>) {
+    pub(crate) fn grabbing(&self, since: Option<Instant>) {
         self.lock().grabbing = since;
     }
 
     /// For how long the thread has been looking at the screen, when it does so now.
-    pub(super) fn grabbing_for(&self) -> Option<Duration> {
+    pub(crate) fn grabbing_for(&self) -> Option<Duration> {
         self.lock().grabbing.map(|since| since.elapsed())
     }
 
     /// Ends the source thread.
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.lock().stop = true;
         self.wake();
     }
@@ -128,7 +128,7 @@ impl Demand {
     /// Waits until the screen is wanted: capturing is on, the pace allows it, and somebody wants
     /// to get past `version`, or a run began that is not `run`. Where capturing is off and the
     /// source is not `resting` yet, that comes first.
-    pub(super) fn wait(
+    pub(crate) fn wait(
         &self,
         version: Version,
         run: u64,

@@ -1,6 +1,6 @@
 //! What a viewer's link carries, seen from its acknowledgements, and what effort that is worth.
 
-use crate::agent::messages::Encoded;
+use super::messages::Encoded;
 use crate::canvas::Version;
 use crate::png::Effort;
 use std::collections::VecDeque;
@@ -56,7 +56,7 @@ struct Sent {
 
 /// A viewer's link.
 #[derive(Debug, Default)]
-pub(super) struct Link {
+pub(crate) struct Link {
     /// Sent and not acknowledged, the oldest first. The credit bounds them.
     under_way: VecDeque<Sent>,
     /// When the last acknowledgement came.
@@ -71,30 +71,30 @@ pub(super) struct Link {
 
 impl Link {
     /// Notes that an update is being sent.
-    pub(super) fn sent(&mut self, update: &Encoded, now: Instant) {
+    pub(crate) fn sent(&mut self, update: &Encoded, now: Instant) {
         let Encoded { version, length, took, .. } = *update;
         self.under_way.push_back(Sent { version, length, took, at: now });
     }
 
     /// How many updates are not acknowledged.
-    pub(super) fn under_way(&self) -> usize {
+    pub(crate) fn under_way(&self) -> usize {
         self.under_way.len()
     }
 
     /// Since when nothing was acknowledged, though something is under way.
-    pub(super) fn unheard_since(&self) -> Option<Instant> {
+    pub(crate) fn unheard_since(&self) -> Option<Instant> {
         let oldest = self.under_way.front()?.at;
         Some(self.heard.map_or(oldest, |heard| heard.max(oldest)))
     }
 
     /// Forgets what is under way: it is not waited for any more.
-    pub(super) fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.under_way.clear();
     }
 
     /// Everything up to that version has arrived. False for a version that is not under way, which
     /// changes nothing.
-    pub(super) fn acknowledged(&mut self, version: Version, now: Instant) -> bool {
+    pub(crate) fn acknowledged(&mut self, version: Version, now: Instant) -> bool {
         let Some(last) = self.under_way.iter().position(|sent| sent.version == version) else {
             return false;
         };
@@ -156,7 +156,7 @@ impl Link {
     }
 
     /// What suits this link.
-    pub(super) fn effort(&self) -> Effort {
+    pub(crate) fn effort(&self) -> Effort {
         self.effort
     }
 }
