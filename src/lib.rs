@@ -20,6 +20,7 @@
 //! | `frames` | the way of a picture from its source to the bytes that a viewer is sent |
 //! | [`facts`] | what this machine is |
 //! | [`files`] | files that are sent: names, the inbox, the outbox |
+//! | [`hub`] | the machines of a room in a browser, and for programs that speak HTTP |
 //! | [`order`] | commands to an agent by UDP |
 //! | [`pairing`] | how an operator and an agent who share a code exchange their keys |
 //! | [`picture`] | a picture that somebody has sent, in a window |
@@ -47,6 +48,7 @@ pub mod discovery;
 pub mod facts;
 pub mod files;
 mod frames;
+pub mod hub;
 mod multicast;
 pub mod order;
 pub mod pairing;

@@ -141,6 +141,24 @@ fn every_command_of_the_readme_works() {
                 let title = window(display.as_ref(), &arguments, home);
                 assert!(shown(&title, "1 machine – Hightower"), "{command}: {title}");
             }
+            // It serves until it is ended; it has a test of its own.
+            ["hightower", "hub", ..] => {
+                arguments.extend(["--json", "--listen", "127.0.0.1:0"].map(String::from));
+                let mut hub = hightower();
+                hub.args(&arguments).env("HIGHTOWER_CONFIG", home).stdout(Stdio::piped());
+                let mut hub = hub.spawn().unwrap();
+                let line = common::Lines::of(hub.stdout.take().unwrap()).next_line();
+                hub.kill().unwrap();
+                hub.wait().unwrap();
+                assert!(line.is_some_and(|line| line.contains("#link=")), "{command}");
+            }
+            ["hightower", "hub-user", ..] => {
+                let mut user = hightower();
+                user.args(&arguments).env("HIGHTOWER_CONFIG", home).stdin(Stdio::piped());
+                let mut user = user.spawn().unwrap();
+                writeln!(user.stdin.take().unwrap(), "battery staple").unwrap();
+                assert!(user.wait().unwrap().success(), "{command}");
+            }
             // Nobody restarts the machine of the tests; what it does has a test of its own.
             ["hightower", "power", ..] => {
                 let said = hightower().args(&arguments).output().unwrap();
@@ -240,7 +258,7 @@ fn every_help_text_is_there_and_the_readme_names_no_option_that_is_not() {
     for task in [
         "demo", "agent", "view", "wall", "start", "stop", "lock", "unlock", "mouse", "keygen",
         "id", "trust", "pair", "status", "discover", "info", "config", "shot", "record", "play",
-        "export", "chat", "say", "power", "send", "fetch",
+        "export", "chat", "say", "power", "send", "fetch", "hub", "hub-user",
     ] {
         assert!(top.contains(task), "{task} is not in the help");
         let output = common::run(&[task, "--help"]);

@@ -53,7 +53,7 @@ pub use files::FilesConfig;
 use crate::audit::{Audit, Event, What};
 use crate::canvas::Shared;
 use crate::facts as facts_of;
-use crate::frames::{self, Capture, Demand, Encoder};
+use crate::frames::{self, Capture, Demand, Encoder, Workers};
 use crate::source::{Choice, OpenError, Source};
 use crate::trust::{Gate, Opened, Roles};
 use actix::prelude::*;
@@ -157,8 +157,8 @@ impl Agent {
         let chat = Chat::new(&user, notices).start();
         let told = broadcaster.downgrade().recipient();
         let canvas = Shared::default();
-        let encoder =
-            Encoder::new(canvas.clone(), screen.subscribe(), config.max_viewers, told)?.start();
+        let workers = Arc::new(Workers::start(config.max_viewers)?);
+        let encoder = Encoder::new(canvas.clone(), screen.subscribe(), workers, Some(told)).start();
         let choice = config.source.clone();
         let open = Box::new(move || choice.open().map_err(|e| e.to_string()));
         let capture = frames::Thread::spawn(

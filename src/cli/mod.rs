@@ -10,6 +10,8 @@ mod demo;
 mod discover;
 mod export;
 mod fetch;
+mod hub;
+mod hub_user;
 mod info;
 mod install;
 mod key;
@@ -82,6 +84,8 @@ enum Task {
     Agent(agent::AgentArgs),
     View(view::ViewArgs),
     Wall(wall::WallArgs),
+    Hub(hub::HubArgs),
+    HubUser(hub_user::HubUserArgs),
     Shot(shot::ShotArgs),
     Record(record::RecordArgs),
     Play(play::PlayArgs),
@@ -142,7 +146,8 @@ impl Cli {
     /// # Errors
     /// What went wrong, for the person at the terminal.
     pub fn run(self) -> Result<ExitCode> {
-        let usual = if matches!(self.command, Task::Agent(_)) { "info" } else { "warn" };
+        let usual =
+            if matches!(self.command, Task::Agent(_) | Task::Hub(_)) { "info" } else { "warn" };
         let level = match (self.quiet, self.verbose) {
             (true, _) => "error",
             (_, 0) => usual,
@@ -156,6 +161,8 @@ impl Cli {
             Task::Agent(args) => agent::run(args),
             Task::View(args) => view::run(args),
             Task::Wall(args) => wall::run(args),
+            Task::Hub(args) => hub::run(args),
+            Task::HubUser(args) => hub_user::run(args),
             Task::Shot(args) => shot::run(args),
             Task::Record(args) => record::run(args),
             Task::Play(args) => play::run(args),

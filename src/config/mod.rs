@@ -282,6 +282,11 @@ impl ConfigFile {
         }
     }
 
+    /// The names of the groups.
+    pub fn group_names(&self) -> impl Iterator<Item = &str> {
+        self.groups.keys().map(String::as_str)
+    }
+
     /// Every machine in the file, each once: those with names, then those of groups.
     #[must_use]
     pub fn machines(&self) -> Vec<Target> {

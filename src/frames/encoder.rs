@@ -6,14 +6,14 @@
 
 use super::capture::{Published, Screen};
 use super::messages::{Captured, Encode, EncodeError, Encoded, Rendition};
-use super::workers::{Job, Outcome, Workers};
+use super::workers::{Job, Keys, Outcome, Workers};
 use crate::canvas::{Shared, Version};
 use crate::png::{Effort, Scratch, encode_delta};
 use actix::WeakRecipient;
 use actix::prelude::*;
 use std::collections::HashMap;
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{oneshot, watch};
 
@@ -41,24 +41,25 @@ const FEW: usize = 4096;
 pub(crate) struct Encoder {
     canvas: Shared,
     screen: watch::Receiver<Published>,
-    workers: Workers,
-    broadcaster: WeakRecipient<Captured>,
+    workers: Arc<Workers>,
+    keys: Keys,
+    /// Who is told that a picture can't be encoded, beside those who asked for it.
+    broadcaster: Option<WeakRecipient<Captured>>,
     memo: HashMap<Step, Memo>,
     /// For what is encoded here.
     scratch: Scratch,
 }
 
 impl Encoder {
-    /// Starts the worker threads for at most so many viewers.
+    /// Encodes what is on a canvas, by these threads.
     pub(crate) fn new(
         canvas: Shared,
         screen: watch::Receiver<Published>,
-        viewers: usize,
-        broadcaster: WeakRecipient<Captured>,
-    ) -> io::Result<Self> {
-        let workers = Workers::start(viewers)?;
-        let (memo, scratch) = (HashMap::new(), Scratch::default());
-        Ok(Self { canvas, screen, workers, broadcaster, memo, scratch })
+        workers: Arc<Workers>,
+        broadcaster: Option<WeakRecipient<Captured>>,
+    ) -> Self {
+        let (keys, memo, scratch) = (Keys::default(), HashMap::new(), Scratch::default());
+        Self { canvas, screen, workers, keys, broadcaster, memo, scratch }
     }
 
     /// Encodes a small step at once; `None` where it is not small, and where the canvas is at
@@ -135,6 +136,7 @@ impl Handler<Encode> for Encoder {
             let job = Job {
                 canvas: self.canvas.clone(),
                 rendition,
+                keys: Arc::clone(&self.keys),
                 base,
                 effort,
                 since: Instant::now(),
@@ -169,7 +171,8 @@ impl Handler<Done> for Encoder {
         if let Ok(encoded) = &outcome {
             self.keep(step, encoded);
         }
-        if let (Err(e), Some(broadcaster)) = (&outcome, self.broadcaster.upgrade()) {
+        let broadcaster = self.broadcaster.as_ref().and_then(WeakRecipient::upgrade);
+        if let (Err(e), Some(broadcaster)) = (&outcome, broadcaster) {
             broadcaster.do_send(Captured::Failed(e.to_string()));
         }
         for answer in waiting {

@@ -29,8 +29,9 @@ mod messages;
 mod wake;
 mod workers;
 
-pub(crate) use capture::{Capture, Thread};
+pub(crate) use capture::{Capture, Published, Screen, Thread};
 pub(crate) use demand::Demand;
 pub(crate) use encoder::Encoder;
 pub(crate) use link::Link;
 pub(crate) use messages::{Captured, Encode, Encoded, Rendition, Run};
+pub(crate) use workers::Workers;

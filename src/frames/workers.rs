@@ -21,6 +21,8 @@ pub(crate) type Outcome = Result<Encoded, EncodeError>;
 pub(crate) struct Job {
     pub(crate) canvas: Shared,
     pub(crate) rendition: Rendition,
+    /// The encoders of the canvas's key frames.
+    pub(crate) keys: Keys,
     pub(crate) base: Option<Version>,
     pub(crate) effort: Effort,
     /// When it was asked for.
@@ -29,9 +31,9 @@ pub(crate) struct Job {
 }
 
 /// The key frames' encoders with the bands that they keep, one a rendition.
-type Keys = Arc<Mutex<HashMap<Rendition, KeyEncoder>>>;
+pub(crate) type Keys = Arc<Mutex<HashMap<Rendition, KeyEncoder>>>;
 
-/// The threads; they end when this is dropped.
+/// The threads, which may work for several canvases; they end when this is dropped.
 pub(crate) struct Workers {
     jobs: Sender<Job>,
 }
@@ -42,12 +44,9 @@ impl Workers {
     pub(crate) fn start(queue: usize) -> io::Result<Self> {
         let (jobs, todo) = bounded(queue);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let keys = Keys::default();
         for i in 0..cores.min(2) {
-            let (todo, keys): (Receiver<Job>, _) = (todo.clone(), Arc::clone(&keys));
-            std::thread::Builder::new()
-                .name(format!("encode-{i}"))
-                .spawn(move || work(&todo, &keys))?;
+            let todo: Receiver<Job> = todo.clone();
+            std::thread::Builder::new().name(format!("encode-{i}")).spawn(move || work(&todo))?;
         }
         Ok(Self { jobs })
     }
@@ -60,20 +59,20 @@ impl Workers {
     }
 }
 
-fn work(todo: &Receiver<Job>, keys: &Keys) {
+fn work(todo: &Receiver<Job>) {
     let mut scratch = Scratch::default();
     while let Ok(job) = todo.recv() {
         // While others wait, nobody's frame is worth a long search.
         let effort = if todo.is_empty() { job.effort } else { job.effort.min(Effort::Fast) };
-        let outcome = catch_unwind(AssertUnwindSafe(|| encode(&job, effort, keys, &mut scratch)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| encode(&job, effort, &mut scratch)));
         (job.done)(
             outcome.unwrap_or_else(|_| Err(EncodeError::Failed("the encoder panicked".into()))),
         );
     }
 }
 
-fn encode(job: &Job, effort: Effort, keys: &Keys, scratch: &mut Scratch) -> Outcome {
-    let &Job { ref canvas, rendition, base, since, .. } = job;
+fn encode(job: &Job, effort: Effort, scratch: &mut Scratch) -> Outcome {
+    let &Job { ref canvas, ref keys, rendition, base, since, .. } = job;
     let start = Instant::now();
     let failed = |e: crate::png::EncodeError| EncodeError::Failed(e.to_string());
     // Taken out under the lock, encoded without it.

@@ -342,7 +342,7 @@ pub(super) fn is_own(about: &fs::Metadata) -> bool {
 }
 
 /// Writes a file that was not there before and that only its owner can read.
-pub(super) fn write_new(path: &Path, contents: &[u8]) -> io::Result<()> {
+pub(crate) fn write_new(path: &Path, contents: &[u8]) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]

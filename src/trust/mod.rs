@@ -26,6 +26,7 @@ pub use gate::{Gate, Plain, Refused};
 pub use grant::{
     By, Control, Denied, Files, Grant, Holder, Kind, Message, Permit, Power, Talk, View,
 };
+pub(crate) use key::write_new;
 pub use key::{KeyError, PublicKey, PublicKeyError, SecretKey, load_public};
 pub use known::{KnownAgent, KnownAgents, KnownError, Standing};
 pub use neighbour::Transport;

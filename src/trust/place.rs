@@ -120,6 +120,30 @@ impl Place {
         self.folder.join("audit")
     }
 
+    /// The users of a hub, and their passwords.
+    #[must_use]
+    pub fn hub_users(&self) -> PathBuf {
+        self.folder.join("hub_users")
+    }
+
+    /// Who is signed in at the hub that listens on this port.
+    #[must_use]
+    pub fn hub_sessions(&self, port: u16) -> PathBuf {
+        self.folder.join(format!("hub_sessions_{port}"))
+    }
+
+    /// A hub's certificate.
+    #[must_use]
+    pub fn hub_certificate(&self) -> PathBuf {
+        self.folder.join("hub_certificate.pem")
+    }
+
+    /// The secret key of a hub's certificate.
+    #[must_use]
+    pub fn hub_key(&self) -> PathBuf {
+        self.folder.join("hub_key.pem")
+    }
+
     /// The agents that the operator knows.
     #[must_use]
     pub fn known_agents(&self) -> PathBuf {

@@ -11,7 +11,7 @@ use crate::rect::Rect;
 use std::sync::Arc;
 
 /// The rows of a band.
-const ROWS: usize = 16;
+pub(super) const ROWS: usize = 16;
 
 /// A band's pixels, `0x00RRGGBB`, row by row.
 pub(super) type Band = Arc<[u32]>;

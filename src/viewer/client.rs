@@ -131,6 +131,12 @@ impl Client {
         self.slot.news(seen)
     }
 
+    /// The number of the last change, for those who do not wait on a thread of their own.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.slot.changes()
+    }
+
     /// Waits until what is known is so.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! A picture of an agent's screen, as it is handed to whoever shows it.
 
-use super::bands::{Band, Working, band_of};
+use super::bands::{Band, ROWS, Working, band_of};
+use crate::canvas::Patch;
 use crate::rect::Rect;
 use std::sync::Arc;
 use std::time::Instant;
@@ -69,6 +70,23 @@ impl Picture {
         assert!(y < self.height, "row {y} of {}", self.height);
         let (band, row) = band_of(y);
         &self.bands[band][row * self.width..][..self.width]
+    }
+
+    /// The pixels of a part of it, as a canvas takes them; what reaches beyond the picture is left
+    /// out.
+    pub fn patches(&self, part: Rect) -> impl Iterator<Item = Patch<'_>> {
+        let part = part.intersection(&Rect::new(0, 0, self.width, self.height));
+        let mut y = part.y;
+        std::iter::from_fn(move || {
+            if part.is_empty() || y >= part.bottom() {
+                return None;
+            }
+            let (band, row) = band_of(y);
+            let rect = Rect { y, height: (ROWS - row).min(part.bottom() - y), ..part };
+            y = rect.bottom();
+            let pixels = &self.bands[band][row * self.width + part.x..];
+            Some(Patch { rect, pixels, stride: self.width })
+        })
     }
 
     /// All rows, from the top.

@@ -4,6 +4,7 @@ use super::view::{Counters, Event, View};
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// Events kept for those who read them; who falls behind by more misses the oldest.
 const JOURNAL: usize = 256;
@@ -13,6 +14,8 @@ const JOURNAL: usize = 256;
 pub(super) struct Slot {
     held: Mutex<Held>,
     changed: Condvar,
+    /// The number of the last change, for those who await one.
+    news: watch::Sender<u64>,
 }
 
 #[derive(Debug)]
@@ -28,16 +31,14 @@ struct Held {
 impl Slot {
     pub(super) fn new(view: View) -> Self {
         let held = Held { view, changes: 0, journal: VecDeque::new(), left: 0 };
-        Self { held: Mutex::new(held), changed: Condvar::new() }
+        Self { held: Mutex::new(held), changed: Condvar::new(), news: watch::Sender::new(0) }
     }
 
     /// Changes the view, and wakes whoever waits for that.
     pub(super) fn change(&self, change: impl FnOnce(&mut View)) {
         let mut held = self.lock();
         change(&mut held.view);
-        held.changes += 1;
-        drop(held);
-        self.changed.notify_all();
+        self.changed(held);
     }
 
     /// Changes the view, and notes what happened.
@@ -57,9 +58,19 @@ impl Slot {
             held.left += 1;
         }
         held.journal.push_back(event);
+        self.changed(held);
+    }
+
+    fn changed(&self, mut held: MutexGuard<'_, Held>) {
         held.changes += 1;
+        self.news.send_replace(held.changes);
         drop(held);
         self.changed.notify_all();
+    }
+
+    /// The number of the last change, to await others.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
     }
 
     /// Changes the counters, which nobody waits for.

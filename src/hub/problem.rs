@@ -1,0 +1,78 @@
+//! Problem: what went wrong, as RFC 9457 has it.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+use std::fmt;
+
+/// An answer that says why there is no other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Problem {
+    #[serde(serialize_with = "code")]
+    status: StatusCode,
+    title: &'static str,
+    detail: String,
+}
+
+fn code<S: serde::Serializer>(status: &StatusCode, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_u16(status.as_u16())
+}
+
+impl Problem {
+    fn new(status: StatusCode, detail: impl fmt::Display) -> Self {
+        let title = status.canonical_reason().unwrap_or("Error");
+        Self { status, title, detail: crate::text::printable(&detail.to_string()) }
+    }
+
+    /// What was asked for makes no sense.
+    pub(super) fn bad(detail: impl fmt::Display) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// Whoever asks has not said who they are, or not truly.
+    pub(super) fn unknown(detail: impl fmt::Display) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, detail)
+    }
+
+    /// Whoever asks may not do that, or not from there.
+    pub(super) fn forbidden(detail: impl fmt::Display) -> Self {
+        Self::new(StatusCode::FORBIDDEN, detail)
+    }
+
+    /// There is no such thing.
+    pub(super) fn missing(detail: impl fmt::Display) -> Self {
+        Self::new(StatusCode::NOT_FOUND, detail)
+    }
+
+    /// It was tried too often.
+    pub(super) fn often(detail: impl fmt::Display) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, detail)
+    }
+
+    /// The machine was not reached, or has refused.
+    pub(super) fn machine(detail: impl fmt::Display) -> Self {
+        Self::new(StatusCode::BAD_GATEWAY, detail)
+    }
+
+    /// The hub itself has failed.
+    pub(super) fn own(detail: impl fmt::Display) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let text = serde_json::to_string(self).unwrap_or_default();
+        HttpResponse::build(self.status).content_type("application/problem+json").body(text)
+    }
+}

@@ -1,0 +1,96 @@
+//! Visitor: whoever a request is from, once that is made sure.
+//!
+//! | what | against |
+//! |---|---|
+//! | the `Host` is one of ours | a name that was made to lead here (DNS rebinding) |
+//! | the `Origin`, where there is one, is that host | requests and WebSockets of other sites' pages |
+//! | the cookie is of somebody who is signed in | strangers |
+//! | what changes something brings the session's second secret | requests that other sites have a browser send |
+
+use super::House;
+use super::problem::Problem;
+use super::sessions::{Person, csrf};
+use crate::trust::Role;
+use actix_web::dev::Payload;
+use actix_web::http::{Method, header};
+use actix_web::{FromRequest, HttpRequest, web};
+use std::future::{Ready, ready};
+use std::net::IpAddr;
+
+/// What pages send with whatever changes something.
+pub(super) const CSRF: &str = "x-hightower-csrf";
+
+/// The name of a hub's cookie. Browsers send cookies to all ports of a host, so it has the port; by
+/// TLS, its prefix has a browser take it from no other host and no other path.
+pub(super) fn cookie_name(secure: bool, port: u16) -> String {
+    let prefix = if secure { "__Host-" } else { "" };
+    format!("{prefix}hightower-{port}")
+}
+
+/// Somebody who is signed in, and whose request is their own.
+pub(super) struct Visitor {
+    pub(super) person: Person,
+    /// What says so.
+    pub(super) cookie: String,
+}
+
+impl FromRequest for Visitor {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Self::of(request))
+    }
+}
+
+impl Visitor {
+    fn of(request: &HttpRequest) -> Result<Self, Problem> {
+        let Some(house) = request.app_data::<web::Data<House>>() else {
+            return Err(Problem::own("the hub is not furnished"));
+        };
+        is_own(request)?;
+        let cookie = request.cookie(&house.cookie);
+        let cookie = cookie.map(|cookie| cookie.value().to_owned()).unwrap_or_default();
+        let Some(person) = house.sessions.who(&cookie, &house.register.users()) else {
+            return Err(Problem::unknown("sign in first"));
+        };
+        let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
+        let brought = request.headers().get(CSRF).map(|value| value.as_bytes());
+        if changes && brought != Some(csrf(&cookie).as_bytes()) {
+            return Err(Problem::forbidden(format!("the header {CSRF} is missing, or not yours")));
+        }
+        Ok(Self { person, cookie })
+    }
+
+    /// Makes sure that they may have this done. What the hub itself may do is for the agents to say.
+    pub(super) fn may(&self, role: Role) -> Result<(), Problem> {
+        match self.person.roles.has(role) {
+            true => Ok(()),
+            false => Err(Problem::forbidden(format!("you do not have the role {role} here"))),
+        }
+    }
+}
+
+/// Where a request is from.
+pub(super) fn origin(request: &HttpRequest) -> IpAddr {
+    let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());
+    peer.unwrap_or(IpAddr::from([0, 0, 0, 0]))
+}
+
+/// Makes sure that a request is to this hub, and from a page of its own where it is from one.
+pub(super) fn is_own(request: &HttpRequest) -> Result<(), Problem> {
+    let text = |name| request.headers().get(name).map(|value| value.to_str().unwrap_or("?"));
+    let house = request.app_data::<web::Data<House>>();
+    // HTTP/2 has it elsewhere.
+    let authority = request.uri().authority().map(|authority| authority.as_str());
+    let host = text(header::HOST).or(authority).unwrap_or_default();
+    if !house.is_some_and(|house| house.is_called(host)) {
+        return Err(Problem::forbidden(format!("'{host}' is not a name of this hub")));
+    }
+    match text(header::ORIGIN) {
+        Some(origin) if origin.split_once("://").map(|(_, at)| at) != Some(host) => {
+            Err(Problem::forbidden(format!("not from pages of '{origin}'")))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,96 @@
+//! The hub's pages in headless Chromium, as a person uses them.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod common;
+#[path = "hub/site.rs"]
+#[allow(dead_code, reason = "each test file uses its part")]
+mod site;
+#[path = "common/xvfb.rs"]
+mod xvfb;
+
+use common::{Agent, Lines, hightower};
+use serde_json::json;
+use site::Site;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use tempfile::TempDir;
+use xvfb::Xvfb;
+
+/// Ends a program with the test.
+struct Ends(Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// Where a browser is that can be told what to do; `None`, with a word, where there is none.
+fn chromium() -> Option<&'static str> {
+    let browser = "/usr/bin/chromium";
+    let driver = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser/node_modules/playwright-core");
+    if Path::new(browser).exists() && Path::new(driver).exists() {
+        return Some(browser);
+    }
+    // `./dev test` installs both, so there nothing is skipped.
+    assert!(
+        std::env::var_os("HIGHTOWER_TEST_BROWSER").is_none(),
+        "{browser} or {driver} is missing"
+    );
+    println!("skipped: it takes chromium, and `npm ci` in tests/browser");
+    None
+}
+
+#[test]
+fn a_room_is_watched_and_commanded_in_a_browser() {
+    let Some(chromium) = chromium() else { return };
+    let size = (800, 600);
+    let Some(screen) = Xvfb::start(size.0, size.1) else { return };
+    let clock = Command::new("xclock")
+        .args(["-display", &screen.display, "-update", "1", "-geometry", "400x400+100+50"])
+        .spawn();
+    let clock = Ends(clock.expect("xclock is installed"));
+    let mut agents: Vec<Agent> = (0..3)
+        .map(|_| Agent::card(&["--card-size", "640x360", "--autostart", "--max-fps", "20"]))
+        .collect();
+    let mut shown = hightower();
+    shown.args(["agent", "--source", "x11", "--cursor", "none", "--autostart"]);
+    agents.push(Agent::start(shown.env("DISPLAY", &screen.display)));
+    let still = agents[3].address.to_string();
+    let site = Site::with(agents, &[]);
+    let mut hosts: Vec<String> = site.agents.iter().map(|one| one.address.to_string()).collect();
+    hosts.sort();
+
+    let folder = TempDir::new().unwrap();
+    let pixels = folder.path().join("pixels");
+    let task = json!({
+        "chromium": chromium, "link": site.url(&format!("/#link={}", site.link)), "hosts": hosts,
+        "still": hosts.iter().position(|host| *host == still), "size": [size.0, size.1],
+        "pixels": pixels, "shots": std::env::var_os("HIGHTOWER_TEST_SHOTS").map(|dir| dir.into_string().unwrap()),
+    });
+    let mut person = Command::new("node")
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser/hub.mjs"))
+        .env("TASK", task.to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("node is installed");
+    let mut steps = Lines::of(person.stdout.take().unwrap());
+    let mut word = person.stdin.take().unwrap();
+    let mut person = Ends(person);
+    steps.await_line(|line| line.contains(r#""at":"large""#), "one machine large");
+    // The screen rests: what is on it now stays.
+    drop(clock);
+    let resting = screen.wait_for("nothing but its background", |pixels| {
+        pixels.iter().all(|pixel| *pixel == pixels[0])
+    });
+    let rgb: Vec<u8> = resting.iter().flat_map(|pixel| pixel.to_be_bytes()[1..].to_vec()).collect();
+    std::fs::write(&pixels, rgb).unwrap();
+    word.write_all(b"\n").unwrap();
+    steps.await_line(|line| line.contains(r#""done":true"#), "all of it done");
+    assert!(person.0.wait().unwrap().success());
+}

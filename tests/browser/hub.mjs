@@ -1,0 +1,162 @@
+// What a person does in the hub's pages. Told what there is by TASK, a JSON text; says what it saw as
+// a line of JSON, and fails where something is not as it should be.
+import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { chromium } from "playwright-core";
+
+/** How long anything may take, in milliseconds. */
+const PATIENCE = 20_000;
+
+const task = JSON.parse(process.env.TASK);
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+const browser = await chromium.launch({
+  executablePath: task.chromium,
+  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync"],
+});
+
+/** A page that fails the test by whatever goes wrong in it. */
+async function open(options) {
+  const context = await browser.newContext(options);
+  context.setDefaultTimeout(PATIENCE);
+  const page = await context.newPage();
+  page.sockets = new Set();
+  page.on("websocket", (socket) => {
+    page.sockets.add(socket);
+    socket.on("close", () => page.sockets.delete(socket));
+  });
+  page.on("pageerror", (error) => assert.fail(`in the page: ${error}`));
+  page.on("dialog", (dialog) => assert.fail(`a dialog: ${dialog.message()}`));
+  // What the hub refuses on purpose is told as an error of the network, too.
+  page.on("console", (line) => {
+    if (line.type() === "error" && !/Failed to load resource/.test(line.text())) assert.fail(line.text());
+  });
+  return page;
+}
+
+/** The pixels of a canvas as a number that changes with them. */
+const digest = (page, selector) => page.$eval(selector, (canvas) => {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let sum = 0;
+  for (let i = 0; i < data.length; i += 4) {
+    sum = (Math.imul(sum, 31) + (data[i] << 16 | data[i + 1] << 8 | data[i + 2])) | 0;
+  }
+  return sum;
+});
+
+/** Waits until something is so. */
+async function until(what, so) {
+  const end = Date.now() + PATIENCE;
+  while (!await so()) {
+    assert(Date.now() < end, `never: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** Holds the page against the rules of axe-core: nothing serious may be found. */
+async function accessible(page, where) {
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => globalThis.axe.run());
+  const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
+  assert.deepEqual(serious.map(({ id, nodes }) => `${where}: ${id}: ${nodes[0]?.html}`), []);
+}
+
+const nth = (i) => `#wall li:nth-child(${i + 1})`;
+const said = {};
+try {
+  const stranger = await open();
+  await stranger.goto(new URL("/", task.link).href);
+  await stranger.locator("#stranger").waitFor();
+  assert.equal(await stranger.locator("#wall li").count(), 0);
+  await accessible(stranger, "sign in");
+
+  const page = await open({ viewport: { width: 1280, height: 800 } });
+  await page.goto(task.link);
+  await page.locator("#wall li").first().waitFor();
+  assert.equal(new URL(page.url()).hash, "", "the link's secret stays in the address");
+  assert.deepEqual(await page.locator(".name").allTextContents(), task.hosts);
+  for (const i of task.hosts.keys()) {
+    await until(`${task.hosts[i]} is shown`, () =>
+      page.$eval(`${nth(i)} canvas`, (canvas) => canvas.width > 16));
+    const first = await digest(page, `${nth(i)} canvas`);
+    await until(`${task.hosts[i]} moves`, async () => await digest(page, `${nth(i)} canvas`) !== first);
+  }
+  await accessible(page, "wall");
+  if (task.shots) await page.screenshot({ path: `${task.shots}/hub-wall.png` });
+
+  // Only what is looked for is shown, and only that is asked of the hub.
+  await page.fill("#words", task.hosts[1]);
+  await until("one is left", async () => await page.locator("#wall li:visible").count() === 1);
+  await until("one is asked for", () => page.sockets.size === 1);
+  await page.fill("#words", "");
+
+  // Large, by the keyboard.
+  await page.locator(`${nth(task.still)} button`).focus();
+  await page.keyboard.press("Enter");
+  await page.locator("#large").waitFor();
+  assert.equal(await page.locator("#large-name").textContent(), task.hosts[task.still]);
+  await until("it is shown large", () => page.$eval("#screen", (canvas, size) =>
+    canvas.width === size[0] && canvas.height === size[1], task.size));
+  await accessible(page, "large");
+  process.stdout.write(`${JSON.stringify({ at: "large" })}\n`);
+  // Whoever started this has the screen rest now, and says what is on it.
+  await new Promise((resolve) => process.stdin.once("data", resolve));
+  const expected = readFileSync(task.pixels);
+  await until("it equals the screen", async () => {
+    const rgb = await page.$eval("#screen", (canvas) => {
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      const rgb = new Uint8Array(data.length / 4 * 3);
+      for (let i = 0, o = 0; i < data.length; i += 4, o += 3) rgb.set(data.subarray(i, i + 3), o);
+      let text = "";
+      for (let i = 0; i < rgb.length; i += 32768) text += String.fromCharCode(...rgb.subarray(i, i + 32768));
+      return btoa(text);
+    });
+    return Buffer.from(rgb, "base64").equals(expected);
+  });
+
+  await page.click("#large [data-order=lock]");
+  await page.locator("#said", { hasText: "locked" }).waitFor();
+  await page.locator("#large-state", { hasText: "locked" }).waitFor();
+  await page.click("#large [data-order=unlock]");
+  await page.locator("#said", { hasText: "free" }).waitFor();
+  await page.fill("#text", "hello from the browser");
+  await page.click("#message button");
+  await page.locator("#said", { hasText: "said" }).waitFor();
+  await page.click("#about");
+  await page.locator("#facts dd").first().waitFor();
+  if (task.shots) await page.screenshot({ path: `${task.shots}/hub-large.png` });
+  await page.keyboard.press("Escape");
+  await page.locator("#wall").waitFor();
+
+  // On a phone, and where it is dark.
+  const phone = await browser.newContext({ viewport: { width: 360, height: 700 }, colorScheme: "dark" });
+  await phone.addCookies(await page.context().cookies());
+  const small = await phone.newPage();
+  await small.goto(new URL("/", task.link).href);
+  await small.locator("#wall li").first().waitFor();
+  const wide = await small.evaluate(() => document.documentElement.scrollWidth);
+  assert(wide <= 360, `the page is ${wide} wide on a phone of 360`);
+  await accessible(small, "dark phone");
+  if (task.shots) await small.screenshot({ path: `${task.shots}/hub-phone.png` });
+
+  // A page that is hidden costs nothing: it is connected to nothing.
+  await until("all are asked for", () => page.sockets.size === task.hosts.length);
+  const hide = (hidden) => page.evaluate((hidden) => {
+    Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+    document.dispatchEvent(new Event("visibilitychange"));
+  }, hidden);
+  await hide(true);
+  await until("nothing is asked for", () => page.sockets.size === 0);
+  await hide(false);
+  await until("all are asked for again", () => page.sockets.size === task.hosts.length);
+  await page.click("#sign-out");
+  await page.locator("#stranger").waitFor();
+  await until("nothing is asked for any more", () => page.sockets.size === 0);
+  said.done = true;
+} finally {
+  await browser.close();
+  process.stdin.destroy();
+}
+process.stdout.write(`${JSON.stringify(said)}\n`);
