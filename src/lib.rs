@@ -61,6 +61,7 @@ pub mod rect;
 pub mod saying;
 pub mod source;
 mod stride;
+mod talk;
 pub mod text;
 pub mod transfer;
 pub mod trust;

@@ -21,6 +21,17 @@ const TRIED: Duration = Duration::from_secs(40);
 /// The wait before that.
 const WAIT: Duration = Duration::from_millis(500);
 
+/// Why a message was not said, or perhaps was not, in words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unheard {
+    /// The machine does not take it.
+    #[error("{0}")]
+    Refused(String),
+    /// The machine was not reached, or has not answered.
+    #[error("{0}")]
+    Lost(String),
+}
+
 /// A message for the persons at machines, and for the operators in their chats.
 #[derive(Debug, Clone)]
 pub struct Saying(Message);
@@ -31,17 +42,25 @@ impl Saying {
     /// # Errors
     /// When it is too long, or nothing.
     pub fn new(text: String) -> Result<Self, Unsaid> {
+        Self::on_behalf(text, None)
+    }
+
+    /// A message of somebody who uses this program, where that is not whoever's key it is.
+    ///
+    /// # Errors
+    /// As [`Saying::new`].
+    pub fn on_behalf(text: String, behalf: Option<String>) -> Result<Self, Unsaid> {
         Unsaid::check(&text)?;
         let member = RandomState::new().build_hasher().finish();
-        Ok(Self(Message::Say(Say { member, number: 1, text })))
+        Ok(Self(Message::Say(Say { member, number: 1, text, behalf })))
     }
 
     /// To how many it was said, or why it was not. Said again when the connection broke before the
     /// answer: by its number it is taken once.
     ///
     /// # Errors
-    /// Why it was not said, in words.
-    pub async fn deliver(&self, target: &Target, security: &Security) -> Result<u32, String> {
+    /// Why it was not said.
+    pub async fn deliver(&self, target: &Target, security: &Security) -> Result<u32, Unheard> {
         let start = Instant::now();
         let mut sent = false;
         loop {
@@ -50,18 +69,21 @@ impl Saying {
                     return Ok(heard_by.unwrap_or_default());
                 }
                 Ok(Some(Reply { error, .. })) => {
-                    return Err(error.as_deref().map(printable).unwrap_or_default());
+                    let why = error.as_deref().map(printable).unwrap_or_default();
+                    return Err(Unheard::Refused(why));
                 }
                 Ok(None) => {
-                    return Err("no answer: is its agent of an older version, without chat?".into());
+                    let why = "no answer: is its agent of an older version, without chat?";
+                    return Err(Unheard::Lost(why.into()));
                 }
                 Err(cause) => cause,
             };
             if !sent {
-                return Err(cause.to_string());
+                return Err(Unheard::Lost(cause.to_string()));
             }
             if start.elapsed() > TRIED {
-                return Err(format!("it was sent, and nobody knows whether it was heard: {cause}"));
+                let why = format!("it was sent, and nobody knows whether it was heard: {cause}");
+                return Err(Unheard::Lost(why));
             }
             sleep(WAIT).await;
         }

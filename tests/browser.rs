@@ -45,6 +45,27 @@ fn chromium() -> Option<&'static str> {
     None
 }
 
+/// How long a file is that is dropped on a machine, in bytes.
+const LENGTH: usize = 50 << 20;
+
+/// An agent on a machine whose name is made to be taken for a part of a page.
+fn named_by_markup() -> Command {
+    let script = "import os, socket, sys; socket.sethostname('<img src=x onerror=alert(1)>'); \
+                  os.execv(sys.argv[1], sys.argv[1:])";
+    let mut command = Command::new("unshare");
+    command.args(["--map-root-user", "--uts", "python3", "-c", script]);
+    let program = hightower();
+    command.arg(program.get_program());
+    for (name, value) in program.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.args(["agent", "--source", "x11", "--cursor", "none", "--autostart"]);
+    command
+}
+
 #[test]
 fn a_room_is_watched_and_commanded_in_a_browser() {
     let Some(chromium) = chromium() else { return };
@@ -57,11 +78,12 @@ fn a_room_is_watched_and_commanded_in_a_browser() {
     let mut agents: Vec<Agent> = (0..3)
         .map(|_| Agent::card(&["--card-size", "640x360", "--autostart", "--max-fps", "20"]))
         .collect();
-    let mut shown = hightower();
-    shown.args(["agent", "--source", "x11", "--cursor", "none", "--autostart"]);
-    agents.push(Agent::start(shown.env("DISPLAY", &screen.display)));
+    let inbox = TempDir::new().unwrap();
+    agents.push(Agent::start(
+        named_by_markup().env("DISPLAY", &screen.display).arg("--inbox").arg(inbox.path()),
+    ));
     let still = agents[3].address.to_string();
-    let site = Site::with(agents, &[]);
+    let mut site = Site::with(agents, &[]);
     let mut hosts: Vec<String> = site.agents.iter().map(|one| one.address.to_string()).collect();
     hosts.sort();
 
@@ -70,7 +92,7 @@ fn a_room_is_watched_and_commanded_in_a_browser() {
     let task = json!({
         "chromium": chromium, "link": site.url(&format!("/#link={}", site.link)), "hosts": hosts,
         "still": hosts.iter().position(|host| *host == still), "size": [size.0, size.1],
-        "pixels": pixels, "shots": std::env::var_os("HIGHTOWER_TEST_SHOTS").map(|dir| dir.into_string().unwrap()),
+        "pixels": pixels, "length": LENGTH, "shots": std::env::var_os("HIGHTOWER_TEST_SHOTS").map(|dir| dir.into_string().unwrap()),
     });
     let mut person = Command::new("node")
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser/hub.mjs"))
@@ -91,6 +113,16 @@ fn a_room_is_watched_and_commanded_in_a_browser() {
     let rgb: Vec<u8> = resting.iter().flat_map(|pixel| pixel.to_be_bytes()[1..].to_vec()).collect();
     std::fs::write(&pixels, rgb).unwrap();
     word.write_all(b"\n").unwrap();
-    steps.await_line(|line| line.contains(r#""done":true"#), "all of it done");
+    for part in ["talk", "file", "restart"] {
+        steps.await_line(|line| line.contains(&format!(r#""at":"{part}""#)), part);
+    }
+    // What was called by markup is kept by a name that all systems can have.
+    let arrived = std::fs::read(inbox.path().join("_img src=x onerror=alert(1)_.bin")).unwrap();
+    let words = (0..LENGTH / 4).map(|i| (i as u32).wrapping_mul(2_654_435_761).to_le_bytes());
+    assert!(arrived.len() == LENGTH && words.flatten().eq(arrived), "another file has arrived");
+    site.restart();
+    word.write_all(b"\n").unwrap();
+    let done = steps.await_line(|line| line.contains(r#""done":true"#), "all of it done");
+    println!("back after the restart: {done}");
     assert!(person.0.wait().unwrap().success());
 }

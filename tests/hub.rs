@@ -4,10 +4,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod common;
+#[path = "hub/curl.rs"]
+mod curl;
+#[path = "hub/files.rs"]
+mod files;
+#[path = "hub/interface.rs"]
+mod interface;
 #[path = "hub/site.rs"]
 mod site;
 #[path = "hub/tab.rs"]
 mod tab;
+#[path = "hub/talk.rs"]
+mod talk;
 #[path = "hub/tls.rs"]
 mod tls;
 
@@ -159,17 +167,8 @@ fn a_machine_that_is_not_there_is_said_and_comes_back() {
 fn who_has_a_password_signs_in_and_does_what_their_roles_say() {
     run(async {
         let site = Site::of(1, &CARD);
-        site.user(&["ben", "--roles", "view"], "battery staple");
         let claim = |name: &str, password: &str| json!({ "name": name, "password": password });
-        // The file is followed within a second.
-        let end = Instant::now() + PATIENCE;
-        let ben = loop {
-            match site.sign_in(&claim("ben", "battery staple")).await {
-                Ok(ben) => break ben,
-                Err(status) => assert!(status == 401 && Instant::now() < end, "{status}"),
-            }
-            tokio::time::sleep(Duration::from_millis(400)).await;
-        };
+        let ben = site.person("ben", "view").await;
         let host = site.agents[0].address;
         let mut tab = Tab::open(&site, &ben, 0, 1).await;
         tab.picture().await;

@@ -72,5 +72,36 @@ export const order = (name, what) => call("POST", `${at(name)}/${what}`);
 /** @param {string} name @param {string} text */
 export const say = (name, text) => call("POST", `${at(name)}/messages`, { text });
 
+/**
+ * Sends files to machines; tells meanwhile which part is at the hub, from 0 to 1.
+ * @param {string[]} hosts @param {File[]} files @param {string} id what events call it
+ * @param {(part: number) => void} told @param {AbortSignal} signal
+ * @returns {Promise<{name: string, done?: string, error?: string}[]>}
+ */
+export function send(hosts, files, id, told, signal) {
+  const path = hosts.length === 1 ? `${at(hosts[0])}/files?` : `/files?hosts=${hosts.map(encodeURIComponent).join(",")}&`;
+  const form = new FormData();
+  for (const file of files) form.append("file", file, file.name);
+  return new Promise((resolve, reject) => {
+    // What is sent is told of by this alone.
+    const request = new XMLHttpRequest();
+    request.open("POST", `${ROOT}${path}id=${encodeURIComponent(id)}`);
+    request.setRequestHeader("accept", "application/json");
+    request.setRequestHeader("x-hightower-csrf", csrf);
+    request.responseType = "json";
+    request.upload.addEventListener("progress", ({ loaded, total }) => told(total ? loaded / total : 1));
+    request.upload.addEventListener("load", () => told(1));
+    request.addEventListener("load", () => {
+      const said = request.response ?? {};
+      if (request.status >= 300) reject(new Problem(request.status, said.detail ?? `the hub answered ${request.status}`));
+      else resolve(said.hosts ?? [said]);
+    });
+    request.addEventListener("error", () => reject(new Problem(0, "the hub can't be reached, or the file is too long for it")));
+    request.addEventListener("abort", () => reject(new Problem(0, "stopped")));
+    signal.addEventListener("abort", () => request.abort());
+    request.send(form);
+  });
+}
+
 /** Where a picture of it is. @param {string} name */
 export const picture = (name) => `${ROOT}${at(name)}/screen.png`;

@@ -1,7 +1,10 @@
 // @ts-check
 /** The pages: a wall of all machines, and one of them large. */
 import * as api from "./api.js";
+import { Chat } from "./chat.js";
+import { Events } from "./events.js";
 import { Screen } from "./screen.js";
+import { Transfers } from "./transfers.js";
 
 /** How small the wall asks for pictures, and how many a second. */
 const SMALL = { scale: 4, fps: 5 };
@@ -24,6 +27,8 @@ const words = part("words", HTMLInputElement);
 const group = part("group", HTMLSelectElement);
 const facts = part("facts", HTMLElement);
 const about = part("about", HTMLButtonElement);
+const talk = part("talk", HTMLElement);
+const files = part("files", HTMLInputElement);
 
 /** @type {Tile[]} */
 let tiles = [];
@@ -33,6 +38,20 @@ let shown = null;
 let known = false;
 /** When it was asked last whether they still are. */
 let asked = 0;
+/** What they are called. */
+let own = "";
+/** Whether they may send files. */
+let sends = false;
+/** @type {Chat | null} */
+let chat = null;
+/** For whom the files are that are being picked. @type {string[]} */
+let picked = [];
+
+const transfers = new Transfers(part("transfers", HTMLElement), tell);
+const events = new Events((kind, what) => {
+  if (kind === "transfer") transfers.heard(what);
+  else if (kind === "order" && what.by !== own) tell(`${what.by}: ${what.host}: ${what.done}`);
+}, barred);
 
 /** Says something to who uses the page. @param {string} text */
 function tell(text) {
@@ -65,6 +84,8 @@ function look() {
   }
   if (shown && visible) shown.screen.open();
   else shown?.screen.close();
+  if (known && (visible || transfers.any)) events.open();
+  else events.close();
 }
 
 const observer = new IntersectionObserver((entries) => {
@@ -86,6 +107,8 @@ async function barred() {
 /** Shows the form to sign in. @param {string} why */
 function leave(why) {
   known = false;
+  events.close();
+  hush();
   shown?.screen.close();
   shown = null;
   for (const { item, screen } of tiles) {
@@ -134,6 +157,17 @@ function sift() {
   look();
 }
 
+/** Ends the talk, if there is one. */
+function hush() {
+  chat?.close();
+  chat = null;
+  talk.hidden = true;
+  part("chat", HTMLElement).setAttribute("aria-expanded", "false");
+}
+
+/** Those that are shown. */
+const visible = () => tiles.filter(({ item }) => !item.hidden).map(({ host }) => host);
+
 /** @param {string} name */
 function goTo(name) {
   location.hash = name ? `machine=${encodeURIComponent(name)}` : "";
@@ -146,6 +180,7 @@ function follow() {
   const before = shown?.tile;
   shown?.screen.close();
   shown = null;
+  if (before !== tile) hush();
   if (tile) {
     const old = part("screen", HTMLCanvasElement);
     // A new one, or for a moment it would show the machine of before.
@@ -183,8 +218,7 @@ async function each(hosts, work) {
 for (const button of document.querySelectorAll("[data-order]")) {
   const what = /** @type {"start" | "stop" | "lock" | "unlock"} */ (button.getAttribute("data-order"));
   button.addEventListener("click", () => {
-    const all = tiles.filter(({ item }) => !item.hidden).map(({ host }) => host);
-    each(button.closest("#large") && shown ? [shown.tile.host] : all, (name) => api.order(name, what));
+    each(button.closest("#large") && shown ? [shown.tile.host] : visible(), (name) => api.order(name, what));
   });
 }
 
@@ -222,6 +256,74 @@ about.addEventListener("click", async () => {
   } catch (problem) {
     tell(`${of.tile.host.name}: ${problem instanceof Error ? problem.message : problem}`);
   }
+});
+
+part("chat", HTMLButtonElement).addEventListener("click", () => {
+  if (chat || !shown) {
+    hush();
+    return;
+  }
+  talk.hidden = false;
+  part("chat", HTMLElement).setAttribute("aria-expanded", "true");
+  const parts = { log: part("talk-log", HTMLElement), state: part("talk-state", HTMLElement) };
+  chat = new Chat(shown.tile.host.name, parts, barred);
+  part("talk-text", HTMLElement).focus();
+});
+
+part("talk-form", HTMLFormElement).addEventListener("submit", (event) => {
+  event.preventDefault();
+  const text = part("talk-text", HTMLInputElement);
+  if (text.value && chat?.say(text.value)) text.value = "";
+});
+
+for (const button of document.querySelectorAll("[data-files]")) {
+  button.addEventListener("click", () => {
+    picked = button.closest("#large") && shown ? [shown.tile.host.name] : visible().map(({ name }) => name);
+    files.click();
+  });
+}
+files.addEventListener("change", () => {
+  transfers.send(picked, [...files.files ?? []]);
+  files.value = "";
+});
+
+/** For whom it is what is held over this. @param {EventTarget | null} over */
+function under(over) {
+  if (shown) return shown.tile;
+  const item = over instanceof Element ? over.closest("#wall li") : null;
+  return tiles.find((tile) => tile.item === item) ?? null;
+}
+
+/** Shows where what is held would go. @param {Tile | null} tile */
+function mark(tile) {
+  const at = shown && tile ? large : tile?.item;
+  for (const marked of document.querySelectorAll(".drop")) marked.classList.toggle("drop", marked === at);
+  at?.classList.add("drop");
+}
+
+// A file that is dropped beside a machine must not take the page's place.
+document.addEventListener("dragover", (event) => {
+  if (!event.dataTransfer?.types.includes("Files")) return;
+  event.preventDefault();
+  const tile = known && sends ? under(event.target) : null;
+  event.dataTransfer.dropEffect = tile ? "copy" : "none";
+  mark(tile);
+});
+document.addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) mark(null);
+});
+document.addEventListener("drop", (event) => {
+  if (!event.dataTransfer?.types.includes("Files")) return;
+  event.preventDefault();
+  const tile = known && sends ? under(event.target) : null;
+  mark(null);
+  if (!tile) return;
+  // A folder is no file, and comes as one that can't be read.
+  const items = [...event.dataTransfer.items];
+  const dropped = items.filter((one) => one.kind === "file" && !one.webkitGetAsEntry()?.isDirectory);
+  const all = dropped.map((one) => one.getAsFile()).filter((file) => file !== null);
+  if (all.length < items.length) tell("folders are not sent from here: `hightower send` does");
+  transfers.send([tile.host.name], all);
 });
 
 part("sign-in", HTMLFormElement).addEventListener("submit", async (event) => {
@@ -285,7 +387,10 @@ async function enter() {
     const controls = /lock$/.test(button.getAttribute("data-order") ?? "");
     /** @type {HTMLElement} */ (button).hidden = !may(controls ? "control" : "view");
   }
-  part("message", HTMLElement).hidden = !may("message");
+  own = who.name;
+  sends = may("files");
+  for (const id of ["message", "chat"]) part(id, HTMLElement).hidden = !may("message");
+  for (const button of document.querySelectorAll("[data-files]")) /** @type {HTMLElement} */ (button).hidden = !sends;
   tiles.forEach(({ screen }) => screen.close());
   tiles = (await api.hosts()).map(tileOf);
   group.length = 1;

@@ -105,7 +105,7 @@ impl World {
 
     fn join(&mut self, index: usize) {
         let client = &mut self.clients[index];
-        let join = Join { member: index as u64, had: client.had };
+        let join = Join { member: index as u64, had: client.had, ..Join::default() };
         let (seat, joined) = self.room.join(&who(index), &join, 0).expect("a seat");
         let Joined { after, missing, present, you, .. } = joined;
         assert_eq!(present.iter().filter(|member| member.id == you).count(), 1);
@@ -250,18 +250,19 @@ proptest! {
 #[test]
 fn what_was_said_before_somebody_came_is_not_for_them() {
     let mut room = Room::new(7, Bounds::default());
-    room.join(&who(1), &Join { member: 1, had: None }, 0).expect("a seat");
+    room.join(&who(1), &Join { member: 1, ..Join::default() }, 0).expect("a seat");
     room.say(&who(1), None, "a secret", 0).expect("taken");
     // Whatever they say they had.
     for (number, had) in [(7, 0), (7, 1), (8, 0)] {
-        let join = Join { member: 2, had: Some(Had { room: number, event: had }) };
+        let join =
+            Join { member: 2, had: Some(Had { room: number, event: had }), ..Join::default() };
         let (seat, joined) = room.join(&who(2), &join, 0).expect("a seat");
         let Taken::Events(events) = room.take(seat) else { panic!("out") };
         assert!(events.iter().all(|event| text(event).is_none()), "{joined:?} {events:?}");
         room.leave(seat, None, 0);
     }
     // Nor is a number that another calls themselves by.
-    let join = Join { member: 1, had: Some(Had { room: 7, event: 0 }) };
+    let join = Join { member: 1, had: Some(Had { room: 7, event: 0 }), ..Join::default() };
     let (seat, joined) = room.join(&who(3), &join, 0).expect("a seat");
     assert_eq!(room.take(seat), Taken::Events(vec![]));
     assert_eq!(joined.present.len(), 2);
@@ -274,7 +275,7 @@ fn a_room_has_so_many_and_one_owner_a_share() {
     let mut room = Room::new(7, Bounds { members: 6, share: 4, ..Bounds::default() });
     let mut join = |owner, member| {
         let who = Who { owner, name: "x".into() };
-        room.join(&who, &Join { member, had: None }, 0).map(|(seat, _)| seat)
+        room.join(&who, &Join { member, ..Join::default() }, 0).map(|(seat, _)| seat)
     };
     let one = Owner::of_test(1);
     let seats: Vec<_> = (0..4).map(|member| join(one, member).expect("a seat")).collect();
@@ -288,7 +289,7 @@ fn a_room_has_so_many_and_one_owner_a_share() {
     join(Owner::Person, 0).expect("a seat");
     room.leave(seats[0], None, 0);
     let who = who(3);
-    room.join(&who, &Join { member: 0, had: None }, 0).expect("there is room again");
+    room.join(&who, &Join { member: 0, ..Join::default() }, 0).expect("there is room again");
     // The seat of before is nobody's, and leaving it changes nothing.
     let before = room.present().count();
     room.leave(seats[3], None, 0);

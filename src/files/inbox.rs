@@ -291,7 +291,7 @@ fn already(
 }
 
 /// How many bytes the disk of a folder has free for us, where the system tells.
-fn free(folder: &Path) -> Option<u64> {
+pub(crate) fn free(folder: &Path) -> Option<u64> {
     #[cfg(unix)]
     {
         let disk = rustix::fs::statvfs(folder).ok()?;

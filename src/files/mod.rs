@@ -32,6 +32,7 @@ mod space;
 
 pub use error::FileError;
 pub use folder::{Entry, MAX_FILES, Survey, Walk};
+pub(crate) use inbox::free;
 pub use inbox::{Arrived, Begun, Inbox, check};
 pub use incoming::Incoming;
 pub use name::{MAX_NAME, NameError, clean, clean_path, numbered};

@@ -22,15 +22,21 @@
 //! | `pages` | what a browser is given |
 //! | `relay` | a machine's pictures, for all who look |
 //! | `tab` | one who looks |
+//! | `feed` | an answer that is made while it is taken |
+//! | `spool` | files that go through |
+//! | `events` | what happens, for those who want to know |
 
 mod api;
 mod certificate;
+mod events;
+mod feed;
 mod pages;
 mod problem;
 mod register;
 mod relay;
 mod roster;
 mod sessions;
+mod spool;
 mod tab;
 mod turns;
 mod users;
@@ -47,10 +53,12 @@ use actix_web::cookie::{Cookie, SameSite};
 use actix_web::dev::{Server, ServerHandle, Service};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{App, HttpServer, web};
+use events::Events;
 use problem::Problem;
 use register::Register;
 use relay::Relays;
 use sessions::{Person, Sessions};
+use spool::Spool;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener};
 use turns::{Tabs, Turns};
@@ -125,6 +133,8 @@ struct House {
     passwords: Turns,
     screens: Turns,
     tabs: Tabs,
+    spool: Spool,
+    events: Events,
     /// The names that it is called by, beside addresses.
     names: Vec<String>,
     /// Whether browsers come by TLS.
@@ -191,6 +201,8 @@ impl Hub {
             passwords: Turns::new(PASSWORDS.0, PASSWORDS.1),
             screens: Turns::new(SCREENS.0, SCREENS.1),
             tabs: Tabs::default(),
+            spool: Spool::open(config.place.hub_spool(address.port()))?,
+            events: Events::default(),
             names: config.names,
             secure,
             cookie: visitor::cookie_name(secure, address.port()),

@@ -19,9 +19,14 @@ fn code<S: serde::Serializer>(status: &StatusCode, to: S) -> Result<S::Ok, S::Er
 }
 
 impl Problem {
-    fn new(status: StatusCode, detail: impl fmt::Display) -> Self {
+    pub(super) fn new(status: StatusCode, detail: impl fmt::Display) -> Self {
         let title = status.canonical_reason().unwrap_or("Error");
         Self { status, title, detail: crate::text::printable(&detail.to_string()) }
+    }
+
+    /// What actix-web makes of a request that it can't read.
+    pub(super) fn of(error: &actix_web::Error) -> Self {
+        Self::new(error.as_response_error().status_code(), error)
     }
 
     /// What was asked for makes no sense.
@@ -49,7 +54,12 @@ impl Problem {
         Self::new(StatusCode::TOO_MANY_REQUESTS, detail)
     }
 
-    /// The machine was not reached, or has refused.
+    /// The machine was reached, and does not do it.
+    pub(super) fn refused(detail: impl fmt::Display) -> Self {
+        Self::new(StatusCode::CONFLICT, detail)
+    }
+
+    /// The machine was not reached, or makes no sense.
     pub(super) fn machine(detail: impl fmt::Display) -> Self {
         Self::new(StatusCode::BAD_GATEWAY, detail)
     }

@@ -64,6 +64,7 @@ pub(super) async fn tend(house: web::Data<House>) {
             if let Err(e) = tended.sessions.keep() {
                 tracing::error!("sessions can't be kept, and end with the hub: {e}");
             }
+            tended.spool.tidy();
             let now = tended.register.mark();
             if now != last {
                 tended.register.read();

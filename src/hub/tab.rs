@@ -9,6 +9,8 @@
 //! nothing, and costs nothing.
 
 use super::relay::{Relay, is_live};
+use super::turns::Place;
+use super::visitor::Leave;
 use crate::canvas::Version;
 use crate::frames::{Encode, Encoded, Link, Rendition, Screen};
 use crate::text::printable;
@@ -47,9 +49,6 @@ const LOOK: Duration = Duration::from_secs(2);
 const LONGEST: u64 = 4096;
 
 type Outcome = Pin<Box<dyn Future<Output = Result<Encoded, String>>>>;
-
-/// Whether whoever looks still may.
-pub(super) type Leave = Box<dyn Fn() -> bool>;
 
 /// Why it ends.
 enum End {
@@ -94,6 +93,7 @@ pub(super) async fn serve(
     mut incoming: MessageStream,
     relay: Arc<Relay>,
     leave: Leave,
+    _place: Place,
 ) {
     let limits = Limits { max_packet: LONGEST, ..Limits::default() };
     let options = Options { limits, ..Options::agent() };

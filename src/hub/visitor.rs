@@ -4,8 +4,8 @@
 //! |---|---|
 //! | the `Host` is one of ours | a name that was made to lead here (DNS rebinding) |
 //! | the `Origin`, where there is one, is that host | requests and WebSockets of other sites' pages |
-//! | the cookie is of somebody who is signed in | strangers |
-//! | what changes something brings the session's second secret | requests that other sites have a browser send |
+//! | the cookie, or the token of a program, is of somebody who is signed in | strangers |
+//! | what changes something brings the session's second secret, if it is signed in by a cookie | requests that other sites have a browser send |
 
 use super::House;
 use super::problem::Problem;
@@ -31,7 +31,7 @@ pub(super) fn cookie_name(secure: bool, port: u16) -> String {
 pub(super) struct Visitor {
     pub(super) person: Person,
     /// What says so.
-    pub(super) cookie: String,
+    pub(super) secret: String,
 }
 
 impl FromRequest for Visitor {
@@ -49,17 +49,29 @@ impl Visitor {
             return Err(Problem::own("the hub is not furnished"));
         };
         is_own(request)?;
-        let cookie = request.cookie(&house.cookie);
-        let cookie = cookie.map(|cookie| cookie.value().to_owned()).unwrap_or_default();
-        let Some(person) = house.sessions.who(&cookie, &house.register.users()) else {
+        let token = token(request);
+        let by_token = token.is_some();
+        let cookie = || request.cookie(&house.cookie).map(|cookie| cookie.value().to_owned());
+        let secret = token.or_else(cookie).unwrap_or_default();
+        let Some(person) = house.sessions.who(&secret, &house.register.users()) else {
             return Err(Problem::unknown("sign in first"));
         };
-        let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
+        // No browser sends a token of its own accord.
+        let changes = !by_token && !matches!(*request.method(), Method::GET | Method::HEAD);
         let brought = request.headers().get(CSRF).map(|value| value.as_bytes());
-        if changes && brought != Some(csrf(&cookie).as_bytes()) {
+        if changes && brought != Some(csrf(&secret).as_bytes()) {
             return Err(Problem::forbidden(format!("the header {CSRF} is missing, or not yours")));
         }
-        Ok(Self { person, cookie })
+        Ok(Self { person, secret })
+    }
+
+    /// Whether they still may have this done, for what goes on for long.
+    pub(super) fn leave(&self, house: &web::Data<House>, role: Role) -> Leave {
+        let (house, secret) = (house.clone(), self.secret.clone());
+        Box::new(move || {
+            let person = house.sessions.who(&secret, &house.register.users());
+            person.is_some_and(|person| person.roles.has(role))
+        })
     }
 
     /// Makes sure that they may have this done. What the hub itself may do is for the agents to say.
@@ -69,6 +81,16 @@ impl Visitor {
             false => Err(Problem::forbidden(format!("you do not have the role {role} here"))),
         }
     }
+}
+
+/// Whether somebody still may do what they do.
+pub(super) type Leave = Box<dyn Fn() -> bool>;
+
+/// The token that a program has brought.
+fn token(request: &HttpRequest) -> Option<String> {
+    let brought = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = brought.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
 }
 
 /// Where a request is from.

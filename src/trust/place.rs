@@ -132,6 +132,12 @@ impl Place {
         self.folder.join(format!("hub_sessions_{port}"))
     }
 
+    /// Where files wait that go through the hub that listens on this port.
+    #[must_use]
+    pub fn hub_spool(&self, port: u16) -> PathBuf {
+        self.folder.join(format!("hub_spool_{port}"))
+    }
+
     /// A hub's certificate.
     #[must_use]
     pub fn hub_certificate(&self) -> PathBuf {

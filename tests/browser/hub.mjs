@@ -6,7 +6,7 @@ import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 
 /** How long anything may take, in milliseconds. */
-const PATIENCE = 20_000;
+const PATIENCE = 15_000;
 
 const task = JSON.parse(process.env.TASK);
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -63,6 +63,18 @@ async function accessible(page, where) {
   assert.deepEqual(serious.map(({ id, nodes }) => `${where}: ${id}: ${nodes[0]?.html}`), []);
 }
 
+/** Says something to whoever started this. */
+const tell = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
+
+/** Says something, and waits for a word. */
+async function step(what) {
+  tell(what);
+  await new Promise((resolve) => process.stdin.once("data", resolve));
+}
+
+/** What nobody may make of a name, a message or a file. */
+const MARKUP = "<img src=x onerror=alert(1)>";
+
 const nth = (i) => `#wall li:nth-child(${i + 1})`;
 const said = {};
 try {
@@ -100,9 +112,9 @@ try {
   await until("it is shown large", () => page.$eval("#screen", (canvas, size) =>
     canvas.width === size[0] && canvas.height === size[1], task.size));
   await accessible(page, "large");
-  process.stdout.write(`${JSON.stringify({ at: "large" })}\n`);
+  if (task.shots) await page.screenshot({ path: `${task.shots}/hub-large.png` });
   // Whoever started this has the screen rest now, and says what is on it.
-  await new Promise((resolve) => process.stdin.once("data", resolve));
+  await step({ at: "large" });
   const expected = readFileSync(task.pixels);
   await until("it equals the screen", async () => {
     const rgb = await page.$eval("#screen", (canvas) => {
@@ -126,7 +138,59 @@ try {
   await page.locator("#said", { hasText: "said" }).waitFor();
   await page.click("#about");
   await page.locator("#facts dd").first().waitFor();
-  if (task.shots) await page.screenshot({ path: `${task.shots}/hub-large.png` });
+  // The machine is called by markup, and that is text.
+  assert.equal(await page.locator("#facts dd").first().textContent(), MARKUP);
+  await page.click("#about");
+  tell({ at: "talk" });
+
+  // Two talk with who sits there.
+  await page.click("#chat");
+  await page.locator("#talk-state", { hasText: "nobody else is present" }).waitFor();
+  const other = await page.context().newPage();
+  other.on("dialog", (dialog) => assert.fail(`a dialog: ${dialog.message()}`));
+  await other.goto(page.url());
+  await other.click("#chat");
+  await page.locator("#talk-log li", { hasText: "has joined" }).waitFor();
+  await other.fill("#talk-text", `${MARKUP} hello`);
+  await other.keyboard.press("Enter");
+  await page.locator("#talk-log li", { hasText: "hello" }).waitFor();
+  assert.equal(await page.locator("#talk-log li", { hasText: "hello" }).locator("span").textContent(), `${MARKUP} hello`);
+  await other.locator("#talk-log li", { hasText: "you" }).waitFor();
+  await page.fill("#talk-text", "good morning");
+  await page.click("#talk-form button");
+  await other.locator("#talk-log li", { hasText: "good morning" }).waitFor();
+  await other.close();
+  await page.locator("#talk-log li", { hasText: "has left" }).waitFor();
+
+  tell({ at: "file" });
+  // A large file is dropped on the machine, and it is told how far it has come.
+  await page.evaluate(() => {
+    globalThis.seen = [];
+    const look = () => {
+      const bar = document.querySelector("#transfers progress");
+      if (bar && bar.value !== globalThis.seen.at(-1)) globalThis.seen.push(bar.value);
+      requestAnimationFrame(look);
+    };
+    look();
+  });
+  const dropped = await page.evaluateHandle(([name, length]) => {
+    const words = new Uint32Array(length / 4);
+    for (let i = 0; i < words.length; i += 1) words[i] = Math.imul(i, 2654435761);
+    const data = new DataTransfer();
+    data.items.add(new File([words], name));
+    return data;
+  }, [`${MARKUP}.bin`, task.length]);
+  await page.dispatchEvent("#screen", "dragover", { dataTransfer: dropped });
+  await page.locator("#large.drop").waitFor();
+  await page.dispatchEvent("#screen", "drop", { dataTransfer: dropped });
+  await page.locator("#transfers progress").waitFor();
+  await accessible(page, "large, with a talk and a file");
+  if (task.shots) await page.screenshot({ path: `${task.shots}/hub-talk.png` });
+  await page.locator("#transfers li", { hasText: "verified" }).waitFor();
+  const seen = await page.evaluate(() => globalThis.seen);
+  assert(seen.length >= 3 && seen.every((part, i) => !i || part >= seen[i - 1]), `progress was ${seen}`);
+  assert((await page.locator("#transfers li").textContent()).includes(`${MARKUP}.bin`));
+  await page.click("#transfers button");
   await page.keyboard.press("Escape");
   await page.locator("#wall").waitFor();
 
@@ -151,6 +215,18 @@ try {
   await until("nothing is asked for", () => page.sockets.size === 0);
   await hide(false);
   await until("all are asked for again", () => page.sockets.size === task.hosts.length);
+
+  // The hub is killed and comes back: so does what is shown, and nobody signs in again.
+  await step({ at: "restart" });
+  const back = Date.now();
+  for (const i of task.hosts.keys()) {
+    if (i === task.still) continue;
+    await until(`${task.hosts[i]} is shown again`, () =>
+      page.$eval(`${nth(i)} canvas`, (canvas) => !canvas.classList.contains("old")));
+  }
+  said.back_ms = Date.now() - back;
+  const gone = await digest(page, `${nth(task.still ? 0 : 1)} canvas`);
+  await until("it moves", async () => await digest(page, `${nth(task.still ? 0 : 1)} canvas`) !== gone);
   await page.click("#sign-out");
   await page.locator("#stranger").waitFor();
   await until("nothing is asked for any more", () => page.sockets.size === 0);
@@ -159,4 +235,4 @@ try {
   await browser.close();
   process.stdin.destroy();
 }
-process.stdout.write(`${JSON.stringify(said)}\n`);
+tell(said);

@@ -55,6 +55,25 @@ impl Site {
         assert!(child.wait().unwrap().success(), "{args:?}");
     }
 
+    /// Somebody who has signed in by a password, with these roles.
+    pub(crate) async fn person(&self, name: &str, roles: &str) -> Browser {
+        let password = "battery staple";
+        self.user(&[name, "--roles", roles], password);
+        let claim = serde_json::json!({ "name": name, "password": password });
+        // The file is followed within a second.
+        let signs_in = async {
+            loop {
+                match self.sign_in(&claim).await {
+                    Ok(browser) => return browser,
+                    Err(status) => assert_eq!(status, 401),
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+            }
+        };
+        let signed_in = tokio::time::timeout(std::time::Duration::from_secs(20), signs_in).await;
+        signed_in.expect("signed in")
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }

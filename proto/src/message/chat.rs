@@ -4,13 +4,16 @@ use crate::json;
 use serde::{Deserialize, Serialize};
 
 /// Member to agent: I come into the room, or come back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Join {
     /// A number that the member has picked at random and says again when it comes back.
     pub member: u64,
     /// What it had last, when it comes back.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "json::some")]
     pub had: Option<Had>,
+    /// For whom it is, where the member is a program that several people use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behalf: Option<String>,
 }
 
 /// The last that a member was told, before it was cut off.
@@ -31,6 +34,9 @@ pub struct Say {
     pub number: u64,
     /// The text, of at most [`MAX_MESSAGE`](crate::limits::MAX_MESSAGE) bytes.
     pub text: String,
+    /// As in [`Join`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behalf: Option<String>,
 }
 
 /// Agent to member: what happened in the room.

@@ -204,7 +204,11 @@ fn pair() -> impl Strategy<Value = Pair> {
 
 fn join() -> impl Strategy<Value = Join> {
     let had = any::<(u64, u64)>().prop_map(|(room, event)| Had { room, event });
-    (any::<u64>(), option::of(had)).prop_map(|(member, had)| Join { member, had })
+    (any::<u64>(), option::of(had), option::of(".{0,20}")).prop_map(|(member, had, behalf)| Join {
+        member,
+        had,
+        behalf,
+    })
 }
 
 fn member() -> impl Strategy<Value = Member> {
@@ -305,11 +309,9 @@ pub fn message() -> impl Strategy<Value = Message> {
         (any::<u32>(), ".{0,20}")
             .prop_map(|(transfer, name)| Message::Fetch(Fetch { transfer, name })),
         join().prop_map(Message::Join),
-        (any::<(u64, u64)>(), ".{0,40}").prop_map(|((member, number), text)| Message::Say(Say {
-            member,
-            number,
-            text
-        })),
+        (any::<(u64, u64)>(), ".{0,40}", option::of(".{0,20}")).prop_map(
+            |((member, number), text, behalf)| Message::Say(Say { member, number, text, behalf })
+        ),
         room().prop_map(Message::Room),
     ]
 }

@@ -122,11 +122,12 @@ impl Drop for Attendance {
 }
 
 impl Speaker {
-    /// Whoever this is, if they may say something now.
-    pub(super) fn of(grant: &Grant) -> Result<Self, Denied> {
+    /// Whoever this is, if they may say something now; on whose behalf is what they say.
+    pub(super) fn of(grant: &Grant, behalf: Option<&str>) -> Result<Self, Denied> {
         let permit = grant.permit::<Talk>()?;
         let owner = grant.holder().map_or(Owner::Program, Owner::Holder);
         let name = grant.title(name::shown).unwrap_or_else(|| who(permit.by()));
+        let name = behalf.map_or_else(|| name.clone(), |behalf| name::by(behalf, &name));
         Ok(Self::Peer { who: Who { owner, name }, permit })
     }
 }
@@ -295,7 +296,7 @@ mod tests {
         let chat = chat.start();
         let come = async |member| {
             let bell = Arc::new(Notify::new());
-            let join = Join { member, had: None };
+            let join = Join { member, ..Join::default() };
             let bell_of = Bell::Counter(Arc::clone(&bell));
             let come = Come { speaker: Speaker::Person, join, bell: bell_of };
             let came = chat.send(come).await.expect("it runs").expect("a seat");

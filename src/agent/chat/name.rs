@@ -23,9 +23,26 @@ pub(super) fn shown(name: &str) -> String {
     if name.starts_with("somebody ") || name == "you" { format!("'{name}'") } else { name.into() }
 }
 
+/// What somebody is called who speaks on another's behalf: whose key it was is never left out.
+pub(super) fn by(behalf: &str, name: &str) -> String {
+    // It is no name of its own that could be made to look like two.
+    let behalf = shown(behalf).replace([',', ':'], " ");
+    match behalf.trim() {
+        "" => name.to_owned(),
+        behalf => format!("{behalf}, by {name}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_speaks_for_another_is_called_by_their_own_name_too() {
+        assert_eq!(by("anna", "hub"), "anna, by hub");
+        assert_eq!(by("kim (here): hello, by", "hub"), "kim here  hello  by, by hub");
+        assert_eq!(by(" ()\n", "hub"), "hub");
+    }
 
     #[test]
     fn nobody_passes_for_the_person_or_for_somebody_without_a_name() {

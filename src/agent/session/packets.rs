@@ -119,9 +119,10 @@ impl Session {
             }
             Packet::Join(join) => return self.come(join, ctx),
             Packet::Say(said) => {
-                return self.speak(code, Some((said.member, said.number)), said.text, ctx);
+                let number = Some((said.member, said.number));
+                return self.speak(code, number, said.text, said.behalf.as_deref(), ctx);
             }
-            Packet::Text(text) => return self.speak(code, None, text, ctx),
+            Packet::Text(text) => return self.speak(code, None, text, None, ctx),
             Packet::Power(wanted) => return self.power(wanted, ctx),
             Packet::Goodbye(_) => ctx.stop(),
             packet if is_parcel(&packet) => return self.parcel(packet, ctx),

@@ -42,7 +42,7 @@ impl Session {
             // Nothing could be told to it.
             return self.settled();
         }
-        let speaker = match Speaker::of(&self.grant) {
+        let speaker = match Speaker::of(&self.grant, join.behalf.as_deref()) {
             Ok(speaker) => speaker,
             Err(denied) => return self.deny(of, &denied, ctx),
         };
@@ -70,9 +70,10 @@ impl Session {
         of: i64,
         number: Option<(u64, u64)>,
         text: String,
+        behalf: Option<&str>,
         ctx: &mut Context<Self>,
     ) -> ResponseActFuture<Self, ()> {
-        let speaker = match Speaker::of(&self.grant) {
+        let speaker = match Speaker::of(&self.grant, behalf) {
             Ok(speaker) => speaker,
             Err(denied) => return self.deny(of, &denied, ctx),
         };

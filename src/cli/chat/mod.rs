@@ -2,31 +2,26 @@
 
 mod input;
 mod output;
-mod state;
-mod talk;
-mod wire;
 mod words;
 
 use super::machines::{Machines, Whom};
 use super::signal::Signals;
 use super::trust::{TrustArgs, runtime};
 use crate::chat::Unsaid;
+use crate::talk::{Line, Place, State, Talk, Told, WAITING};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use hightower_proto::message::{Member, What};
 use input::{Input, Typed};
 use output::Output;
-use state::State;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-use talk::{Line, Talk, Told, WAITING};
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
-use wire::Place;
 use words::Words;
 
 /// News of talks that may wait to be shown.
@@ -137,7 +132,8 @@ impl Chat {
         for (index, (name, place)) in places.into_iter().enumerate() {
             let (lines, typed) = mpsc::channel(WAITING);
             let (told, going, state) = (tell.clone(), going.clone(), State::new());
-            let talk = Talk { place, lines: typed, told, index, patient, going, state };
+            let behalf = None;
+            let talk = Talk { place, lines: typed, told, index, patient, behalf, going, state };
             talks.push(tokio::spawn(talk.run()));
             rooms.push(Room { name, lines: Some(lines), you: 0, present: None, as_of: 0 });
         }

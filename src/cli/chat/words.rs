@@ -1,12 +1,12 @@
 //! What happens in rooms, in words for people or for scripts.
 
 use super::output::Output;
-use super::talk::{Line, Told, Way};
+use crate::talk::{Line, Told, Way};
 use crate::text::{printable, printable_whole};
 use hightower_proto::message::{Event, Member, What};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// So much of a line is said again, in characters, where it is told that it was not said.
 const AGAIN: usize = 60;
@@ -50,7 +50,7 @@ impl Words {
 
     pub(super) fn told(&self, output: &mut Output, index: usize, you: u64, told: Told) {
         if self.json {
-            return output.show(of(&self.names[index], you, &told).to_string());
+            return output.show(told.report(&self.names[index], you).to_string());
         }
         let now = Timestamp::now();
         match told {
@@ -144,50 +144,6 @@ fn event_words(event: &Event, own: bool) -> String {
             format!("{name}: {}", lines.join("\n     | "))
         }
     }
-}
-
-/// An event for scripts.
-fn of(host: &str, you: u64, told: &Told) -> Value {
-    let member =
-        |member: &Member| json!({ "id": member.id, "name": member.name, "here": member.here });
-    let mut value = match told {
-        Told::In { you, present, missing, way, .. } => json!({
-            "event": "present", "you": you, "missing": missing,
-            "present": present.iter().map(member).collect::<Vec<_>>(),
-            "again": *way != Way::First, "anew": *way == Way::Anew,
-        }),
-        Told::Happened(event) => {
-            let (kind, more) = match &event.what {
-                What::Joined => ("joined", None),
-                What::Left { why } => ("left", why.as_ref().map(|why| ("why", why))),
-                What::Said { text } => ("said", Some(("text", text))),
-            };
-            let mut value = json!({
-                "event": kind, "number": event.number, "time_us": event.time_us,
-                "who": member(&event.who), "own": event.who.id == you,
-            });
-            if let (Some((name, text)), Value::Object(value)) = (more, &mut value) {
-                value.insert(name.into(), text.as_str().into());
-            }
-            value
-        }
-        Told::Lost(why) => json!({ "event": "disconnected", "cause": why }),
-        Told::Over(why) => json!({ "event": "ended", "cause": why }),
-        Told::Said(line, heard_by) => {
-            json!({ "event": "sent", "line": line.typed, "heard_by": heard_by })
-        }
-        Told::Waits(line) => json!({ "event": "waits", "line": line.typed }),
-        Told::Unsaid(line, why) => {
-            json!({ "event": "not_sent", "line": line.typed, "text": &*line.text, "error": why })
-        }
-        Told::Unanswered(line, why) => {
-            json!({ "event": "unanswered", "line": line.typed, "text": &*line.text, "error": why })
-        }
-    };
-    if let Value::Object(value) = &mut value {
-        value.insert("host".into(), host.into());
-    }
-    value
 }
 
 #[cfg(test)]

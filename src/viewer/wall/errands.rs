@@ -111,8 +111,10 @@ impl Errands {
             let mut done = 0;
             while let Some((tile, outcome)) = outcomes.next().await {
                 done += usize::from(outcome.is_ok());
-                let words = outcome
-                    .map_or_else(|why| format!("not said: {}", printable(&why)), saying::words);
+                let words = outcome.map_or_else(
+                    |why| format!("not said: {}", printable(&why.to_string())),
+                    saying::words,
+                );
                 if tell.send(Told::Said(tile, words)).is_err() {
                     return;
                 }

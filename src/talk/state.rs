@@ -1,6 +1,6 @@
 //! What of a talk outlives a connection.
 
-use super::talk::Line;
+use super::Line;
 use hightower_proto::message::{Had, Say};
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -16,7 +16,7 @@ const KEPT: Duration = Duration::from_secs(300);
 const LAST: Duration = Duration::from_secs(30);
 
 /// What outlives a connection.
-pub(super) struct State {
+pub(crate) struct State {
     pub(super) member: u64,
     /// Of the message that was numbered last.
     pub(super) number: u64,
@@ -37,7 +37,7 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             member: RandomState::new().build_hasher().finish(),
             number: 0,
@@ -72,7 +72,8 @@ mod tests {
     use std::sync::Arc;
 
     fn waiting(last: Instant) -> State {
-        let (say, text) = (Say { member: 1, number: 1, text: "x".into() }, Arc::from("x"));
+        let (say, text) =
+            (Say { member: 1, number: 1, text: "x".into(), behalf: None }, Arc::from("x"));
         let waiting = [(say, Line { typed: 1, text })].into();
         State { waiting, last: Some(last), ..State::new() }
     }

@@ -1,8 +1,19 @@
 //! A talk with one room, through cuts of the network: it comes back by itself, says again what was
 //! not answered, and takes each event once.
+//!
+//! | file | what |
+//! |---|---|
+//! | `state` | what of it outlives a connection |
+//! | `wire` | a connection to a room |
+//! | `report` | what it tells, for programs |
 
-use super::state::State;
-use super::wire::{Gone, Place, Wire};
+mod report;
+mod state;
+mod wire;
+
+pub(crate) use state::State;
+pub(crate) use wire::Place;
+
 use crate::text::printable;
 use hightower_proto::message::{Event, Had, Join, Member, Reply, Room, Say, What};
 use hightower_proto::{Command, Message};
@@ -11,9 +22,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
+use wire::{Gone, Wire};
 
 /// Lines that may wait to be said.
-pub(super) const WAITING: usize = 64;
+pub(crate) const WAITING: usize = 64;
 
 /// How long a room may take to let somebody in. An agent that knows of none says nothing.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -26,15 +38,15 @@ const SHOWN: Duration = Duration::from_secs(2);
 
 /// Something to say.
 #[derive(Debug, Clone)]
-pub(super) struct Line {
+pub(crate) struct Line {
     /// Which it is, of all that were typed.
-    pub(super) typed: u64,
-    pub(super) text: Arc<str>,
+    pub(crate) typed: u64,
+    pub(crate) text: Arc<str>,
 }
 
 /// What a talk tells of itself.
 #[derive(Debug)]
-pub(super) enum Told {
+pub(crate) enum Told {
     /// It is in the room.
     In { you: u64, present: Vec<Member>, missing: u64, newest: u64, way: Way },
     /// Something has happened there.
@@ -55,7 +67,7 @@ pub(super) enum Told {
 
 /// How it came into the room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
+pub(crate) enum Way {
     First,
     Again,
     /// The agent was started anew, and its room is another one.
@@ -63,18 +75,20 @@ pub(super) enum Way {
 }
 
 /// A talk.
-pub(super) struct Talk {
-    pub(super) place: Place,
-    pub(super) lines: mpsc::Receiver<Line>,
+pub(crate) struct Talk {
+    pub(crate) place: Place,
+    pub(crate) lines: mpsc::Receiver<Line>,
     /// Whoever hears it does not keep it waiting for long.
-    pub(super) told: mpsc::Sender<(usize, Told)>,
+    pub(crate) told: mpsc::Sender<(usize, Told)>,
     /// Which it is, among several.
-    pub(super) index: usize,
+    pub(crate) index: usize,
     /// Whether to try again when the first call fails.
-    pub(super) patient: bool,
+    pub(crate) patient: bool,
+    /// For whom it is, where it is not for whoever's key it is.
+    pub(crate) behalf: Option<String>,
     /// Gone when all is to end now.
-    pub(super) going: watch::Receiver<()>,
-    pub(super) state: State,
+    pub(crate) going: watch::Receiver<()>,
+    pub(crate) state: State,
 }
 
 fn for_good(why: String) -> Gone {
@@ -84,7 +98,7 @@ fn for_good(why: String) -> Gone {
 impl Talk {
     /// Goes on until all lines are said and no more come, or it is over. What was typed is told of
     /// in any case.
-    pub(super) async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         let mut going = self.going.clone();
         let stopped = tokio::select! {
             () = self.go_on() => false,
@@ -179,7 +193,8 @@ impl Talk {
 
     async fn join(&mut self, wire: &mut Wire) -> Result<(), Gone> {
         // What was sent and not answered is sent again once it is in, unless the room is another.
-        let join = Join { member: self.state.member, had: self.state.had };
+        let behalf = self.behalf.clone();
+        let join = Join { member: self.state.member, had: self.state.had, behalf };
         wire.say(Message::Join(join)).await
     }
 
@@ -249,7 +264,8 @@ impl Talk {
         };
         self.state.number += 1;
         let (member, number) = (self.state.member, self.state.number);
-        let say = Say { member, number, text: line.text.to_string() };
+        let behalf = self.behalf.clone();
+        let say = Say { member, number, text: line.text.to_string(), behalf };
         self.state.waiting.push_back((say, line));
     }
 

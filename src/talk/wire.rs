@@ -11,7 +11,7 @@ use std::io;
 use std::path::PathBuf;
 
 /// Where a room is.
-pub(super) enum Place {
+pub(crate) enum Place {
     Machine(Target, Security),
     /// The agent of this user with this socket.
     #[cfg(unix)]

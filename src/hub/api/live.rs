@@ -1,0 +1,165 @@
+//! What a machine shows, as PNG pictures one after another: `multipart/x-mixed-replace`, which
+//! browsers show in an `<img>` and the simplest programs read. Each picture is a whole one, and of
+//! when there was room for it: whoever is slow gets fewer.
+
+use super::Answer;
+use super::screens::{SHOT, join, scale};
+use crate::canvas::Version;
+use crate::frames::{Encode, Link, Rendition, Screen};
+use crate::hub::House;
+use crate::hub::feed::{Feed, Gone, feed};
+use crate::hub::problem::Problem;
+use crate::hub::relay::Relay;
+use crate::hub::turns::Place;
+use crate::hub::visitor::{Leave, Visitor};
+use crate::trust::Role;
+use actix_web::http::Method;
+use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse, web};
+use hightower_proto::stream::Options;
+use hightower_proto::{Decoder, Item};
+use serde::Deserialize;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+
+/// Pictures in a second, where nobody says how many.
+const FPS: u32 = 5;
+
+/// How often it is looked whether somebody still may see it.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// What is between pictures; no PNG is held to be one, as each says its length.
+const BOUNDARY: &str = "hightower-picture";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    scale: Option<u32>,
+    /// Pictures in a second at most.
+    fps: Option<u32>,
+}
+
+pub(super) async fn live(
+    visitor: Visitor,
+    house: web::Data<House>,
+    name: web::Path<String>,
+    wanted: web::Query<Wanted>,
+    request: HttpRequest,
+) -> Answer {
+    visitor.may(Role::View)?;
+    let scale = scale(wanted.scale)?;
+    let fps = wanted.fps.unwrap_or(FPS);
+    if !(1..=60).contains(&fps) {
+        return Err(Problem::bad(format!("fps is {fps}: from 1 to 60")));
+    }
+    super::find(&house, &name)?;
+    let mut answer = HttpResponse::Ok();
+    answer.content_type(format!("multipart/x-mixed-replace; boundary={BOUNDARY}"));
+    if request.method() == Method::HEAD {
+        return Ok(answer.finish());
+    }
+    let place = house.tabs.take(&visitor.person.name)?;
+    let relay = join(&house, &name, scale).await?;
+    let mut pictures = Pictures { relay, last: None };
+    let first = match timeout(SHOT, pictures.next(true)).await {
+        Ok(first) => first?,
+        Err(_) => return Err(Problem::machine(format!("it has shown nothing for {SHOT:?}"))),
+    };
+    let (feed, body) = feed();
+    let (pause, leave) = (Duration::from_secs(1) / fps, visitor.leave(&house, Role::View));
+    actix_web::rt::spawn(async move {
+        if let Ok(Err(problem)) = show(&feed, pictures, first, pause, leave, place).await {
+            tracing::debug!("a live picture ends: {problem}");
+        }
+    });
+    Ok(answer.streaming(body))
+}
+
+/// Shows one after another, until nobody looks any more.
+async fn show(
+    feed: &Feed,
+    mut pictures: Pictures,
+    first: Bytes,
+    pause: Duration,
+    leave: Leave,
+    _place: Place,
+) -> Result<Result<(), Problem>, Gone> {
+    feed.give(Bytes::from(format!("--{BOUNDARY}\r\n"))).await?;
+    let mut picture = first;
+    let mut look = interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let length = picture.len();
+        let head = format!("Content-Type: image/png\r\nContent-Length: {length}\r\n\r\n");
+        feed.give(head.into()).await?;
+        feed.give(picture).await?;
+        // Browsers show a picture once they know that it is whole.
+        feed.give(Bytes::from(format!("\r\n--{BOUNDARY}\r\n"))).await?;
+        let due = Instant::now() + pause;
+        let next = async {
+            sleep_until(due).await;
+            pictures.next(false).await
+        };
+        tokio::pin!(next);
+        picture = loop {
+            tokio::select! {
+                next = &mut next => match next {
+                    Ok(next) => break next,
+                    Err(problem) => return Ok(Err(problem)),
+                },
+                _ = look.tick() => if !leave() {
+                    return Ok(Err(Problem::forbidden("you may not look any more")));
+                },
+                () = feed.gone() => return Err(Gone),
+            }
+        };
+    }
+}
+
+/// A machine's pictures.
+struct Pictures {
+    relay: Arc<Relay>,
+    /// The version that was given last.
+    last: Option<Version>,
+}
+
+impl Pictures {
+    /// The next one, once there is one. At first a machine that can't be reached is not waited for.
+    async fn next(&mut self, first: bool) -> Result<Bytes, Problem> {
+        let (mut screen, mut changes) = (self.relay.screen.clone(), self.relay.changes.clone());
+        loop {
+            let view = self.relay.view().ok_or_else(|| Problem::own("the hub ends"))?;
+            if let Some(cause) = view.cause.as_ref().filter(|_| first) {
+                return Err(Problem::machine(cause));
+            }
+            let newest = match *screen.borrow_and_update() {
+                Some(Screen::Picture(version)) => Some(version),
+                _ => None,
+            };
+            if newest > self.last && self.relay.is_current(&view) {
+                return self.picture().await;
+            }
+            tokio::select! {
+                // Neither ends while the relay is held.
+                _ = screen.changed() => {}
+                _ = changes.changed() => {}
+            }
+        }
+    }
+
+    /// The newest, as a PNG.
+    async fn picture(&mut self) -> Result<Bytes, Problem> {
+        let (rendition, effort) = (Rendition::default(), Link::default().effort());
+        let wanted = Encode { rendition, base: None, effort };
+        let encoded = self.relay.encoder.send(wanted).await.map_err(Problem::own)?;
+        let encoded = encoded.map_err(Problem::own)?;
+        self.last = Some(encoded.version);
+        let mut decoder = Decoder::new(Options::viewer());
+        encoded.pieces.iter().for_each(|piece| decoder.buffer().extend_from_slice(piece));
+        match decoder.next_item() {
+            Ok(Some(Item::Frame(png))) => Ok(png),
+            _ => Err(Problem::own("a picture could not be made")),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+// @ts-check
+/** The talk with who sits at a machine. */
+
+/** The waits before it is tried again, in milliseconds: the first, and the longest. */
+const BACK_OFF = [250, 4000];
+
+/** Lines that are kept on the page. */
+const LINES = 500;
+
+/** @typedef {{id: number, name: string, here: boolean}} Member */
+
+/** A name by which nobody passes for the person at the machine. @param {Member} who */
+const called = (who) => who.here ? `${who.name} (here)` : who.name;
+
+/** Shows a talk for as long as it is open. */
+export class Chat {
+  /** @type {WebSocket | null} */
+  #socket = null;
+  #wait = BACK_OFF[0];
+  /** @type {number | undefined} */
+  #timer;
+
+  /**
+   * @param {string} name of the machine
+   * @param {{log: HTMLElement, state: HTMLElement}} parts
+   * @param {() => void} barred told when the hub does not let it in
+   */
+  constructor(name, { log, state }, barred) {
+    this.path = `/api/v1/hosts/${encodeURIComponent(name)}/chat`;
+    this.log = log;
+    this.list = /** @type {HTMLElement} */ (log.firstElementChild);
+    this.state = state;
+    this.barred = barred;
+    this.list.replaceChildren();
+    this.#connect();
+  }
+
+  close() {
+    clearTimeout(this.#timer);
+    const socket = this.#socket;
+    this.#socket = null;
+    socket?.close();
+  }
+
+  /** Says something; false where there is no connection to the hub. @param {string} text */
+  say(text) {
+    if (this.#socket?.readyState !== WebSocket.OPEN) return false;
+    this.#socket.send(JSON.stringify({ say: text }));
+    return true;
+  }
+
+  #connect() {
+    const url = new URL(this.path, location.href);
+    url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+    const socket = new WebSocket(url);
+    this.#socket = socket;
+    let opened = false;
+    this.state.textContent = "connecting";
+    socket.addEventListener("open", () => { opened = true; });
+    socket.addEventListener("message", ({ data }) => {
+      if (socket === this.#socket) this.#tell(JSON.parse(data));
+    });
+    socket.addEventListener("close", () => {
+      if (socket !== this.#socket) return;
+      this.state.textContent = "no connection to the hub";
+      if (!opened) this.barred();
+      this.#timer = setTimeout(() => this.#connect(), this.#wait * (0.9 + Math.random() / 5));
+      this.#wait = Math.min(this.#wait * 2, BACK_OFF[1]);
+    });
+  }
+
+  /** @param {any} told */
+  #tell(told) {
+    switch (told.event) {
+      case "present": {
+        this.#wait = BACK_OFF[0];
+        const others = told.present.filter((/** @type {Member} */ one) => one.id !== told.you).map(called).sort();
+        this.state.textContent = others.length ? `present: ${others.join(", ")}` : "nobody else is present";
+        if (told.missing) this.#line("", `${told.missing} things that happened are lost`);
+        break;
+      }
+      case "said":
+        this.#line(told.own ? "you" : called(told.who), told.text, told.time_us);
+        break;
+      case "joined":
+      case "left":
+        // One's own coming and going is told otherwise.
+        if (!told.own) this.#line("", `${called(told.who)} has ${told.event}`, told.time_us);
+        break;
+      case "disconnected":
+      case "ended":
+        this.state.textContent = `not connected: ${told.cause}`;
+        break;
+      case "waits":
+        this.#line("", "is said when the machine is connected again");
+        break;
+      case "not_sent":
+        this.#line("", `not said: ${told.text} (${told.error})`);
+        break;
+      case "unanswered":
+        this.#line("", `sent, and nobody knows whether it was heard: ${told.text} (${told.error})`);
+        break;
+    }
+  }
+
+  /** What others say is text, and never markup. @param {string} name @param {string} words @param {number} [at] */
+  #line(name, words, at) {
+    const line = document.createElement("li");
+    const time = document.createElement("time");
+    const when = at ? new Date(at / 1000) : new Date();
+    time.dateTime = when.toISOString();
+    time.textContent = when.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    line.append(time);
+    if (name) {
+      const who = document.createElement("b");
+      who.textContent = name;
+      line.append(who);
+    } else line.classList.add("remark");
+    const text = document.createElement("span");
+    text.textContent = words;
+    line.append(text);
+    // Whoever reads what was said before is left where they read.
+    const { scrollTop, scrollHeight, clientHeight } = this.log;
+    const atEnd = scrollHeight - scrollTop - clientHeight < 40;
+    this.list.append(line);
+    while (this.list.childElementCount > LINES) this.list.firstElementChild?.remove();
+    if (atEnd) this.log.scrollTop = this.log.scrollHeight;
+  }
+}
