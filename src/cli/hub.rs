@@ -1,6 +1,6 @@
 //! `hightower hub`: the machines of a room in a browser.
 
-use super::machines::Machines;
+use super::machines::{self, Machines};
 use super::signal::Signals;
 use super::trust::TrustArgs;
 use crate::hub::{Certificate, Config, Hub, LINK, PORT, Roster};
@@ -16,6 +16,7 @@ const EXAMPLES: &str = "\
 Examples:
   hightower hub lab-07 lab-08               two machines, in a browser on this one
   hightower hub @room2                      the machines of a group
+  hightower hub                             those alone that dial in: `hightower agent --hub URL`
   hightower hub --all                       every machine that you know
   hightower hub @room2 --listen 0.0.0.0:18517 --name hub.example
                                             for browsers elsewhere, by TLS
@@ -26,13 +27,22 @@ a password.";
 /// Show machines in a browser, and to programs that speak HTTP
 ///
 /// A hub is connected to a machine only while somebody looks at it, and then once, however many do.
+/// Machines that dial in (`hightower agent --hub`) are shown as well, if you know their agents' keys
+/// (`hightower trust`), and operators whose lines are in hub_operators reach them by --via.
 /// It does what its users say with your key. Beyond this machine's loopback it speaks TLS alone, by
 /// the certificate that you give it, or one that it makes for itself.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct HubArgs {
-    #[command(flatten)]
-    machines: Machines,
+    /// Machines: NAME, ADDRESS, NAME:PORT, [IPV6]:PORT, or @GROUP of hightower.toml; those that dial
+    /// in need not be named
+    #[arg(value_name = "HOST")]
+    hosts: Vec<machines::Whom>,
+
+    /// Every machine of hightower.toml, and every agent you know that is found on this machine's
+    /// networks
+    #[arg(long, conflicts_with = "hosts")]
+    all: bool,
 
     /// Listen here; port 0 takes any that is free
     #[arg(long, value_name = "ADDRESS:PORT", env = "HIGHTOWER_HUB_LISTEN")]
@@ -74,8 +84,17 @@ pub(super) fn run(args: HubArgs) -> Result<ExitCode> {
         _ => Some(Certificate::own(&place.hub_certificate(), &place.hub_key(), &names)?),
     };
     let fingerprint = certificate.as_ref().map(Certificate::fingerprint);
-    let targets = args.machines.targets()?;
-    let security = args.trust.security(&targets)?;
+    let targets = match args.hosts.is_empty() && !args.all {
+        true => Vec::new(),
+        false => Machines { hosts: args.hosts, all: args.all }.targets()?,
+    };
+    let security = args.trust.of_hub(&targets)?;
+    if security.credentials.is_none() {
+        tracing::warn!(
+            "there is no key to show to machines that dial in, so only their operators reach them: \
+             `hightower keygen` makes one"
+        );
+    }
     let roster = roster(targets)?;
     let config = Config { listen: args.listen, roster, security, names, certificate, place };
     actix::System::new().block_on(async {
@@ -106,7 +125,7 @@ pub(super) fn run(args: HubArgs) -> Result<ExitCode> {
 /// The machines, with the groups of the file that they are in.
 fn roster(targets: Vec<crate::address::Target>) -> Result<Roster> {
     let file = super::config::load()?;
-    let mut roster = Roster::default();
+    let roster = Roster::default();
     targets.iter().for_each(|target| roster.add(target.clone(), None));
     for name in file.group_names() {
         let members = file.group(name)?.into_iter().filter(|member| targets.contains(member));

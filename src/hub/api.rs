@@ -5,8 +5,8 @@ use super::problem::Problem;
 use super::relay::Wish;
 use super::roster::Member;
 use super::sessions::{Person, Refused, csrf};
-use super::tab;
 use super::visitor::{Visitor, is_own, origin};
+use super::{agents, pipe, tab};
 use crate::call::Call;
 use crate::order;
 use crate::saying::{self, Saying};
@@ -51,6 +51,8 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route("/hosts/{name}/lock", web::post().to(lock))
         .route("/hosts/{name}/unlock", web::post().to(unlock))
         .route("/hosts/{name}/messages", web::post().to(say))
+        .configure(agents::routes)
+        .configure(pipe::routes)
         .default_service(web::to(async || -> Answer {
             Err(Problem::missing("there is no such thing here"))
         }));
@@ -128,10 +130,10 @@ async fn sign_out(visitor: Visitor, house: web::Data<House>) -> HttpResponse {
 
 /// The machines that there are.
 async fn hosts(_: Visitor, house: web::Data<House>) -> HttpResponse {
-    HttpResponse::Ok().json(house.roster.members().collect::<Vec<_>>())
+    HttpResponse::Ok().json(house.roster.members())
 }
 
-fn find<'a>(house: &'a House, name: &str) -> Result<&'a Member, Problem> {
+fn find(house: &House, name: &str) -> Result<Member, Problem> {
     house
         .roster
         .find(name)
@@ -181,8 +183,8 @@ async fn stream(
     body: web::Payload,
 ) -> Result<HttpResponse, actix_web::Error> {
     visitor.may(Role::View)?;
-    let member = find(&house, &name)?.clone();
-    let wish = Wish { target: member.target, scale: size.checked()? };
+    let member = find(&house, &name)?;
+    let wish = Wish { target: member.target.clone(), scale: size.checked()? };
     let place = house.tabs.take(&visitor.person.name)?;
     let (response, session, incoming) = actix_ws::handle(&request, body)?;
     let joined = house.clone();
@@ -207,7 +209,7 @@ async fn screen(
     size: web::Query<Size>,
 ) -> Answer {
     visitor.may(Role::View)?;
-    let target = find(&house, &name)?.target.clone();
+    let target = find(&house, &name)?.target;
     let (security, scale) = (house.security.clone(), size.checked()?);
     let options = ClientOptions { security, scale, ..ClientOptions::default() };
     let turn = house.screens.turn().await?;
