@@ -16,6 +16,7 @@ mod networks;
 #[cfg(target_os = "linux")]
 #[path = "common/room.rs"]
 mod room;
+#[allow(dead_code, reason = "each test file uses its part")]
 #[path = "hub/site.rs"]
 mod site;
 #[path = "rendezvous/strangers.rs"]
@@ -321,4 +322,44 @@ fn whoever_is_taken_off_a_list_is_off_at_once() {
     let mut trust = common::hightower();
     trust.args(["trust", &name, "--public-key", &line]).env("HIGHTOWER_CONFIG", &home);
     refused(&trust.output().unwrap(), "another key");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn who_takes_nothing_by_a_hub_holds_nobody_up() {
+    let hall = Hall::new(&[]);
+    let url = hall.url();
+    // Large pictures, each of them new.
+    let args = ["--hub", &url, "--card-size", "1280x720", "--max-fps", "30"];
+    let mut agent = Agent::start(&mut hall.command(&args));
+    agent.await_log("reaches this agent as 'lab-07'");
+    let view = || Watch::start(&mut hall.operates(&["view", "--headless", "--json", "lab-07"]));
+    let (stalled, good) = (view(), view());
+    for one in [&stalled, &good] {
+        one.wait_for("pictures", |seen| seen.frames > 3);
+    }
+    let signal = |name: &str| {
+        let pid = stalled.id().to_string();
+        let mut kill = std::process::Command::new("kill");
+        assert!(kill.args(["-s", name, &pid]).status().unwrap().success());
+    };
+    signal("STOP");
+    let rss = |pid: u32| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
+    };
+    let before = [rss(hall.site.id()), agent.rss_kib()];
+    let frames = good.seen().frames;
+    let start = Instant::now();
+    good.wait_for("that pictures go on", |seen| seen.frames > frames + 60);
+    println!("60 pictures beside one that takes nothing in {:?}", start.elapsed());
+    let grown =
+        [rss(hall.site.id()) as i64 - before[0] as i64, agent.rss_kib() as i64 - before[1] as i64];
+    println!("hub and agent have grown by {grown:?} KiB");
+    assert!(grown.iter().all(|grown| *grown < 16 << 10), "{grown:?}");
+    let seen = stalled.seen().frames;
+    signal("CONT");
+    stalled.wait_for("pictures again", |now| now.frames > seen + 3);
+    assert!(good.seen().losses.is_empty() && good.seen().faults.is_empty());
 }

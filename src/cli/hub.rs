@@ -5,19 +5,24 @@ use super::signal::Signals;
 use super::trust::TrustArgs;
 use crate::hub::{Certificate, Config, Hub, LINK, PORT, Roster};
 use crate::trust::Place;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
+use tokio::time::MissedTickBehavior;
+
+/// How often the networks are asked again who is there.
+const ROUND: Duration = Duration::from_secs(10);
 
 const EXAMPLES: &str = "\
 Examples:
   hightower hub lab-07 lab-08               two machines, in a browser on this one
   hightower hub @room2                      the machines of a group
   hightower hub                             those alone that dial in: `hightower agent --hub URL`
-  hightower hub --all                       every machine that you know
+  hightower hub --all --discover            every machine that you know, and those that come
   hightower hub @room2 --listen 0.0.0.0:18517 --name hub.example
                                             for browsers elsewhere, by TLS
 
@@ -43,6 +48,10 @@ pub(super) struct HubArgs {
     /// networks
     #[arg(long, conflicts_with = "hosts")]
     all: bool,
+
+    /// Look for agents that you know for as long as the hub runs, and show those that are found
+    #[arg(long, env = "HIGHTOWER_HUB_DISCOVER")]
+    discover: bool,
 
     /// Listen here; port 0 takes any that is free
     #[arg(long, value_name = "ADDRESS:PORT", env = "HIGHTOWER_HUB_LISTEN")]
@@ -74,6 +83,10 @@ pub(super) struct HubArgs {
 /// # Errors
 /// When no machine is known by what was typed, or the port can't be bound.
 pub(super) fn run(args: HubArgs) -> Result<ExitCode> {
+    ensure!(
+        !args.discover || super::config::discovers(),
+        "HIGHTOWER_NO_DISCOVERY is set, so the networks are asked for nothing"
+    );
     let place = Place::find()?;
     place.make()?;
     let mut names = args.names.clone();
@@ -96,6 +109,7 @@ pub(super) fn run(args: HubArgs) -> Result<ExitCode> {
         );
     }
     let roster = roster(targets)?;
+    let found = args.discover.then(|| roster.clone());
     let config = Config { listen: args.listen, roster, security, names, certificate, place };
     actix::System::new().block_on(async {
         let mut signals = Signals::hear().context("can't listen for Ctrl-C")?;
@@ -112,6 +126,15 @@ pub(super) fn run(args: HubArgs) -> Result<ExitCode> {
             }
         };
         writeln!(std::io::stdout(), "{lines}").context("can't write to standard output")?;
+        if let Some(roster) = found {
+            // Files are read for it, and whoever serves browsers is not held up.
+            let looking = move || {
+                let looked = super::trust::runtime().map(|runtime| runtime.block_on(look(roster)));
+                looked.unwrap_or_else(|e| tracing::error!("nobody is looked for: {e:#}"));
+            };
+            let thread = std::thread::Builder::new().name("discover".into());
+            thread.spawn(looking).context("no thread to look for agents with")?;
+        }
         let handle = hub.handle();
         let serving = actix::spawn(hub.run());
         let signal = signals.next().await;
@@ -122,14 +145,43 @@ pub(super) fn run(args: HubArgs) -> Result<ExitCode> {
     })
 }
 
+/// Takes in agents that are known and found on the networks, over and over.
+async fn look(roster: Roster) {
+    let mut round = tokio::time::interval(ROUND);
+    round.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        round.tick().await;
+        let found = machines::everybody(&[]).await;
+        let known = super::trust::known_by_fingerprint();
+        let (targets, known) = match found.and_then(|(targets, _)| Ok((targets, known?))) {
+            Ok(found) => found,
+            Err(e) => {
+                tracing::debug!("the networks can't be asked: {e:#}");
+                continue;
+            }
+        };
+        // Anybody can say that they are an agent without a key.
+        for target in targets.into_iter().filter(|one| known.values().any(|known| known == one)) {
+            let name = target.to_string();
+            if roster.add(target, None) {
+                tracing::info!("{name} was found on the networks");
+            }
+        }
+    }
+}
+
 /// The machines, with the groups of the file that they are in.
 fn roster(targets: Vec<crate::address::Target>) -> Result<Roster> {
     let file = super::config::load()?;
     let roster = Roster::default();
-    targets.iter().for_each(|target| roster.add(target.clone(), None));
+    targets.iter().for_each(|target| {
+        roster.add(target.clone(), None);
+    });
     for name in file.group_names() {
         let members = file.group(name)?.into_iter().filter(|member| targets.contains(member));
-        members.for_each(|member| roster.add(member, Some(name.to_owned())));
+        members.for_each(|member| {
+            roster.add(member, Some(name.to_owned()));
+        });
     }
     Ok(roster)
 }

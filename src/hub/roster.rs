@@ -18,6 +18,7 @@ pub struct Member {
     /// The groups that it is in.
     pub groups: BTreeSet<String>,
     /// Of one that dials in, or has: how that stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub dialled: Option<Dialled>,
     /// Where it is.
     #[serde(skip)]
@@ -47,12 +48,21 @@ impl Default for Roster {
 }
 
 impl Roster {
-    /// Takes a machine in; one that is there already is in these groups as well.
-    pub fn add(&self, target: Target, groups: impl IntoIterator<Item = String>) {
+    /// Takes a machine in; one that is there already is in these groups as well. Whether it is new.
+    pub fn add(&self, target: Target, groups: impl IntoIterator<Item = String>) -> bool {
         let name = target.to_string();
+        let mut members = self.lock();
+        let is_new = !members.contains_key(&name);
         let new = || Member { name: name.clone(), groups: BTreeSet::new(), dialled: None, target };
-        self.lock().entry(name.clone()).or_insert_with(new).groups.extend(groups);
-        self.changed();
+        let member = members.entry(name.clone()).or_insert_with(new);
+        let before = member.groups.len();
+        member.groups.extend(groups);
+        let changed = is_new || member.groups.len() > before;
+        drop(members);
+        if changed {
+            self.changed();
+        }
+        is_new
     }
 
     /// A machine has dialled in, or is gone.
@@ -112,15 +122,19 @@ mod tests {
         let roster = Roster::default();
         let target = |name: &str| name.parse::<Target>().expect("a name");
         roster.add(target("lab-01"), ["room2".to_owned()]);
-        let changes = roster.changes();
+        let mut changes = roster.changes();
+        assert!(!roster.add(target("lab-01"), ["room2".to_owned()]));
+        assert!(!changes.has_changed().expect("it is there"), "it is as it was");
         let here = |name: &str| roster.find(name).and_then(|one| Some(one.dialled?.here));
         assert_eq!((here("lab-01"), here("lab-02")), (None, None));
         roster.dialled(&target("lab-01"), true);
         roster.dialled(&target("lab-02"), true);
         assert!(changes.has_changed().expect("it is there"));
+        changes.mark_unchanged();
         assert_eq!((here("lab-01"), here("lab-02")), (Some(true), Some(true)));
         roster.dialled(&target("lab-02"), false);
         assert_eq!(here("lab-02"), Some(false));
+        assert!(changes.has_changed().expect("it is there"));
         let names: Vec<_> = roster.members().into_iter().map(|one| one.name).collect();
         assert_eq!(names, ["lab-01", "lab-02"], "one that went stays in the list");
         let groups = roster.find("lab-01").map(|one| one.groups.len());

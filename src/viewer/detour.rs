@@ -27,12 +27,15 @@ pub(crate) trait Detour: fmt::Debug + Send + Sync {
     ) -> BoxFuture<'a, Result<Option<Lead>, Cause>>;
 }
 
+/// Gives a stream that leads to a machine, and where that begins.
+pub(crate) type Opening = BoxFuture<'static, Result<(Box<dyn Stream>, SocketAddr), Cause>>;
+
 /// A way to a machine.
 pub(crate) struct Lead {
     /// Where it may be called after all.
     pub(crate) addresses: Vec<SocketAddr>,
     /// The key that it is said to have; who is there proves it all the same.
     pub(crate) key: PublicKey,
-    /// Gives a stream that leads to it, and where that begins.
-    pub(crate) open: BoxFuture<'static, Result<(Box<dyn Stream>, SocketAddr), Cause>>,
+    /// Where it can't: the other way.
+    pub(crate) open: Opening,
 }

@@ -1,7 +1,5 @@
 //! A hub with agents, and a browser's requests to it.
 
-#![allow(dead_code, reason = "each test file uses its part")]
-
 use crate::common::{Agent, Lines, hightower};
 use actix_web::http::StatusCode;
 use awc::{Client, ClientRequest};

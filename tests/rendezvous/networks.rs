@@ -49,7 +49,8 @@ impl Yard {
         }
         fs::write(home.path().join("hub_operators"), format!("view {anna} anna\n")).unwrap();
         let mut hub = room.at_desk(env!("CARGO_BIN_EXE_hightower"));
-        hub.args(["hub", "--json", "--listen", &format!("{ADDRESS}:0"), "--certificate"]);
+        hub.args(["hub", "--json", "--discover", "--listen", &format!("{ADDRESS}:0")]);
+        hub.arg("--certificate");
         hub.arg(&certificate).arg("--tls-key").arg(&key).env("HIGHTOWER_CONFIG", home.path());
         hub.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut hub = hub.spawn().unwrap();
@@ -110,6 +111,15 @@ fn a_machine_is_called_directly_where_it_can_be_and_else_by_the_hub() {
     let log = yard.log.rest();
     let pipes: Vec<_> = log.lines().filter(|line| line.contains("a pipe is open")).collect();
     assert!(!pipes.is_empty() && pipes.iter().all(|line| line.contains("lab-2")), "{log}");
+}
+
+#[test]
+fn an_agent_that_comes_after_the_hub_is_found_by_it() {
+    let Some(mut yard) = Yard::new("late") else { return };
+    // It does not dial in; the hub knows it, and asks the networks for it.
+    let mut command = yard.room.command(1, "0.0.0.0:18516", &[]);
+    let _agent = Agent::start(command.env("HIGHTOWER_CONFIG", yard.homes[0].path()));
+    yard.log.await_line(|line| line.contains("lab-1 was found on the networks"), "it");
 }
 
 #[test]
