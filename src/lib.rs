@@ -26,6 +26,7 @@
 //! | [`picture`] | a picture that somebody has sent, in a window |
 //! | [`question`] | asks the person at a machine, in a window |
 //! | [`wire`] | the networks that this machine is on |
+//! | [`rendezvous`] | how those who only know a hub find each other by it |
 //! | [`text`] | words drawn into pixels, and words from the network made harmless |
 //! | [`transfer`] | an operator's end of files that are sent and fetched |
 //! | [`trust`] | keys, and who may do what |
@@ -43,6 +44,7 @@ pub mod chat;
 pub mod cli;
 pub mod config;
 pub mod console;
+mod crowd;
 pub mod directory;
 pub mod discovery;
 pub mod facts;
@@ -58,11 +60,13 @@ pub mod question;
 mod rates;
 pub mod recording;
 pub mod rect;
+pub mod rendezvous;
 pub mod saying;
 pub mod source;
 mod stride;
 mod talk;
 pub mod text;
+mod throttle;
 pub mod transfer;
 pub mod trust;
 pub mod viewer;

@@ -11,6 +11,7 @@ mod files;
 #[path = "hub/interface.rs"]
 mod interface;
 #[path = "hub/site.rs"]
+#[allow(dead_code, reason = "each test file uses its part")]
 mod site;
 #[path = "hub/tab.rs"]
 mod tab;

@@ -79,6 +79,8 @@ fn every_command_of_the_readme_works() {
                 "lab-07" | "lab-08" => *argument = agent.address.to_string(),
                 "lab-07:results.csv" => *argument = format!("{}:results.csv", agent.address),
                 "0.0.0.0:18516" => *argument = "127.0.0.1:0".into(),
+                // Nobody listens there.
+                "https://hub.example:18517" => *argument = "https://127.0.0.1:1".into(),
                 "examples/plain_viewer.py" => *argument = format!("{examples}plain_viewer.py"),
                 _ => {}
             }
@@ -132,6 +134,16 @@ fn every_command_of_the_readme_works() {
                 chat.arg("chat").env("HIGHTOWER_CONFIG", home).stdin(Stdio::null());
                 let words = stdout(&chat.output().unwrap());
                 assert!(words.contains("nobody else is present"), "{words}");
+            }
+            // What a hub is for has a test of its own; this one is not there.
+            ["hightower", "trust-hub", ..] | ["hightower", .., "--via", _] => {
+                let mut program = hightower();
+                program.args(&arguments).env("HIGHTOWER_CONFIG", home).stdin(Stdio::null());
+                if words[1] == "view" {
+                    program.args(["--headless", "--no-reconnect"]);
+                }
+                let said = stderr(&program.output().unwrap());
+                assert!(said.contains("127.0.0.1:1 can't be reached"), "{command}: {said}");
             }
             ["hightower", "view", "lab-07"] => {
                 let title = window(display.as_ref(), &arguments, home);
@@ -258,9 +270,35 @@ fn every_help_text_is_there_and_the_readme_names_no_option_that_is_not() {
     let top = stdout(&common::run(&["--help"]));
     let mut all = top.clone();
     for task in [
-        "demo", "agent", "view", "wall", "start", "stop", "lock", "unlock", "mouse", "keygen",
-        "id", "trust", "pair", "status", "discover", "info", "config", "shot", "record", "play",
-        "export", "chat", "say", "power", "send", "fetch", "hub", "hub-user",
+        "demo",
+        "agent",
+        "view",
+        "wall",
+        "start",
+        "stop",
+        "lock",
+        "unlock",
+        "mouse",
+        "keygen",
+        "id",
+        "trust",
+        "pair",
+        "status",
+        "discover",
+        "info",
+        "config",
+        "shot",
+        "record",
+        "play",
+        "export",
+        "chat",
+        "say",
+        "power",
+        "send",
+        "fetch",
+        "hub",
+        "hub-user",
+        "trust-hub",
     ] {
         assert!(top.contains(task), "{task} is not in the help");
         let output = common::run(&[task, "--help"]);

@@ -60,7 +60,7 @@ export async function signIn(claim) {
 
 export const signOut = () => call("DELETE", "/session");
 
-/** @returns {Promise<{name: string, groups: string[]}[]>} */
+/** @returns {Promise<import("./app.js").Host[]>} */
 export const hosts = () => call("GET", "/hosts");
 
 /** @param {string} name */

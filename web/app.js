@@ -10,7 +10,7 @@ import { Transfers } from "./transfers.js";
 const SMALL = { scale: 4, fps: 5 };
 const LARGE = { scale: 1, fps: 0 };
 
-/** @typedef {{name: string, groups: string[]}} Host */
+/** @typedef {{name: string, groups: string[], dialled?: {here: boolean, since_ms: number}}} Host */
 /** @typedef {{host: Host, item: HTMLElement, screen: Screen, seen: boolean}} Tile */
 
 /** @template {Element} T @param {string} id @param {{new (): T}} kind @returns {T} */
@@ -50,6 +50,7 @@ let picked = [];
 const transfers = new Transfers(part("transfers", HTMLElement), tell);
 const events = new Events((kind, what) => {
   if (kind === "transfer") transfers.heard(what);
+  else if (kind === "hosts" || kind === "lost") renew();
   else if (kind === "order" && what.by !== own) tell(`${what.by}: ${what.host}: ${what.done}`);
 }, barred);
 
@@ -391,13 +392,41 @@ async function enter() {
   sends = may("files");
   for (const id of ["message", "chat"]) part(id, HTMLElement).hidden = !may("message");
   for (const button of document.querySelectorAll("[data-files]")) /** @type {HTMLElement} */ (button).hidden = !sends;
-  tiles.forEach(({ screen }) => screen.close());
-  tiles = (await api.hosts()).map(tileOf);
+  await renew();
+  follow();
+}
+
+/** Shows the machines that there are now; those that were there stay as they are. */
+async function renew() {
+  const hosts = await api.hosts().catch((problem) => {
+    tell(problem.message);
+    return null;
+  });
+  if (!hosts || !known) return;
+  const before = new Map(tiles.map((tile) => [tile.host.name, tile]));
+  tiles = hosts.map((host) => {
+    const tile = before.get(host.name) ?? tileOf(host);
+    before.delete(host.name);
+    tile.host = host;
+    tile.item.classList.toggle("away", host.dialled?.here === false);
+    return tile;
+  });
+  for (const { item, screen } of before.values()) {
+    screen.close();
+    observer.unobserve(item);
+    item.remove();
+  }
+  const chosen = group.value;
   group.length = 1;
   for (const name of [...new Set(tiles.flatMap(({ host }) => host.groups))].sort()) group.add(new Option(`@${name}`, name));
-  wall.replaceChildren(...tiles.map(({ item }) => item));
-  for (const { item } of tiles) observer.observe(item);
-  follow();
+  group.value = chosen;
+  if (group.selectedIndex < 0) group.value = "";
+  tiles.forEach(({ item }, i) => {
+    // One that is in its place is not moved: whoever is on it by the keyboard stays there.
+    if (wall.children[i] !== item) wall.insertBefore(item, wall.children[i] ?? null);
+    observer.observe(item);
+  });
+  sift();
 }
 
 begin();

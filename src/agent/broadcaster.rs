@@ -10,12 +10,12 @@ use super::messages::{
     Refused, SetMonitoring, Shutdown, ViewerId,
 };
 use super::notices::Notices;
-use super::throttle::Throttle;
 use crate::audit::What;
 use crate::canvas::Version;
 #[cfg(unix)]
 use crate::console::Watcher;
 use crate::frames::{Captured, Demand, Run};
+use crate::throttle::Throttle;
 use crate::trust::{By, Permit, Plain, View};
 use actix::prelude::*;
 use hightower_proto::message::{Capture, State};
@@ -318,9 +318,9 @@ impl Handler<AskViewers> for Broadcaster {
         let mut viewers: Vec<_> = self.viewers.values().collect();
         viewers.sort_by_key(|viewer| viewer.since);
         let watcher = |viewer: &Viewer| {
-            let By { name, peer } = viewer.permit.by();
+            let By { name, peer, by_hub } = viewer.permit.by();
             let (name, seconds) = (name.as_deref().map(str::to_owned), viewer.since.elapsed());
-            Watcher { name, address: *peer, seconds: seconds.as_secs() }
+            Watcher { name, address: *peer, by_hub: *by_hub, seconds: seconds.as_secs() }
         };
         MessageResult((self.state(), viewers.into_iter().map(watcher).collect()))
     }

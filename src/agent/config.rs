@@ -43,6 +43,8 @@ pub struct Config {
     /// Whether it answers those who ask who is there, and announces itself, where it listens beyond
     /// the loopback.
     pub discovery: bool,
+    /// The hub that reaches it, to which it dials in; not for agents that ask nobody.
+    pub hub: Option<super::HubConfig>,
     /// Whether the person at the machine is told by notices on the desktop who watches.
     pub notices: bool,
     /// How long the person at the machine has to say yes before somebody watches; `None` does not
@@ -84,6 +86,7 @@ impl Default for Config {
             audit_policy: Policy::default(),
             historical: false,
             discovery: false,
+            hub: None,
             notices: false,
             consent: None,
             allow_pause: false,
@@ -162,6 +165,12 @@ pub enum StartError {
     /// The system gives no more threads.
     #[error("can't start a thread: {0}")]
     Thread(#[from] io::Error),
+    /// Whoever came by a hub could be anybody.
+    #[error(
+        "an agent that asks nobody for a key can't dial in to a hub: whoever the hub joins it with \
+         could watch it. Leave --insecure away, or --hub"
+    )]
+    HubWithoutKeys,
     /// The agent ended before it listened.
     #[error("the agent ended while it started")]
     Died,
@@ -172,6 +181,8 @@ pub(super) struct Identity {
     pub(super) gate: Arc<Gate>,
     /// The list's number.
     pub(super) number: u64,
+    /// `None` likewise.
+    pub(super) key: Option<SecretKey>,
     /// `None` for an agent that never proves who it is.
     pub(super) acceptor: Option<Acceptor>,
     /// `None` for an agent that obeys nothing that is signed.
@@ -207,7 +218,7 @@ impl Config {
     pub fn asks_for_keys(&self) -> bool {
         match self.plain {
             Plain::Never => true,
-            Plain::OwnUser => !self.listen.ip().is_loopback(),
+            Plain::OwnUser => !self.listen.ip().is_loopback() || self.hub.is_some(),
             Plain::Anyone => false,
         }
     }
@@ -221,10 +232,13 @@ impl Config {
     /// that asks nobody touches no file. Reads files: not for an async thread.
     pub(super) fn identity(&self) -> Result<Identity, StartError> {
         if !self.asks_for_keys() {
+            if self.hub.is_some() {
+                return Err(StartError::HubWithoutKeys);
+            }
             let audit = self.audit.clone().map(|folder| self.open_audit(folder)).transpose()?;
             let gate = Gate::new(self.plain, None, audit.unwrap_or_default());
-            let (acceptor, desk, trust, lock) = (None, None, None, None);
-            return Ok(Identity { gate, number: 0, acceptor, desk, trust, lock });
+            let (key, acceptor, desk, trust, lock) = (None, None, None, None, None);
+            return Ok(Identity { gate, number: 0, key, acceptor, desk, trust, lock });
         }
         let place = self.place()?;
         place.make()?;
@@ -237,10 +251,11 @@ impl Config {
         let operators = gate.operators().list().len();
         let trust = Some(Trust { key: key.public(), list, operators });
         let (groups, rules, seen) = (self.groups.clone(), Arc::clone(&gate), place.seen_orders());
-        let desk = Desk::open(key, groups, rules, &seen)
+        let desk = Desk::open(key.clone(), groups, rules, &seen)
             .map_err(|cause| KeyError::Io { path: seen, cause })?;
         let number = gate.refresh();
-        Ok(Identity { gate, number, acceptor, desk: Some(Arc::new(desk)), trust, lock })
+        let (key, desk) = (Some(key), Some(Arc::new(desk)));
+        Ok(Identity { gate, number, key, acceptor, desk, trust, lock })
     }
 
     fn open_audit(&self, folder: PathBuf) -> Result<Audit, StartError> {

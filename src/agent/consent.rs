@@ -205,7 +205,7 @@ mod tests {
 
     fn by(n: u8) -> (By, Option<Holder>) {
         let peer = SocketAddr::from(([10, 0, 0, n], 5));
-        (By { name: None, peer }, Some(Holder::Network(peer.ip())))
+        (By { name: None, peer, by_hub: false }, Some(Holder::Network(peer.ip())))
     }
 
     /// Somebody who says yes to 10.0.0.1, no to 10.0.0.2, nothing to 10.0.0.3; and how often they

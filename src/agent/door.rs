@@ -7,21 +7,22 @@
 //! by waiting, nor themselves by flooding: a peer that says its hello at once waits for nobody who
 //! does not.
 
-use super::crowd::Crowd;
 use super::listener::prepare;
 use super::pairing::{self, PairError};
 use super::places::{NoPlace, Places};
 use super::session::{Links, Session, Stream};
-use super::throttle::Throttle;
 use crate::audit::{Event, Whose};
+use crate::crowd::Crowd;
 use crate::rates::Rates;
+use crate::throttle::Throttle;
 use crate::trust::{
-    Acceptor, Denied, Ends, Gate, Grant, Hello, Refused, TlsError, Transport, Unwelcome, tls,
+    Acceptor, By, Denied, Ends, Gate, Grant, Hello, Refused, TlsError, Transport, Unwelcome, tls,
 };
 use actix::prelude::*;
 use hightower_proto::Message as Packet;
 use hightower_proto::message::{Goodbye, Welcome};
 use std::cell::RefCell;
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -100,6 +101,8 @@ pub(super) enum Rebuff {
     Unpaired { fingerprint: String, why: PairError },
     #[error("{0}")]
     NoPlace(#[from] NoPlace),
+    #[error("it wants to pair by a hub: that is done on the network of this machine")]
+    FarPairing,
 }
 
 impl Rebuff {
@@ -121,12 +124,26 @@ enum Guest {
 }
 
 /// Somebody who has said enough to be worth work.
-enum Heard {
+enum Heard<S = TcpStream> {
     /// Need not say who it is.
     Plain(TcpStream),
     /// Has to, and speaks something else than TLS.
     Foreign(TcpStream),
-    Tls(Box<Hello<TcpStream>>),
+    Tls(Box<Hello<S>>),
+}
+
+/// Where somebody has come from.
+#[derive(Debug, Clone, Copy)]
+struct Origin {
+    /// The hub's address where a hub has joined them with us.
+    peer: SocketAddr,
+    by_hub: bool,
+}
+
+impl Origin {
+    fn place(self) -> String {
+        By { name: None, peer: self.peer, by_hub: self.by_hub }.place()
+    }
 }
 
 impl Door {
@@ -144,31 +161,56 @@ impl Door {
     /// Somebody has connected.
     pub(super) fn knock(&self, stream: TcpStream, peer: SocketAddr) {
         let porch = &self.0;
-        let come = actix::spawn(Rc::clone(porch).hear(stream, peer));
-        porch.enter(&porch.silent, peer, &come);
+        let from = Origin { peer, by_hub: false };
+        let heard = Rc::clone(porch);
+        let heard = async move { heard.hello(stream, peer).await };
+        let come = actix::spawn(Rc::clone(porch).hear(heard, from));
+        porch.enter(&porch.silent, from, &come);
+    }
+
+    /// A hub has joined somebody with us. However near the hub is, they have to prove who they are,
+    /// by TLS and a key: nobody knows from where they come.
+    pub(super) fn knock_by_hub<S>(&self, stream: S, hub: SocketAddr)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        let porch = &self.0;
+        let from = Origin { peer: hub, by_hub: true };
+        let heard = async { Ok(Heard::Tls(Box::new(Hello::hear(stream).await?))) };
+        let come = actix::spawn(Rc::clone(porch).hear(heard, from));
+        porch.enter(&porch.silent, from, &come);
     }
 }
 
 impl Porch {
-    fn enter(&self, crowd: &RefCell<Crowd>, peer: SocketAddr, work: &tokio::task::JoinHandle<()>) {
-        let gone = crowd.borrow_mut().enter(peer, work.abort_handle());
-        gone.into_iter().for_each(|peer| self.refuse(peer, &Rebuff::Crowded));
+    fn enter(&self, crowd: &RefCell<Crowd>, from: Origin, work: &tokio::task::JoinHandle<()>) {
+        let gone = crowd.borrow_mut().enter(from.peer, work.abort_handle());
+        // Those of a hub have its address.
+        let gone =
+            gone.into_iter().map(|peer| Origin { peer, by_hub: from.by_hub && peer == from.peer });
+        gone.for_each(|from| self.refuse(from, &Rebuff::Crowded));
     }
 
     /// Waits until it has said hello and it is its turn, then has it worked for.
-    async fn hear(self: Rc<Self>, stream: TcpStream, peer: SocketAddr) {
-        let heard = match timeout(INTRODUCTION, self.hello(stream, peer)).await {
+    async fn hear<S>(
+        self: Rc<Self>,
+        hello: impl Future<Output = Result<Heard<S>, Rebuff>>,
+        from: Origin,
+    ) where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        let heard = match timeout(INTRODUCTION, hello).await {
             Ok(Ok(heard)) => heard,
-            Ok(Err(why)) => return self.refuse(peer, &why),
-            Err(_) => return self.refuse(peer, &Rebuff::Late),
+            Ok(Err(why)) => return self.refuse(from, &why),
+            Err(_) => return self.refuse(from, &Rebuff::Late),
         };
-        let turn = self.rates.borrow_mut().take(peer.ip(), Instant::now(), QUEUE);
-        let Some(pause) = turn else { return self.refuse(peer, &Rebuff::TooOften) };
+        let turn = self.rates.borrow_mut().take(from.peer.ip(), Instant::now(), QUEUE);
+        let Some(pause) = turn else { return self.refuse(from, &Rebuff::TooOften) };
         if !pause.is_zero() {
             tokio::time::sleep(pause).await;
         }
-        let work = actix::spawn(Rc::clone(&self).receive(heard, peer));
-        self.enter(&self.strangers, peer, &work);
+        let work = actix::spawn(Rc::clone(&self).receive(heard, from));
+        self.enter(&self.strangers, from, &work);
     }
 
     async fn hello(&self, stream: TcpStream, peer: SocketAddr) -> Result<Heard, Rebuff> {
@@ -189,20 +231,23 @@ impl Porch {
     }
 
     /// Finds out who it is, and lets them in or tells them why not.
-    async fn receive(self: Rc<Self>, heard: Heard, peer: SocketAddr) {
+    async fn receive<S>(self: Rc<Self>, heard: Heard<S>, from: Origin)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
         let house = &self.house;
-        let (stream, grant) = match house.introduce(heard, peer).await {
+        let (stream, grant) = match house.introduce(heard, from).await {
             Ok(Guest::Known(stream, grant)) => (stream, grant),
             Ok(Guest::Paired) => return,
-            Err(why) => return self.refuse(peer, &why),
+            Err(why) => return self.refuse(from, &why),
         };
         match house.places.take(grant.holder()).await {
             Ok(place) => {
                 let (links, welcome) = (house.links.clone(), house.welcome.clone());
-                Session::new(stream, peer, grant, links, welcome, place).start();
+                Session::new(stream, from.peer, grant, links, welcome, place).start();
             }
             Err(why) => {
-                self.refuse(peer, &why.into());
+                self.refuse(from, &why.into());
                 // A plain viewer would not understand it.
                 if grant.is_proven() {
                     dismiss(&mut stream.join(), why.to_string()).await;
@@ -211,19 +256,22 @@ impl Porch {
         }
     }
 
-    fn refuse(&self, peer: SocketAddr, why: &Rebuff) {
+    fn refuse(&self, from: Origin, why: &Rebuff) {
         let audit = self.house.gate.audit();
-        audit.note_refusal(why.whose(), peer, 1, || Event::refused(peer, why));
+        audit.note_refusal(why.whose(), from.peer, 1, || Event::refused(from.place(), why));
         if let Some(held_back) = self.log.borrow_mut().pass(Instant::now()) {
             let held_back = (held_back > 0).then_some(held_back);
-            tracing::warn!(%peer, held_back, "not let in: {why}");
+            tracing::warn!(peer = from.place(), held_back, "not let in: {why}");
         }
     }
 }
 
 impl House {
-    async fn introduce(&self, heard: Heard, peer: SocketAddr) -> Result<Guest, Rebuff> {
-        let gate = Arc::clone(&self.gate);
+    async fn introduce<S>(&self, heard: Heard<S>, from: Origin) -> Result<Guest, Rebuff>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        let (gate, Origin { peer, by_hub }) = (Arc::clone(&self.gate), from);
         let (hello, acceptor) = match (heard, &self.acceptor) {
             (Heard::Tls(hello), Some(acceptor)) => (*hello, acceptor),
             (Heard::Plain(mut stream) | Heard::Foreign(mut stream), _) => {
@@ -242,12 +290,19 @@ impl House {
         let shaken = timeout(INTRODUCTION, acceptor.answer(hello));
         let (mut stream, key) = shaken.await.map_err(|_| Rebuff::Late)??;
         if let Some(channel) = tls::pairing(&stream) {
+            if by_hub {
+                return Err(Rebuff::FarPairing);
+            }
             let ends = Ends { operator: key, agent: acceptor.key(), channel };
             pairing::receive(&mut stream, &gate, ends, peer).await?;
             return Ok(Guest::Paired);
         }
         let fingerprint = key.fingerprint();
-        match blocking(move || gate.operator(&key, peer)).await? {
+        let known = move || match by_hub {
+            true => gate.operator_by_hub(&key, peer),
+            false => gate.operator(&key, peer),
+        };
+        match blocking(known).await? {
             Ok(grant) => match grant.standing() {
                 Ok(_) => Ok(Guest::Known(Stream::tls(stream), grant)),
                 Err(why) => {

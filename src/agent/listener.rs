@@ -29,6 +29,11 @@ impl Listener {
     pub(super) fn new(sockets: Vec<TcpListener>, house: House, accept_rate: f64) -> Self {
         Self { sockets, door: Door::new(house, accept_rate) }
     }
+
+    /// The door, for those who come in another way.
+    pub(super) fn door(&self) -> Door {
+        self.door.clone()
+    }
 }
 
 impl Actor for Listener {

@@ -7,6 +7,8 @@
 //!                          Listener┘   └Control, Mouse
 //! ```
 //!
+//! A `Dialer` keeps a connection to a hub, and brings to the door whoever the hub joins with this agent.
+//!
 //! Beside these are services: the `Registrar` of facts, and the `files`, of which each session that
 //! sends some has a `Courier`.
 //!
@@ -29,7 +31,7 @@ mod consent;
 #[cfg(unix)]
 mod console;
 mod control;
-mod crowd;
+mod dialer;
 mod door;
 mod facts;
 mod files;
@@ -44,10 +46,10 @@ mod places;
 mod pointer;
 mod power;
 mod session;
-mod throttle;
 
 use config::Identity;
 pub use config::{Config, StartError, Trust};
+pub use dialer::HubConfig;
 pub use files::FilesConfig;
 
 use crate::audit::{Audit, Event, What};
@@ -55,6 +57,7 @@ use crate::canvas::Shared;
 use crate::facts as facts_of;
 use crate::frames::{self, Capture, Demand, Encoder, Workers};
 use crate::source::{Choice, OpenError, Source};
+use crate::trust::hubs::KnownHubs;
 use crate::trust::{Gate, Opened, Roles};
 use actix::prelude::*;
 use announcement::Announcement;
@@ -65,6 +68,7 @@ use consent::Consent;
 #[cfg(unix)]
 use console::Console;
 use control::{Card, Control, Office};
+use dialer::{Dialer, Means};
 use door::House;
 use facts::Registrar;
 use guard::Guard;
@@ -124,6 +128,8 @@ pub struct Agent {
     mouse_arbiter: Arbiter,
     ear_arbiter: Arbiter,
     capture: frames::Thread,
+    /// Held as long as a hub is to reach it.
+    dialer: Option<Dialer>,
 }
 
 impl Agent {
@@ -138,7 +144,7 @@ impl Agent {
         let asked = config.clone();
         let identity = tokio::task::spawn_blocking(move || asked.identity());
         let Ok(identity) = identity.await else { return Err(StartError::Died) };
-        let Identity { gate, number, acceptor, desk, trust, lock } = identity?;
+        let Identity { gate, number, key, acceptor, desk, trust, lock } = identity?;
         let audit = gate.audit().clone();
         audit.note(Event::of(What::Begin, format!("{SOFTWARE} on {}", sockets.address)));
         let address = sockets.address;
@@ -265,7 +271,16 @@ impl Agent {
         let house = House { gate: Arc::clone(&gate), acceptor, links, welcome, places };
         let mut listening = vec![sockets.tcp];
         listening.extend(stream);
-        Listener::new(listening, house, config.accept_rate).start();
+        let listener = Listener::new(listening, house, config.accept_rate);
+        let dialer = match (config.hub.clone(), key) {
+            (Some(hub), Some(key)) => {
+                let known = KnownHubs::at(config.place()?.known_hubs());
+                let door = listener.door();
+                Some(Dialer::begin(Means { hub, known, key, listen: address, door }))
+            }
+            _ => None,
+        };
+        listener.start();
         Ok(Self {
             address,
             source: described,
@@ -283,6 +298,7 @@ impl Agent {
             mouse_arbiter,
             ear_arbiter,
             capture,
+            dialer,
         })
     }
 
@@ -322,6 +338,8 @@ impl Agent {
             tracing::warn!("what was counted down is over, and nobody was told");
         }
         self.audit.note(Event::of(What::End, reason));
+        // Nobody comes by the hub any more; who is here is told below.
+        drop(self.dialer);
         if let Some(announcement) = self.announcement {
             announcement.withdraw().await;
         }

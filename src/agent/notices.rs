@@ -282,6 +282,7 @@ impl Drop for Notices {
 pub(super) fn who(by: &By) -> String {
     let ip = by.peer.ip().to_canonical();
     match &by.name {
+        Some(name) if by.by_hub => format!("{name} (by the hub at {ip})"),
         Some(name) => format!("{name} ({ip})"),
         None if ip.is_loopback() => "somebody on this machine".into(),
         None => format!("somebody at {ip}"),
@@ -331,7 +332,11 @@ mod tests {
         let (shown, seen) = sync_channel(0);
         let notices =
             Notices::by(move |notice| drop(shown.send(notice.text.clone()))).expect("a thread");
-        let by = |name: &str| By { name: Some(name.into()), peer: ([10, 0, 0, 9], 5).into() };
+        let by = |name: &str| By {
+            name: Some(name.into()),
+            peer: ([10, 0, 0, 9], 5).into(),
+            by_hub: false,
+        };
         notices.begins(&by("anna"));
         let first = seen.recv().expect("shown");
         assert_eq!(first, "anna (10.0.0.9) watches this screen");
@@ -377,7 +382,7 @@ mod tests {
         assert!(rest.ends_with("ben (10.0.0.9) has sent a\u{fffd}b"), "{rest}");
         assert!(rest.starts_with(files) || !rest.contains("anna"), "{rest}");
         // What was noted last is shown before the end.
-        notices.ends(&By { name: None, peer: ([127, 0, 0, 1], 5).into() });
+        notices.ends(&By { name: None, peer: ([127, 0, 0, 1], 5).into(), by_hub: false });
         drop(notices);
         assert_eq!(seen.recv().as_deref(), Ok("somebody on this machine has stopped watching"));
         assert!(seen.recv().is_err());

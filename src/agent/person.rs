@@ -26,7 +26,8 @@ pub(super) fn asker(limit: Duration) -> Asker {
         let terminal = Rc::clone(&terminal);
         Box::pin(async move {
             let name = by.name.as_deref().unwrap_or("somebody").to_owned();
-            let from = by.peer.ip().to_canonical().to_string();
+            let ip = by.peer.ip().to_canonical();
+            let from = if by.by_hub { format!("the hub at {ip}") } else { ip.to_string() };
             let why = match in_window(&name, &from, limit).await {
                 Ok(answer) => return Ok(answer),
                 Err(why) => why,

@@ -94,7 +94,7 @@ impl Event {
     /// Something that somebody did.
     #[must_use]
     pub fn by(what: What, by: &By) -> Self {
-        let (operator, address) = (by.name.clone(), Some(by.peer.to_string()));
+        let (operator, address) = (by.name.clone(), Some(by.place()));
         Self { what, operator, address, outcome: "ok".into() }
     }
 

@@ -1,9 +1,10 @@
 //! `hightower agent`.
 
 use super::signal::Signals;
-use crate::agent::{Agent, Config, FilesConfig};
+use crate::agent::{Agent, Config, FilesConfig, HubConfig};
 use crate::audit::Policy;
 use crate::console::Answer;
+use crate::rendezvous::HubUrl;
 use crate::source::{Cursor, Kind};
 use crate::trust::{Opened, Plain, Roles, WINDOW};
 use anyhow::{Context, Result, bail, ensure};
@@ -52,6 +53,14 @@ pub(super) struct AgentArgs {
     /// loopback alone never does.
     #[arg(long, env = "HIGHTOWER_NO_DISCOVERY", value_parser = FalseyValueParser::new())]
     no_discovery: bool,
+    /// Dial in to this hub, https://HOST:PORT, and be reached by it: for machines behind a router, to
+    /// which nobody can connect. Operators prove their keys to this agent as ever. The hub is known
+    /// by the system's authorities, by `hightower trust-hub`, or by --hub-certificate.
+    #[arg(long, value_name = "URL", env = "HIGHTOWER_HUB", conflicts_with = "insecure")]
+    hub: Option<HubUrl>,
+    /// The hub's certificate, or that of an authority which vouches for it, in PEM.
+    #[arg(long, value_name = "FILE", env = "HIGHTOWER_HUB_CERTIFICATE")]
+    hub_certificate: Option<PathBuf>,
     /// Where the audit log is written, if not to audit in Hightower's folder.
     #[arg(long, value_name = "DIR", env = "HIGHTOWER_AUDIT")]
     audit: Option<PathBuf>,
@@ -240,6 +249,8 @@ impl AgentArgs {
             write_deadline: self.write_deadline,
             ..Config::default()
         };
+        let certificate = self.hub_certificate.clone();
+        config.hub = self.hub.clone().map(|url| HubConfig { url, certificate });
         config.files = self.files();
         config.listen = self.listen.unwrap_or(config.listen);
         config.source.kind = self.source;

@@ -121,7 +121,7 @@ impl Machines {
 
 /// Every agent that answers and is known, by that name, or needs none; and how many there are that
 /// are not known. Those that are among the machines of the file are not named twice.
-async fn everybody(file: &[Target]) -> Result<(Vec<Target>, usize)> {
+pub(super) async fn everybody(file: &[Target]) -> Result<(Vec<Target>, usize)> {
     let mut search = Search::begin(hightower_proto::PORT).await?;
     let start = Instant::now();
     let ends = ROUNDS[1..].iter().chain([&ANSWERS]);

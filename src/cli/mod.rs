@@ -33,6 +33,7 @@ mod signal;
 #[cfg(unix)]
 mod status;
 mod trust;
+mod trust_hub;
 mod view;
 mod wall;
 
@@ -109,6 +110,7 @@ enum Task {
     Keygen(key::KeygenArgs),
     Id(key::IdArgs),
     Trust(trust::KnowArgs),
+    TrustHub(trust_hub::TrustHubArgs),
     Pair(pair::PairArgs),
     #[cfg(unix)]
     Status(status::StatusArgs),
@@ -183,6 +185,7 @@ impl Cli {
             Task::Keygen(args) => key::generate(args),
             Task::Id(args) => key::show(args),
             Task::Trust(args) => trust::know(args),
+            Task::TrustHub(args) => trust_hub::run(args),
             Task::Pair(args) => pair::run(args),
             #[cfg(unix)]
             Task::Status(args) => status::run(args),

@@ -6,7 +6,7 @@ use super::trust::TrustArgs;
 use crate::address::Target;
 use crate::order;
 use crate::order::room::Room;
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use clap::Args;
 use hightower_proto::Message;
 use std::process::ExitCode;
@@ -45,6 +45,10 @@ pub(super) struct Whom {
 impl Whom {
     fn give(self, order: &Message) -> Result<ExitCode> {
         let Self { hosts, groups, all, port, json, trust } = self;
+        ensure!(
+            !trust.is_via() || !hosts.is_empty(),
+            "by a hub an order goes to machines that are named: HOST or @GROUP"
+        );
         if all {
             room::run(&Room::All, port, json, &trust, order)
         } else if !groups.is_empty() {

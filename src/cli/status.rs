@@ -99,6 +99,9 @@ fn lines(status: &Status) -> String {
 fn words_of(viewer: &Watcher) -> String {
     let time = humantime::format_duration(Duration::from_secs(viewer.seconds));
     match &viewer.name {
+        Some(name) if viewer.by_hub => {
+            format!("{} (by the hub at {}) for {time}", printable(name), viewer.address)
+        }
         Some(name) => format!("{} ({}) for {time}", printable(name), viewer.address),
         None => format!("{} for {time}", viewer.address),
     }

@@ -2,8 +2,10 @@
 
 use super::machines::{self, Outcome, Whom};
 use crate::address::Target;
+use crate::rendezvous::{HubUrl, Via};
+use crate::trust::hubs::{HubTls, KnownHubs};
 use crate::trust::{KnownAgent, KnownAgents, Place, PublicKey, SecretKey, Standing, load_public};
-use crate::viewer::{Credentials, PlainWith, Security};
+use crate::viewer::{Credentials, Detour, PlainWith, Security};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use futures_util::stream::{self, StreamExt};
@@ -50,6 +52,13 @@ pub(super) struct TrustArgs {
     /// Encrypt nothing and make sure of nothing, for agents that were started so.
     #[arg(long, env = "HIGHTOWER_INSECURE")]
     insecure: bool,
+    /// Ask this hub, https://HOST:PORT, for machines that dial in there: they are called directly
+    /// where they can be, and through the hub where not. It sees nothing of what is said.
+    #[arg(long, value_name = "URL", env = "HIGHTOWER_VIA", conflicts_with = "insecure")]
+    via: Option<HubUrl>,
+    /// The hub's certificate, or that of an authority which vouches for it, in PEM.
+    #[arg(long, value_name = "FILE", env = "HIGHTOWER_HUB_CERTIFICATE")]
+    hub_certificate: Option<PathBuf>,
 }
 
 /// Get to know agents by their keys.
@@ -68,6 +77,11 @@ pub(super) struct KnowArgs {
     /// Take them at their word.
     #[arg(long, env = "HIGHTOWER_ACCEPT_NEW", conflicts_with = "forget")]
     accept_new: bool,
+    /// The key that one machine has, as `hightower id --json` there prints it; it is not called then,
+    /// as one that dials in can't be.
+    #[arg(long, value_name = "ssh-ed25519 …")]
+    #[arg(conflicts_with_all = ["accept_new", "forget", "fingerprint"])]
+    public_key: Option<PublicKey>,
     /// Forget the keys that they are known by.
     #[arg(long)]
     forget: bool,
@@ -83,6 +97,9 @@ impl TrustArgs {
             (_, true) => PlainWith::Anyone,
             _ => PlainWith::Loopback,
         };
+        if let Some(hub) = &self.via {
+            return self.via(hub, targets);
+        }
         let open = Security { plain, credentials: None };
         let runtime = runtime()?;
         let found =
@@ -120,9 +137,51 @@ impl TrustArgs {
                 new.push(target);
             }
         }
-        introduce(&runtime, new, &known, self.accept_new)?;
+        introduce(&runtime, new, &known, self.accept_new, None)?;
         let credentials = Credentials::new(&key, known, self.accept_new)?;
         Ok(Security { plain, credentials: Some(Arc::new(credentials)) })
+    }
+
+    /// What a client needs to talk to machines by a hub: who they are is always made sure of.
+    fn via(&self, hub: &HubUrl, targets: &[Target]) -> Result<Security> {
+        // Where the file says so, and not a flag.
+        ensure!(
+            !self.insecure,
+            "by a hub it is always made sure who is there: leave --insecure away"
+        );
+        let place = Place::find()?;
+        let key = self.key.load(&place)?;
+        place.make()?;
+        let hubs = KnownHubs::at(place.known_hubs());
+        let tls = HubTls::of(&hub.name(), &hubs, self.hub_certificate.as_deref())?;
+        let via: Arc<dyn Detour> = Arc::new(Via::new(hub.clone(), tls, key.clone()));
+        let known = KnownAgents::at(place.known_agents());
+        let mut new = Vec::new();
+        for target in targets {
+            if known.key_of(target)?.is_none() {
+                new.push(target);
+            }
+        }
+        introduce(&runtime()?, new, &known, self.accept_new, Some(&*via))?;
+        let credentials = Credentials::new(&key, known, self.accept_new)?;
+        let plain = PlainWith::Nobody;
+        Ok(Security { plain, credentials: Some(Arc::new(credentials)) }.by(via))
+    }
+
+    /// Whether machines are reached by a hub alone.
+    pub(super) fn is_via(&self) -> bool {
+        self.via.is_some()
+    }
+
+    /// What a hub needs: the machines that dial in have to be known by a key, where there is one to
+    /// show them.
+    pub(super) fn of_hub(&self, targets: &[Target]) -> Result<Security> {
+        ensure!(!self.is_via(), "a hub calls its machines itself: leave --via away");
+        let security = self.security(targets)?;
+        if security.credentials.is_some() || !self.has_key() {
+            return Ok(security);
+        }
+        Ok(Security { credentials: Some(Arc::new(self.credentials()?)), ..security })
     }
 
     /// The operator's key and the agents that they know, where there is a key that needs no
@@ -211,9 +270,16 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
 }
 
 /// The key that the agent shows. That it has the secret half is proven later, when it counts.
-async fn meet(target: &Target) -> Result<PublicKey> {
+async fn meet(target: &Target, detour: Option<&dyn Detour>) -> Result<PublicKey> {
     let stranger =
         Credentials::new(&SecretKey::generate(), KnownAgents::at(PathBuf::new()), false)?;
+    if let Some(detour) = detour
+        && let Some(lead) = detour.find(target, PATIENCE).await?
+    {
+        let (stream, peer) = lead.open.await?;
+        let met = timeout(PATIENCE, stranger.meet(stream)).await;
+        return Ok(met.with_context(|| format!("{peer} joins with nobody who answers"))??);
+    }
     let mut failed = None;
     for peer in target.resolve().await? {
         let met = timeout(PATIENCE, async {
@@ -236,13 +302,14 @@ fn introduce(
     targets: Vec<&Target>,
     known: &KnownAgents,
     accept_new: bool,
+    detour: Option<&dyn Detour>,
 ) -> Result<()> {
     let asks = io::stdin().is_terminal() && io::stderr().is_terminal();
     if !asks && !accept_new {
         return Ok(());
     }
     // Those that are not there cost their time at once, and not one after another.
-    let meet = async |target| (target, meet(target).await);
+    let meet = async |target| (target, meet(target, detour).await);
     let met = stream::iter(targets).map(meet).buffered(AT_ONCE).collect::<Vec<_>>();
     for (target, key) in runtime.block_on(met) {
         // An agent that is not there now may be later; whoever connects says why it is not.
@@ -277,12 +344,20 @@ pub(super) fn know(args: KnowArgs) -> Result<ExitCode> {
         args.fingerprint.is_none() || targets.len() == 1,
         "a fingerprint is one machine's: name one with --fingerprint"
     );
+    ensure!(
+        args.public_key.is_none() || targets.len() == 1,
+        "a key is one machine's: name one with --public-key"
+    );
     let known = KnownAgents::at(place.known_agents());
     if !args.forget {
         place.make()?;
     }
     // Those that are not there cost their time at once, and not one after another.
-    let meet = async |target| (target, if args.forget { None } else { Some(meet(target).await) });
+    let meet = async |target| match (args.forget, args.public_key) {
+        (true, _) => (target, None),
+        (false, Some(key)) => (target, Some(Ok(key))),
+        (false, None) => (target, Some(meet(target, None).await)),
+    };
     let met = stream::iter(&targets).map(meet).buffered(AT_ONCE).collect::<Vec<_>>();
     let mut done = 0;
     for (target, met) in runtime()?.block_on(met) {
@@ -328,7 +403,7 @@ fn know_one(
     }
     if let Some(expected) = &args.fingerprint {
         ensure!(*expected == fingerprint, "{target} shows another key, {fingerprint}");
-    } else if !args.accept_new {
+    } else if !args.accept_new && args.public_key.is_none() {
         ensure!(
             io::stdin().is_terminal(),
             "{target} shows {fingerprint}, and there is nobody to ask: give --fingerprint or \

@@ -116,8 +116,11 @@ pub struct Counting {
 pub struct Watcher {
     /// The operator's name; none where nobody is asked.
     pub name: Option<String>,
-    /// Where from.
+    /// Where from: the hub's address where a hub has joined them with the agent.
     pub address: SocketAddr,
+    /// Whether they come by a hub.
+    #[serde(default)]
+    pub by_hub: bool,
     /// For how long, in seconds.
     pub seconds: u64,
 }

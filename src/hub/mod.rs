@@ -17,6 +17,9 @@
 //! | `sessions`, `visitor` | who is signed in, and whether a request is their own |
 //! | `certificate` | by what browsers know the hub |
 //! | `turns` | how much is done at a time |
+//! | `agents` | machines that dial in |
+//! | `switchboard` | who of them is there, and how somebody is joined with them |
+//! | `pipe` | operators who are joined with one |
 //! | `api` | the interface for programs |
 //! | `problem` | what went wrong |
 //! | `pages` | what a browser is given |
@@ -26,24 +29,27 @@
 //! | `spool` | files that go through |
 //! | `events` | what happens, for those who want to know |
 
+mod agents;
 mod api;
 mod certificate;
 mod events;
 mod feed;
 mod pages;
+mod pipe;
 mod problem;
 mod register;
 mod relay;
 mod roster;
 mod sessions;
 mod spool;
+mod switchboard;
 mod tab;
 mod turns;
 mod users;
 mod visitor;
 
 pub use certificate::{Certificate, CertificateError};
-pub use roster::{Member, Roster};
+pub use roster::{Dialled, Member, Roster};
 pub use sessions::LINK;
 pub use users::{User, Users, UsersError};
 
@@ -54,6 +60,7 @@ use actix_web::dev::{Server, ServerHandle, Service};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{App, HttpServer, web};
 use events::Events;
+use pipe::Pipes;
 use problem::Problem;
 use register::Register;
 use relay::Relays;
@@ -61,6 +68,8 @@ use sessions::{Person, Sessions};
 use spool::Spool;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use switchboard::{Inward, Switchboard};
 use turns::{Tabs, Turns};
 
 /// The port that a hub listens on unless it is told another: beside the agent's.
@@ -126,6 +135,8 @@ pub enum StartError {
 /// What all requests are answered with.
 struct House {
     roster: Roster,
+    board: Arc<Switchboard>,
+    pipes: Pipes,
     security: Security,
     relays: Relays,
     register: Register,
@@ -190,11 +201,15 @@ impl Hub {
         let listener = bound.map_err(|cause| StartError::Bind { address: config.listen, cause })?;
         let address = listener.local_addr()?;
         let arbiter = actix::Arbiter::current();
-        let relays = Relays::new(config.security.clone(), arbiter)?;
+        let board = Switchboard::open(&config.place, config.roster.clone());
+        let security = config.security.by(Arc::new(Inward(Arc::clone(&board))));
+        let relays = Relays::new(security.clone(), arbiter)?;
         let secure = config.certificate.is_some();
         let house = web::Data::new(House {
             roster: config.roster,
-            security: config.security,
+            board,
+            pipes: Pipes::default(),
+            security,
             relays,
             register: Register::open(config.place.hub_users())?,
             sessions: Sessions::open(&config.place.hub_sessions(address.port())),

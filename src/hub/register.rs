@@ -1,4 +1,4 @@
-//! Register: the file of users as it stands now, and the sessions on the disk.
+//! Register: the files of whom a hub knows as they stand now, and the sessions on the disk.
 
 use super::House;
 use super::users::{Users, UsersError};
@@ -52,11 +52,11 @@ impl Register {
     }
 }
 
-/// Follows the file of users, and keeps the sessions, for as long as the house stands.
+/// Follows the files of users, of operators and of known agents, and keeps the sessions, for as long as the house stands.
 pub(super) async fn tend(house: web::Data<House>) {
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut last = house.register.mark();
+    let mut last = (house.register.mark(), house.board.mark());
     loop {
         look.tick().await;
         let tended = house.clone();
@@ -65,9 +65,13 @@ pub(super) async fn tend(house: web::Data<House>) {
                 tracing::error!("sessions can't be kept, and end with the hub: {e}");
             }
             tended.spool.tidy();
-            let now = tended.register.mark();
-            if now != last {
+            tended.board.operators().refresh();
+            let now = (tended.register.mark(), tended.board.mark());
+            if now.0 != last.0 {
                 tended.register.read();
+            }
+            if now.1 != last.1 {
+                tended.board.review();
             }
             now
         });

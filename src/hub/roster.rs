@@ -1,8 +1,14 @@
 //! Roster: the machines that a hub knows, by the names that its users see.
+//!
+//! Some are named when the hub begins, and some dial in, and go. Who wants to know of changes
+//! follows [`Roster::changes`].
 
 use crate::address::Target;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::watch;
 
 /// A machine.
 #[derive(Debug, Clone, Serialize)]
@@ -11,37 +17,127 @@ pub struct Member {
     pub name: String,
     /// The groups that it is in.
     pub groups: BTreeSet<String>,
+    /// Of one that dials in, or has: how that stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dialled: Option<Dialled>,
     /// Where it is.
     #[serde(skip)]
     pub target: Target,
 }
 
-/// The machines, by their names.
-#[derive(Debug, Clone, Default)]
-pub struct Roster(BTreeMap<String, Member>);
+/// Whether a machine that dials in is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Dialled {
+    /// Whether it is connected to the hub.
+    pub here: bool,
+    /// Since when it is so, in milliseconds since 1970.
+    pub since_ms: u64,
+}
+
+/// The machines, by their names. A clone is the same roster.
+#[derive(Debug, Clone)]
+pub struct Roster {
+    members: Arc<Mutex<BTreeMap<String, Member>>>,
+    changes: watch::Sender<u64>,
+}
+
+impl Default for Roster {
+    fn default() -> Self {
+        Self { members: Arc::default(), changes: watch::Sender::new(0) }
+    }
+}
 
 impl Roster {
-    /// Takes a machine in; one that is there already is in these groups as well.
-    pub fn add(&mut self, target: Target, groups: impl IntoIterator<Item = String>) {
+    /// Takes a machine in; one that is there already is in these groups as well. Whether it is new.
+    pub fn add(&self, target: Target, groups: impl IntoIterator<Item = String>) -> bool {
         let name = target.to_string();
-        let new = || Member { name: name.clone(), groups: BTreeSet::new(), target };
-        self.0.entry(name.clone()).or_insert_with(new).groups.extend(groups);
+        let mut members = self.lock();
+        let is_new = !members.contains_key(&name);
+        let new = || Member { name: name.clone(), groups: BTreeSet::new(), dialled: None, target };
+        let member = members.entry(name.clone()).or_insert_with(new);
+        let before = member.groups.len();
+        member.groups.extend(groups);
+        let changed = is_new || member.groups.len() > before;
+        drop(members);
+        if changed {
+            self.changed();
+        }
+        is_new
+    }
+
+    /// A machine has dialled in, or is gone.
+    pub(super) fn dialled(&self, target: &Target, here: bool) {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        let (name, groups) = (target.to_string(), BTreeSet::new());
+        let new = || Member { name: name.clone(), groups, dialled: None, target: target.clone() };
+        let mut members = self.lock();
+        let member = members.entry(name.clone()).or_insert_with(new);
+        member.dialled = Some(Dialled { here, since_ms });
+        drop(members);
+        self.changed();
     }
 
     /// The machine that is called so.
     #[must_use]
-    pub fn find(&self, name: &str) -> Option<&Member> {
-        self.0.get(name)
+    pub fn find(&self, name: &str) -> Option<Member> {
+        self.lock().get(name).cloned()
     }
 
     /// All of them, by their names.
-    pub fn members(&self) -> impl Iterator<Item = &Member> {
-        self.0.values()
+    #[must_use]
+    pub fn members(&self) -> Vec<Member> {
+        self.lock().values().cloned().collect()
     }
 
     /// Where they are.
     #[must_use]
     pub fn targets(&self) -> Vec<Target> {
-        self.members().map(|member| member.target.clone()).collect()
+        self.lock().values().map(|member| member.target.clone()).collect()
+    }
+
+    /// A number that is another one whenever something has changed. Whoever waits for that looks at
+    /// [`Roster::members`] again.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    fn changed(&self) {
+        self.changes.send_modify(|number| *number += 1);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Member>> {
+        // What is held is whole between any two lines that change it.
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_comes_and_goes_is_seen_by_whoever_waits() {
+        let roster = Roster::default();
+        let target = |name: &str| name.parse::<Target>().expect("a name");
+        roster.add(target("lab-01"), ["room2".to_owned()]);
+        let mut changes = roster.changes();
+        assert!(!roster.add(target("lab-01"), ["room2".to_owned()]));
+        assert!(!changes.has_changed().expect("it is there"), "it is as it was");
+        let here = |name: &str| roster.find(name).and_then(|one| Some(one.dialled?.here));
+        assert_eq!((here("lab-01"), here("lab-02")), (None, None));
+        roster.dialled(&target("lab-01"), true);
+        roster.dialled(&target("lab-02"), true);
+        assert!(changes.has_changed().expect("it is there"));
+        changes.mark_unchanged();
+        assert_eq!((here("lab-01"), here("lab-02")), (Some(true), Some(true)));
+        roster.dialled(&target("lab-02"), false);
+        assert_eq!(here("lab-02"), Some(false));
+        assert!(changes.has_changed().expect("it is there"));
+        let names: Vec<_> = roster.members().into_iter().map(|one| one.name).collect();
+        assert_eq!(names, ["lab-01", "lab-02"], "one that went stays in the list");
+        let groups = roster.find("lab-01").map(|one| one.groups.len());
+        assert_eq!(groups, Some(1), "what it was in it still is");
     }
 }

@@ -49,13 +49,19 @@ impl Tabs {
 
     /// One more, if there may be.
     pub(super) fn take(&self, name: &str) -> Result<Place, Problem> {
+        let full = || Problem::often(format!("you look at {} machines already", Self::MOST));
+        self.take_of(name, Self::MOST).ok_or_else(full)
+    }
+
+    /// One more, up to so many.
+    pub(super) fn take_of(&self, name: &str, most: usize) -> Option<Place> {
         let mut tabs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = tabs.entry(name.to_owned()).or_default();
-        if *count >= Self::MOST {
-            return Err(Problem::often(format!("you look at {} machines already", Self::MOST)));
+        if *count >= most {
+            return None;
         }
         *count += 1;
-        Ok(Place { name: name.to_owned(), tabs: self.clone() })
+        Some(Place { name: name.to_owned(), tabs: self.clone() })
     }
 }
 

@@ -9,13 +9,15 @@ mod line;
 pub mod room;
 
 use crate::address::{LookupError, Target};
+use crate::call::Call;
 use crate::trust::KnownError;
-use crate::viewer::Security;
+use crate::viewer::{Cause, Security};
 use hightower_proto::message::Reply;
 use hightower_proto::{Command, Message, historical};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
+use tokio::time::timeout;
 
 /// How long to wait for an answer before the order is sent again; after the last it is given up.
 /// There are many tries, most of them early, for networks where much is lost and agents that are
@@ -27,6 +29,9 @@ pub const PATIENCE: [Duration; 13] = {
     let (first, then, late) = (ms(100), ms(150), ms(500));
     [first, first, first, first, then, then, then, then, ms(250), ms(250), late, late, ms(750)]
 };
+
+/// How long an answer may take on a connection.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// Why an order was not obeyed.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +76,9 @@ pub enum OrderError {
     /// A server of the historical system has no such order.
     #[error("servers of the historical system know lock and unlock alone")]
     Unknown,
+    /// It is reached by connections alone, and there is none.
+    #[error(transparent)]
+    Call(#[from] Box<Cause>),
     /// The network failed.
     #[error("can't reach {address}: {cause}")]
     Network {
@@ -105,6 +113,11 @@ pub async fn send(
     order: &Message,
     security: &Security,
 ) -> Result<Reply, OrderError> {
+    if let Some(detour) = security.detour()
+        && detour.leads_to(target)
+    {
+        return by_call(target, order, security).await.map_err(Box::new)?;
+    }
     let mut failed = None;
     for address in target.resolve().await? {
         let sent = if security.asks(&address) || security.knows(target).await {
@@ -120,6 +133,30 @@ pub async fn send(
         }
     }
     Err(failed.unwrap_or_else(|| LookupError::Unknown(target.host.clone()).into()))
+}
+
+/// Gives an order on a connection, whose ends have proven who they are: where no datagram gets to.
+async fn by_call(
+    target: &Target,
+    order: &Message,
+    security: &Security,
+) -> Result<Result<Reply, OrderError>, Cause> {
+    let mut call = Call::to(target, security).await?;
+    let (code, peer) = (order.packet().command.code(), call.peer);
+    call.say(order).await?;
+    let answer = timeout(ANSWER, async {
+        loop {
+            match call.hear().await? {
+                Message::Reply(reply) if reply.of == code => return Ok::<_, Cause>(reply),
+                _ => {}
+            }
+        }
+    });
+    let Ok(reply) = answer.await else { return Ok(Err(OrderError::Silent(peer))) };
+    let reply = reply?;
+    // It is answered; whether the goodbye arrives is all the same.
+    drop(call.close("that was all").await);
+    Ok(if reply.ok { Ok(reply) } else { Err(OrderError::denied(&reply)) })
 }
 
 impl OrderError {

@@ -1,6 +1,6 @@
 //! Gate: an agent's rules. Whom it knows, and from whom it takes what is plain.
 
-use super::grant::Grant;
+use super::grant::{self, Grant};
 use super::key::PublicKey;
 use super::neighbour::{self, Transport};
 use super::operators::{Operators, OperatorsError, Unwelcome};
@@ -258,9 +258,30 @@ impl Gate {
         key: &PublicKey,
         peer: SocketAddr,
     ) -> Result<Grant, Unwelcome> {
+        self.let_in(key, peer, false)
+    }
+
+    /// The same for whoever a hub has joined with us; `peer` is the hub.
+    ///
+    /// # Errors
+    /// Why they are not welcome.
+    pub fn operator_by_hub(
+        self: &Arc<Self>,
+        key: &PublicKey,
+        peer: SocketAddr,
+    ) -> Result<Grant, Unwelcome> {
+        self.let_in(key, peer, true)
+    }
+
+    fn let_in(
+        self: &Arc<Self>,
+        key: &PublicKey,
+        peer: SocketAddr,
+        by_hub: bool,
+    ) -> Result<Grant, Unwelcome> {
         self.refresh();
-        self.operators().find(key, peer.ip(), Timestamp::now())?;
-        Ok(Grant::operator(Arc::clone(self), *key, peer))
+        self.operators().find(key, grant::from(peer, by_hub), Timestamp::now())?;
+        Ok(Grant::operator(Arc::clone(self), *key, peer, by_hub))
     }
 }
 
@@ -304,6 +325,30 @@ mod tests {
         assert_ne!(gate.refresh(), number);
         let gone = grant.permit::<View>().err();
         assert_eq!(gone, Some(Denied::Unwelcome(Unwelcome::Unknown)));
+    }
+
+    #[test]
+    fn who_comes_by_a_hub_comes_from_there_and_never_from_this_machine() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("authorized_operators");
+        let gate = Gate::new(Plain::OwnUser, Some(path.clone()), Audit::default());
+        let key = SecretKey::generate().public();
+        let (here, there) = (([127, 0, 0, 1], 9).into(), ([10, 1, 2, 3], 9).into());
+        let allow = |from: &str| {
+            let line = format!("all {from} {key} anna");
+            std::fs::write(&path, line).expect("written");
+        };
+        allow("");
+        let grant = gate.operator_by_hub(&key, here).expect("welcome");
+        let by = grant.permit::<View>().expect("may").by().to_string();
+        assert_eq!(by, "anna (by the hub at 127.0.0.1:9)");
+        allow("from=127.0.0.0/8,::1");
+        assert!(gate.operator(&key, here).is_ok());
+        assert_eq!(gate.operator_by_hub(&key, here).err(), Some(Unwelcome::Elsewhere));
+        assert!(grant.permit::<View>().is_err(), "nor may whoever was let in before");
+        allow("from=10.1.0.0/16");
+        assert!(gate.operator_by_hub(&key, there).is_ok());
+        assert_eq!(gate.operator_by_hub(&key, here).err(), Some(Unwelcome::Elsewhere));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::rates::network;
 use jiff::Timestamp;
 use std::fmt;
 use std::marker::PhantomData;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 /// What a key's fingerprint begins with.
@@ -78,15 +78,26 @@ impl Kind for Talk {
 pub struct By {
     /// The operator's name, or a fingerprint where there is none; `None` where nobody was asked.
     pub name: Option<Arc<str>>,
-    /// Where from.
+    /// Where from: the hub's address where a hub has joined them with us.
     pub peer: SocketAddr,
+    /// Whether they come by a hub.
+    pub by_hub: bool,
+}
+
+impl By {
+    /// Where from, for logs: `10.1.2.3:40000`, or `the hub at 10.1.2.3:18517`.
+    #[must_use]
+    pub fn place(&self) -> String {
+        if self.by_hub { format!("the hub at {}", self.peer) } else { self.peer.to_string() }
+    }
 }
 
 impl fmt::Display for By {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.name {
-            Some(name) => write!(f, "{name} ({})", self.peer),
-            None => write!(f, "{}", self.peer),
+            Some(name) if self.by_hub => write!(f, "{name} (by {})", self.place()),
+            Some(name) => write!(f, "{name} ({})", self.place()),
+            None => f.write_str(&self.place()),
         }
     }
 }
@@ -168,17 +179,28 @@ pub struct Grant {
     gate: Arc<Gate>,
     who: Who,
     peer: SocketAddr,
+    by_hub: bool,
 }
 
 impl Grant {
     /// Of somebody who need not be known.
     pub(super) fn plain(gate: Arc<Gate>, peer: SocketAddr) -> Self {
-        Self { gate, who: Who::Plain, peer }
+        Self { gate, who: Who::Plain, peer, by_hub: false }
     }
 
     /// Of the operator who has proven to have this key.
-    pub(super) fn operator(gate: Arc<Gate>, key: PublicKey, peer: SocketAddr) -> Self {
-        Self { gate, who: Who::Operator(key), peer }
+    pub(super) fn operator(
+        gate: Arc<Gate>,
+        key: PublicKey,
+        peer: SocketAddr,
+        by_hub: bool,
+    ) -> Self {
+        Self { gate, who: Who::Operator(key), peer, by_hub }
+    }
+
+    /// From where they have to be allowed to come.
+    fn from(&self) -> IpAddr {
+        from(self.peer, self.by_hub)
     }
 
     /// A permit for things of this kind, by the list as it is now.
@@ -206,14 +228,15 @@ impl Grant {
             Who::Plain => None,
             Who::Operator(key) => {
                 let list = self.gate.operators();
-                let operator = list.find(key, self.peer.ip(), Timestamp::now())?;
+                let operator = list.find(key, self.from(), Timestamp::now())?;
                 if !operator.roles.has(K::ROLE) {
                     return Err(Denied::Role(K::ROLE));
                 }
                 Some(called(&operator.name, key))
             }
         };
-        let (by, audit) = (By { name, peer: self.peer }, self.gate.audit().clone());
+        let by = By { name, peer: self.peer, by_hub: self.by_hub };
+        let audit = self.gate.audit().clone();
         Ok(Permit { by, audit, kind: PhantomData })
     }
 
@@ -229,10 +252,10 @@ impl Grant {
             Who::Plain => None,
             Who::Operator(key) => {
                 let list = self.gate.operators();
-                Some(called(&list.find(key, self.peer.ip(), Timestamp::now())?.name, key))
+                Some(called(&list.find(key, self.from(), Timestamp::now())?.name, key))
             }
         };
-        Ok(By { name, peer: self.peer })
+        Ok(By { name, peer: self.peer, by_hub: self.by_hub })
     }
 
     /// Writes down that they have come, and do not watch.
@@ -248,9 +271,10 @@ impl Grant {
             Who::Plain => None,
             Who::Operator(key) => Some(key.fingerprint().into()),
         };
+        let place = By { name: None, peer: self.peer, by_hub: self.by_hub }.place();
         self.gate.audit().note_refusal(Whose::Known, self.peer, 1, || Event {
             operator,
-            ..Event::refused(self.peer, why)
+            ..Event::refused(place, why)
         });
     }
 
@@ -287,6 +311,15 @@ impl Grant {
     #[must_use]
     pub fn is_proven(&self) -> bool {
         matches!(self.who, Who::Operator(_))
+    }
+}
+
+/// From where somebody has to be allowed to come. Whoever comes by a hub comes from the hub, and
+/// never from this machine, even where the hub is on it: others are behind it.
+pub(super) fn from(peer: SocketAddr, by_hub: bool) -> IpAddr {
+    match peer.ip() {
+        ip if by_hub && ip.to_canonical().is_loopback() => Ipv6Addr::UNSPECIFIED.into(),
+        ip => ip,
     }
 }
 

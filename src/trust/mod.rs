@@ -5,11 +5,12 @@
 //! operator remembers the agents of theirs (`known`). Both prove their keys by TLS (`tls`), and
 //! sign what goes by datagram (`desk`, `replay`). What a peer may do is a `grant`, by the rules of the
 //! agent's `gate`. Those who share a short code exchange their keys by `pairing`, while a `window` is
-//! open.
+//! open. Hubs are web servers, known by their certificates (`hubs`).
 
 mod desk;
 mod gate;
 mod grant;
+pub mod hubs;
 mod key;
 mod known;
 mod neighbour;

@@ -150,6 +150,18 @@ impl Place {
         self.folder.join("hub_key.pem")
     }
 
+    /// The operators whom a hub lets ask for the machines that dial in.
+    #[must_use]
+    pub fn hub_operators(&self) -> PathBuf {
+        self.folder.join("hub_operators")
+    }
+
+    /// The hubs that are known by their certificates.
+    #[must_use]
+    pub fn known_hubs(&self) -> PathBuf {
+        self.folder.join("known_hubs")
+    }
+
     /// The agents that the operator knows.
     #[must_use]
     pub fn known_agents(&self) -> PathBuf {

@@ -2,6 +2,7 @@
 
 use super::canvas::PictureError;
 use crate::address::LookupError;
+use crate::rendezvous::LineError;
 use crate::text::printable;
 use crate::trust::{KnownError, PublicKey, TlsError};
 use hightower_proto::stream::{StreamError, guess_protocol};
@@ -139,6 +140,15 @@ pub enum Cause {
         /// What went wrong.
         error: TlsError,
     },
+    /// The hub that knows the way to it does not lead there.
+    #[error(transparent)]
+    Hub(Box<LineError>),
+    /// A machine that dials in has not, or has gone.
+    #[error("{0} is not connected to this hub: it is off, or no agent runs there with --hub")]
+    Away(String),
+    /// A machine that dials in was told to call, and did not.
+    #[error("{0} is connected to this hub and did not call when it was told to: {1}")]
+    NotCalled(String, &'static str),
     /// The client was told to stop.
     #[error("the viewer was closed")]
     Stopped,

@@ -1,8 +1,10 @@
 //! Dial: finds a machine, calls its addresses one after the other, and makes sure who is there.
 
 use super::cause::Cause;
+use super::detour::Lead;
 use super::security::{Channel, Security};
 use crate::address::Target;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::net::SocketAddr;
@@ -12,6 +14,9 @@ use tokio::time::timeout;
 
 /// How long one of a machine's addresses has at least.
 const SHARE: Duration = Duration::from_secs(1);
+
+/// How long all addresses have together where there is another way.
+const DIRECT: Duration = Duration::from_secs(1);
 
 /// Connects to an agent; `limit` is for all addresses together, and each has a second at least.
 /// `calling` is told of each before it is called.
@@ -24,7 +29,50 @@ pub(crate) async fn dial(
     limit: Duration,
     calling: impl FnMut(SocketAddr),
 ) -> Result<(Channel, SocketAddr), Cause> {
+    if let Some(detour) = security.detour()
+        && let Some(lead) = detour.find(target, limit).await?
+    {
+        return follow(lead, target, security, limit, calling).await;
+    }
     dial_at(target.resolve().await?, target, security, limit, calling).await
+}
+
+/// Calls an agent where it says that it is, at all addresses at once, and goes the other way where
+/// it is at none of them. Whoever is there has to prove the agent's key, on a loopback as well.
+async fn follow(
+    lead: Lead,
+    target: &Target,
+    security: &Security,
+    limit: Duration,
+    mut calling: impl FnMut(SocketAddr),
+) -> Result<(Channel, SocketAddr), Cause> {
+    let Lead { addresses, key, open } = lead;
+    let call = async |peer| {
+        let stream = TcpStream::connect(peer).await.map_err(|e| Cause::connecting(peer, e))?;
+        if let Err(error) = keep_alive(&stream) {
+            tracing::debug!(%peer, %error, "socket options");
+        }
+        let channel = security.prove(target, Box::new(stream), Some(key), peer, DIRECT).await?;
+        Ok::<_, Cause>((channel, peer))
+    };
+    let direct = async {
+        let mut calls: FuturesUnordered<_> = addresses.into_iter().map(call).collect();
+        while let Some(called) = calls.next().await {
+            match called {
+                Ok(reached) => return Some(reached),
+                Err(cause) => tracing::debug!(%target, "not called directly: {cause}"),
+            }
+        }
+        None
+    };
+    if let Ok(Some((channel, peer))) = timeout(DIRECT, direct).await {
+        calling(peer);
+        return Ok((channel, peer));
+    }
+    let (stream, peer) = open.await?;
+    calling(peer);
+    let channel = security.prove(target, stream, Some(key), peer, limit).await?;
+    Ok((channel, peer))
 }
 
 /// Connects to the agent of this name at one of these addresses.
@@ -64,7 +112,7 @@ pub(crate) async fn dial_at(
 
 /// Small packets at once; a peer that vanished is found out within half a minute, whether we have
 /// something to say to it or not.
-fn keep_alive(stream: &TcpStream) -> io::Result<()> {
+pub(crate) fn keep_alive(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
     let keep_alive = TcpKeepalive::new()

@@ -13,6 +13,7 @@
 //! | `connection` | one connection: what is read from it and written to it |
 //! | `cause` | why there is no connection, in plain words |
 //! | `clock` | round trip and clock of the agent |
+//! | `detour` | a way to machines that can't be called |
 //! | `dial` | finds a machine, connects, makes sure who is there |
 //! | `harmless` | what an agent says of itself, made fit to be shown |
 //! | `decode` | the decoder and its thread |
@@ -45,6 +46,7 @@ mod client;
 mod clock;
 mod connection;
 mod decode;
+mod detour;
 mod dial;
 pub(crate) mod harmless;
 pub mod headless;
@@ -75,7 +77,8 @@ pub use canvas::{Canvas, PictureError};
 pub use cause::{BadFrame, Cause};
 pub use client::{Client, OrderError};
 pub use clock::{Estimate, now_us};
-pub(crate) use dial::{dial, dial_at};
+pub(crate) use detour::{Detour, Lead, Stream};
+pub(crate) use dial::{dial, dial_at, keep_alive};
 pub use machine::Folders;
 pub use options::{ClientOptions, Order, Rendition};
 pub use picture::Picture;

@@ -1,6 +1,7 @@
 //! How a client makes sure whom it talks to, before anything is said.
 
 use super::cause::Cause;
+use super::detour::{Detour, Stream};
 use crate::address::Target;
 use crate::trust::{Connector, KnownAgents, KnownError, PublicKey, SecretKey, Standing, TlsError};
 use std::fmt;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 /// With whom a client speaks without TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,12 +34,15 @@ pub struct Security {
 }
 
 /// An operator's key and the agents that they know.
+#[derive(Clone)]
 pub struct Credentials {
     key: SecretKey,
     connector: Connector,
     known: KnownAgents,
     /// Whether an agent whose name is new is taken at its word, and remembered.
     accept_new: bool,
+    /// How agents are reached that can't be called.
+    detour: Option<Arc<dyn Detour>>,
 }
 
 impl fmt::Debug for Credentials {
@@ -97,11 +102,39 @@ impl Security {
             let (reader, writer) = stream.into_split();
             return Ok(Channel { reader: Box::new(reader), writer: Box::new(writer), key: None });
         }
+        self.prove(target, Box::new(stream), None, peer, limit).await
+    }
+
+    /// Makes sure by their keys who is there, wherever that is. One whose name is new has to have
+    /// the key that it is said to have.
+    pub(super) async fn prove(
+        &self,
+        target: &Target,
+        stream: Box<dyn Stream>,
+        said: Option<PublicKey>,
+        peer: SocketAddr,
+        limit: Duration,
+    ) -> Result<Channel, Cause> {
         let credentials = self.credentials.clone().ok_or(Cause::NoKey(peer))?;
-        let shaken = tokio::time::timeout(limit, credentials.shake(target, stream, peer)).await;
+        let shaken = credentials.shake(target, stream, said, peer);
+        let shaken = tokio::time::timeout(limit, shaken).await;
         let (stream, key) = shaken.map_err(|_| Cause::TimedOut { peer, limit })??;
         let (reader, writer) = tokio::io::split(stream);
         Ok(Channel { reader: Box::new(reader), writer: Box::new(writer), key: Some(key) })
+    }
+
+    /// How agents are reached that can't be called.
+    pub(crate) fn detour(&self) -> Option<&Arc<dyn Detour>> {
+        self.credentials.as_ref()?.detour.as_ref()
+    }
+
+    /// The same, where some agents are reached in another way. Who has no key reaches none so.
+    pub(crate) fn by(self, detour: Arc<dyn Detour>) -> Self {
+        let by = |credentials: Arc<Credentials>| {
+            let detour = Some(detour);
+            Arc::new(Credentials { detour, ..Credentials::clone(&credentials) })
+        };
+        Self { credentials: self.credentials.map(by), ..self }
     }
 }
 
@@ -115,7 +148,8 @@ impl Credentials {
         known: KnownAgents,
         accept_new: bool,
     ) -> Result<Self, rustls::Error> {
-        Ok(Self { key: key.clone(), connector: Connector::new(key)?, known, accept_new })
+        let (key, connector) = (key.clone(), Connector::new(key)?);
+        Ok(Self { key, connector, known, accept_new, detour: None })
     }
 
     /// The operator's key.
@@ -135,7 +169,10 @@ impl Credentials {
     ///
     /// # Errors
     /// When it does not speak TLS, or the connection breaks.
-    pub async fn meet(&self, stream: TcpStream) -> Result<PublicKey, TlsError> {
+    pub async fn meet(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin,
+    ) -> Result<PublicKey, TlsError> {
         match self.connector.connect(stream, |_| false).await {
             Err(TlsError::NotTrusted(key)) => Ok(key),
             Err(e) => Err(e),
@@ -146,13 +183,17 @@ impl Credentials {
     async fn shake(
         &self,
         target: &Target,
-        stream: TcpStream,
+        stream: Box<dyn Stream>,
+        said: Option<PublicKey>,
         peer: SocketAddr,
-    ) -> Result<(tokio_rustls::client::TlsStream<TcpStream>, PublicKey), Cause> {
+    ) -> Result<(TlsStream<Box<dyn Stream>>, PublicKey), Cause> {
         let (known, name) = (self.known.clone(), target.clone());
         let expected = files(peer, move || known.key_of(&name)).await?;
         let accept_new = self.accept_new;
-        let trusts = move |key: &PublicKey| expected.map_or(accept_new, |known| known == *key);
+        let is_said = move |key: &PublicKey| said.is_none_or(|said| said == *key);
+        let trusts = move |key: &PublicKey| {
+            expected.map_or_else(|| accept_new && is_said(key), |known| known == *key)
+        };
         match self.connector.connect(stream, trusts).await {
             Ok((stream, key)) => {
                 if expected.is_none() {

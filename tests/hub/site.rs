@@ -17,7 +17,9 @@ pub(crate) struct Site {
     pub(crate) agents: Vec<Agent>,
     /// Its folder.
     pub(crate) home: TempDir,
-    log: Lines,
+    pub(crate) log: Lines,
+    /// What it was started with beside its agents.
+    args: Vec<String>,
 }
 
 impl Site {
@@ -28,22 +30,40 @@ impl Site {
 
     /// A hub of these agents, started with these arguments.
     pub(crate) fn with(agents: Vec<Agent>, args: &[&str]) -> Self {
-        let mut hosts: Vec<String> = agents.iter().map(|agent| agent.address.to_string()).collect();
-        hosts.extend(args.iter().map(|arg| (*arg).to_owned()));
-        let home = TempDir::new().unwrap();
-        let (child, line, log) = start(&home, "127.0.0.1:0", &hosts);
+        Self::in_home(TempDir::new().unwrap(), agents, args)
+    }
+
+    /// The same, with its files in this folder.
+    pub(crate) fn in_home(home: TempDir, agents: Vec<Agent>, args: &[&str]) -> Self {
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let (child, line, log) = start(&home, "127.0.0.1:0", &words(&agents, &args));
         let address = line["listening"].as_str().unwrap().parse().unwrap();
         let link = line["link"].as_str().unwrap().split_once("#link=").unwrap().1.to_owned();
-        Self { child, address, link, agents, home, log }
+        Self { child, address, link, agents, home, log, args }
     }
 
     /// Kills the hub, and starts it again where it was.
     pub(crate) fn restart(&mut self) {
+        self.kill();
+        self.resume();
+    }
+
+    /// Kills the hub.
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        let hosts: Vec<String> = self.agents.iter().map(|one| one.address.to_string()).collect();
-        let (child, _, log) = start(&self.home, &self.address.to_string(), &hosts);
+    }
+
+    /// Starts it again where it was.
+    pub(crate) fn resume(&mut self) {
+        let words = words(&self.agents, &self.args);
+        let (child, line, log) = start(&self.home, &self.address.to_string(), &words);
+        self.link = line["link"].as_str().unwrap().split_once("#link=").unwrap().1.to_owned();
         (self.child, self.log) = (child, log);
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Lets somebody sign in by a password, or no more.
@@ -99,6 +119,11 @@ impl Site {
         let csrf = who["csrf"].as_str().unwrap().to_owned();
         Ok(Browser { client, cookie, csrf, root: self.url("") })
     }
+}
+
+/// What a hub of these agents is started with.
+fn words(agents: &[Agent], args: &[String]) -> Vec<String> {
+    agents.iter().map(|one| one.address.to_string()).chain(args.iter().cloned()).collect()
 }
 
 /// A hub, and the line that it has printed.

@@ -34,7 +34,10 @@ impl Stream {
         Self { reader: Box::new(reader), writer: Box::new(writer) }
     }
 
-    pub(in crate::agent) fn tls(stream: tokio_rustls::server::TlsStream<TcpStream>) -> Self {
+    pub(in crate::agent) fn tls<S>(stream: tokio_rustls::server::TlsStream<S>) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
         let (reader, writer) = tokio::io::split(stream);
         Self { reader: Box::new(reader), writer: Box::new(writer) }
     }

@@ -44,7 +44,7 @@ pub(super) async fn chat(
     body: web::Payload,
 ) -> Answer {
     visitor.may(Role::Message)?;
-    let member = find(&house, &name)?.clone();
+    let member = find(&house, &name)?;
     let place = house.tabs.take(&visitor.person.name)?;
     let handshake = actix_ws::handle(&request, body);
     let (response, session, incoming) = handshake.map_err(Problem::bad)?;

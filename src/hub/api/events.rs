@@ -2,6 +2,7 @@
 
 use super::Answer;
 use crate::hub::House;
+use crate::hub::events::Event;
 use crate::hub::feed::{Feed, Gone, feed};
 use crate::hub::turns::Place;
 use crate::hub::visitor::{Leave, Visitor};
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 /// How often it is looked whether somebody still may hear it.
@@ -37,17 +39,19 @@ pub(super) async fn follow(
     let name = visitor.person.name.clone();
     let place = house.tabs.take(&name)?;
     let (feed, body) = feed();
-    let (events, leave) = (house.events.follow(), visitor.leave(&house, Role::View));
+    let (events, changes) = (house.events.follow(), house.roster.changes());
+    let leave = visitor.leave(&house, Role::View);
     actix_web::rt::spawn(async move {
         // It has ended, whoever has ended it.
-        drop(tell(feed, events, &name, leave, place).await);
+        drop(tell(feed, events, changes, &name, leave, place).await);
     });
     Ok(answer.streaming(body))
 }
 
 async fn tell(
     feed: Feed,
-    mut events: Receiver<Arc<crate::hub::events::Event>>,
+    mut events: Receiver<Arc<Event>>,
+    mut changes: watch::Receiver<u64>,
     name: &str,
     leave: Leave,
     _place: Place,
@@ -69,6 +73,8 @@ async fn tell(
                 }
                 Err(RecvError::Closed) => return Ok(()),
             },
+            // The roster goes with the house, which this does not hold up.
+            Ok(()) = changes.changed() => "event: hosts\ndata: {}\n\n".into(),
             _ = look.tick() => {
                 if !leave() {
                     return Ok(());

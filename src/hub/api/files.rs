@@ -98,7 +98,7 @@ pub(super) async fn send(
     body: web::Payload,
 ) -> Answer {
     visitor.may(Role::Files)?;
-    let member = find(&house, &name)?.clone();
+    let member = find(&house, &name)?;
     let (by, id) = (&visitor.person.name, called(named.id.as_ref())?);
     let (parcels, _kept) = receive(&house, &request, body).await?;
     let mut sent = deliver(&house, vec![member], &parcels, by, id).await;
@@ -133,9 +133,9 @@ fn members(house: &House, list: &str) -> Result<Vec<Member>, Problem> {
         let found: Vec<Member> = match name.strip_prefix('@') {
             Some(group) => {
                 let all = house.roster.members();
-                all.filter(|member| member.groups.contains(group)).cloned().collect()
+                all.into_iter().filter(|member| member.groups.contains(group)).collect()
             }
-            None => vec![find(house, name)?.clone()],
+            None => vec![find(house, name)?],
         };
         if found.is_empty() {
             return Err(Problem::missing(format!("nobody is in a group called '{name}'")));
@@ -318,7 +318,7 @@ pub(super) async fn fetch(
 ) -> Answer {
     visitor.may(Role::Files)?;
     let (name, path) = path.into_inner();
-    let member = find(&house, &name)?.clone();
+    let member = find(&house, &name)?;
     // What no file can be called is not there either.
     clean_path(&path).map_err(Problem::missing)?;
     let id = called(named.id.as_ref())?;

@@ -18,7 +18,7 @@ use serde_json::json;
 
 /// The machines that there are.
 pub(super) async fn all(_: Visitor, house: web::Data<House>) -> HttpResponse {
-    HttpResponse::Ok().json(house.roster.members().collect::<Vec<_>>())
+    HttpResponse::Ok().json(house.roster.members())
 }
 
 /// What a machine is.

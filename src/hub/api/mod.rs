@@ -27,6 +27,7 @@ use super::House;
 use super::problem::Problem;
 use super::roster::Member;
 use super::visitor::is_own;
+use super::{agents, pipe};
 use actix_web::http::header::{self, ContentType};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, Resource, ResponseError, Route, guard, web};
@@ -71,6 +72,8 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .service(at("/hosts/{name}/chat", [on(&get, to().to(chat::chat))]))
         .service(at("/hosts/{name}/files", [on(&post, to().to(files::send))]))
         .service(at("/hosts/{name}/files/{path:.+}", [on(&get, to().to(files::fetch))]))
+        .configure(agents::routes)
+        .configure(pipe::routes)
         .default_service(web::to(async || -> Answer {
             Err(Problem::missing("there is no such thing here"))
         }));
@@ -112,7 +115,7 @@ async fn description(request: HttpRequest) -> Answer {
     Ok(HttpResponse::Ok().content_type(ContentType::json()).body(text))
 }
 
-fn find<'a>(house: &'a House, name: &str) -> Result<&'a Member, Problem> {
+fn find(house: &House, name: &str) -> Result<Member, Problem> {
     house
         .roster
         .find(name)

@@ -38,7 +38,7 @@ pub(super) async fn join(
     name: &str,
     scale: u32,
 ) -> Result<Arc<Relay>, Problem> {
-    let wish = Wish { target: find(house, name)?.target.clone(), scale };
+    let wish = Wish { target: find(house, name)?.target, scale };
     let house = house.clone();
     // Threads are started for it.
     let relay = web::block(move || house.relays.join(&wish)).await;
@@ -75,7 +75,7 @@ pub(super) async fn shot(
     size: web::Query<Size>,
 ) -> Answer {
     visitor.may(Role::View)?;
-    let target = find(&house, &name)?.target.clone();
+    let target = find(&house, &name)?.target;
     let (security, scale) = (house.security.clone(), scale(size.scale)?);
     let options = ClientOptions { security, scale, ..ClientOptions::default() };
     let turn = house.screens.turn().await?;

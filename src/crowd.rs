@@ -1,4 +1,4 @@
-//! Crowd: those at the door who are not known yet, so many and no more.
+//! Crowd: those who are not known yet, so many and no more.
 
 use crate::rates::network;
 use std::collections::{HashMap, VecDeque};
@@ -10,20 +10,20 @@ use tokio::task::AbortHandle;
 const PART: usize = 8;
 
 /// Connections that somebody works for.
-pub(super) struct Crowd {
+pub(crate) struct Crowd {
     limit: usize,
     count: usize,
     by_address: HashMap<IpAddr, VecDeque<(SocketAddr, AbortHandle)>>,
 }
 
 impl Crowd {
-    pub(super) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self { limit, count: 0, by_address: HashMap::new() }
     }
 
     /// Adds one. When there is no room, the oldest of the address that has the most go; they are
     /// given back.
-    pub(super) fn enter(&mut self, peer: SocketAddr, work: AbortHandle) -> Vec<SocketAddr> {
+    pub(crate) fn enter(&mut self, peer: SocketAddr, work: AbortHandle) -> Vec<SocketAddr> {
         if self.count >= self.limit {
             self.forget_finished();
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 /// Lets so many a second through, and counts the rest.
 #[derive(Debug)]
-pub(super) struct Throttle {
+pub(crate) struct Throttle {
     a_second: u32,
     since: Instant,
     passed: u32,
@@ -13,12 +13,12 @@ pub(super) struct Throttle {
 }
 
 impl Throttle {
-    pub(super) fn new(a_second: u32) -> Self {
+    pub(crate) fn new(a_second: u32) -> Self {
         Self { a_second, since: Instant::now(), passed: 0, held_back: 0 }
     }
 
     /// How many were held back since the last that passed; `None` when this one is held back too.
-    pub(super) fn pass(&mut self, now: Instant) -> Option<u64> {
+    pub(crate) fn pass(&mut self, now: Instant) -> Option<u64> {
         if now.saturating_duration_since(self.since) >= Duration::from_secs(1) {
             (self.since, self.passed) = (now, 0);
         }

@@ -1,0 +1,279 @@
+//! Agents: the WebSockets of machines that dial in.
+//!
+//! Each has one to be told to call by, for as long as it is there, and one for each call. Who has
+//! not proven a key that the hub knows has five seconds, and is one of a crowd.
+
+use super::House;
+use super::pipe;
+use super::problem::Problem;
+use super::switchboard::{Presence, Stranger};
+use super::visitor::is_own;
+use crate::rendezvous::words::{
+    Challenge, FromHub, LONGEST, MAX_ADDRESSES, MAX_NAME, Proof, Secret, ToHub, Who,
+};
+use crate::text::printable;
+use crate::trust::now_ms;
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use actix_ws::{CloseCode, CloseReason, Message as Piece, MessageStream, Session};
+use if_addrs::get_if_addrs;
+use ssh_key::rand_core::{OsRng, RngCore};
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+/// How long somebody has to prove who they are.
+const PROOF: Duration = Duration::from_secs(5);
+
+/// An agent asks every two seconds whether the hub is there. One that says nothing for so long is
+/// gone.
+const QUIET: Duration = Duration::from_secs(8);
+
+/// How often that is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How long a word may take that does not get through.
+const SAY: Duration = Duration::from_secs(5);
+
+/// Where what is.
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config
+        .route("/agents", web::get().to(dial_in))
+        .route("/agents/calls/{call}", web::get().to(call));
+}
+
+/// What ends a connection that is not wanted.
+pub(super) struct Unwanted(pub(super) String);
+
+impl<E: std::error::Error> From<E> for Unwanted {
+    fn from(error: E) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Makes sure that a request is to this hub, and not from a page: pages have no business here.
+pub(super) fn is_program(request: &HttpRequest) -> Result<SocketAddr, Problem> {
+    is_own(request)?;
+    if request.headers().contains_key(header::ORIGIN) {
+        return Err(Problem::forbidden("this is for programs, and not for pages"));
+    }
+    request.peer_addr().ok_or_else(|| Problem::own("nobody knows from where this comes"))
+}
+
+/// Says something.
+pub(super) async fn say(session: &mut Session, word: &FromHub) -> Result<(), Unwanted> {
+    let text = serde_json::to_string(word)?;
+    let said = timeout(SAY, session.text(text)).await;
+    said.map_err(|_| Unwanted("it takes no words".into()))?.map_err(Unwanted::from)
+}
+
+/// Says why not, and closes.
+pub(super) async fn dismiss(mut session: Session, why: &str) {
+    let why = why.to_owned();
+    // Whether it is heard is the other end's affair.
+    drop(say(&mut session, &FromHub::Refused { why }).await);
+    let reason = CloseReason { code: CloseCode::Policy, description: None };
+    drop(timeout(SAY, session.close(Some(reason))).await);
+}
+
+/// The next thing that is said, within the time.
+pub(super) async fn hear(
+    session: &mut Session,
+    incoming: &mut MessageStream,
+    limit: Duration,
+) -> Result<ToHub, Unwanted> {
+    let heard = timeout(limit, async {
+        loop {
+            match incoming.recv().await {
+                Some(Ok(Piece::Text(text))) => return Ok(serde_json::from_str(&text)?),
+                Some(Ok(Piece::Ping(bytes))) => session.pong(&bytes).await?,
+                Some(Ok(Piece::Pong(_))) => {}
+                Some(Ok(Piece::Close(_))) | None => return Err(Unwanted(String::new())),
+                Some(Ok(_)) => return Err(Unwanted("that makes no sense here".into())),
+                Some(Err(e)) => return Err(e.into()),
+            }
+        }
+    });
+    let late = || Unwanted(format!("nothing was said for {} s", limit.as_secs()));
+    heard.await.map_err(|_| late())?
+}
+
+/// Asks somebody to prove who they are; gives the challenge, and what they say to it.
+pub(super) async fn challenge(
+    session: &mut Session,
+    incoming: &mut MessageStream,
+) -> Result<(Challenge, ToHub), Unwanted> {
+    let mut nonce = Secret([0; 32]);
+    OsRng.try_fill_bytes(&mut nonce.0).map_err(|e| Unwanted(e.to_string()))?;
+    let challenge = Challenge { nonce, time_ms: now_ms() };
+    say(session, &FromHub::Challenge(challenge)).await?;
+    Ok((challenge, hear(session, incoming, PROOF).await?))
+}
+
+/// Makes sure that an answer is to this challenge, and meant for this hub and no other one that has
+/// passed it on.
+pub(super) async fn check(
+    house: &web::Data<House>,
+    proof: &Proof,
+    who: Who,
+    machine: &str,
+    challenge: &Challenge,
+) -> Result<(), Unwanted> {
+    if proof.hub.len() > MAX_NAME || !is_ours(house, &proof.hub).await {
+        let hub = printable(&proof.hub);
+        return Err(Unwanted(format!(
+            "this hub is not called '{hub}': whoever runs it starts it with --name"
+        )));
+    }
+    match proof.holds(who, machine, challenge) {
+        true => Ok(()),
+        false => Err(Unwanted("the signature does not hold".into())),
+    }
+}
+
+/// Whether this is a name of this hub, whatever port others have for it, or an address of this
+/// machine.
+async fn is_ours(house: &web::Data<House>, hub: &str) -> bool {
+    let name = hub.rsplit_once(':').filter(|(_, port)| !port.contains(']'));
+    let name = name.map_or(hub, |(name, _)| name).trim_matches(['[', ']']);
+    if house.names.iter().any(|one| one.eq_ignore_ascii_case(name)) {
+        return true;
+    }
+    let Ok(ip) = name.parse::<IpAddr>() else { return name.eq_ignore_ascii_case("localhost") };
+    ip.is_loopback()
+        || web::block(move || get_if_addrs().is_ok_and(|all| all.iter().any(|one| one.ip() == ip)))
+            .await
+            .unwrap_or(false)
+}
+
+/// A machine wants to be reached by this hub.
+async fn dial_in(
+    request: HttpRequest,
+    house: web::Data<House>,
+    body: web::Payload,
+) -> Result<HttpResponse, actix_web::Error> {
+    let peer = is_program(&request)?;
+    let (response, session, incoming) = actix_ws::handle(&request, body)?;
+    let incoming = incoming.max_frame_size(LONGEST);
+    let board = house.board.clone();
+    let work = actix_web::rt::spawn(receive(house, session, incoming, peer));
+    board.enter(peer, work.abort_handle());
+    Ok(response)
+}
+
+async fn receive(
+    house: web::Data<House>,
+    mut session: Session,
+    mut incoming: MessageStream,
+    peer: SocketAddr,
+) {
+    match admit(&house, &mut session, &mut incoming, peer).await {
+        // From here on it is none of the crowd.
+        Ok((presence, calls)) => {
+            actix_web::rt::spawn(attend(session, incoming, presence, calls));
+        }
+        Err(Unwanted(why)) => {
+            house.board.refuse(peer, format!("an agent: {why}"));
+            dismiss(session, &why).await;
+        }
+    }
+}
+
+async fn admit(
+    house: &web::Data<House>,
+    session: &mut Session,
+    incoming: &mut MessageStream,
+    peer: SocketAddr,
+) -> Result<(Presence, mpsc::Receiver<Secret>), Unwanted> {
+    let (challenge, said) = challenge(session, incoming).await?;
+    let ToHub::Agent { proof, name, addresses } = said else {
+        return Err(Unwanted("it does not say that it is an agent".into()));
+    };
+    if name.len() > MAX_NAME || addresses.len() > MAX_ADDRESSES {
+        return Err(Unwanted("it has too much to say of itself".into()));
+    }
+    check(house, &proof, Who::Agent, &name, &challenge).await?;
+    let (board, key, claimed) = (house.board.clone(), proof.key, name.clone());
+    let found = web::block(move || board.identify(&key, &claimed)).await?;
+    let target = found.map_err(|why| match why {
+        Stranger::Unknown => {
+            let name = printable(&name);
+            tracing::warn!(
+                %peer,
+                "'{name}' is not known, by {}. When that is what `hightower id` prints there: \
+                 `hightower trust '{name}' --public-key '{key}'`",
+                key.fingerprint()
+            );
+            let print = key.fingerprint();
+            Unwanted(format!("{why}: whoever runs the hub can let {print} in (see its log)"))
+        }
+        why => Unwanted(why.to_string()),
+    })?;
+    let name = target.to_string();
+    let arrived = house.board.arrive(target, proof.key, peer, addresses)?;
+    say(session, &FromHub::Welcome { name: name.clone() }).await?;
+    tracing::info!(%peer, "{name} is here");
+    Ok(arrived)
+}
+
+/// Tells a machine to call, for as long as it is there.
+async fn attend(
+    mut session: Session,
+    mut incoming: MessageStream,
+    presence: Presence,
+    mut calls: mpsc::Receiver<Secret>,
+) {
+    let mut look = interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut heard = Instant::now();
+    let name = presence.name();
+    let why = loop {
+        tokio::select! {
+            call = calls.recv() => match call {
+                Some(call) => {
+                    if let Err(Unwanted(why)) = say(&mut session, &FromHub::Call { call }).await {
+                        break why;
+                    }
+                }
+                None => break "it has come again, or is not known any more".to_owned(),
+            },
+            piece = incoming.recv() => match piece {
+                Some(Ok(Piece::Ping(bytes))) => {
+                    heard = Instant::now();
+                    if !matches!(timeout(SAY, session.pong(&bytes)).await, Ok(Ok(()))) {
+                        break "it takes no words".to_owned();
+                    }
+                }
+                Some(Ok(Piece::Pong(_))) => heard = Instant::now(),
+                Some(Ok(Piece::Close(_))) | None => break "it has closed".to_owned(),
+                Some(Ok(_)) => break "it says what makes no sense there".to_owned(),
+                Some(Err(e)) => break e.to_string(),
+            },
+            _ = look.tick() => if heard.elapsed() > QUIET {
+                break "it says nothing any more".to_owned();
+            },
+        }
+    };
+    tracing::info!("{name} is gone: {why}");
+    drop(presence);
+    dismiss(session, &why).await;
+}
+
+/// A machine calls, as it was told to.
+async fn call(
+    request: HttpRequest,
+    house: web::Data<House>,
+    call: web::Path<String>,
+    body: web::Payload,
+) -> Result<HttpResponse, actix_web::Error> {
+    is_program(&request)?;
+    let waiting = Secret::of(&call).and_then(|call| house.board.answer(&call));
+    let waiting = waiting.ok_or_else(|| Problem::missing("nobody waits for this call"))?;
+    let (response, session, incoming) = actix_ws::handle(&request, body)?;
+    let (near, far) = tokio::io::duplex(pipe::KEPT);
+    if waiting.send(near).is_ok() {
+        actix_web::rt::spawn(pipe::pump(session, incoming, far, || true));
+    }
+    Ok(response)
+}
