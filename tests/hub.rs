@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod common;
+#[path = "hub/figures.rs"]
+mod figures;
 #[path = "hub/site.rs"]
 mod site;
 #[path = "hub/tab.rs"]

@@ -79,6 +79,7 @@ fn every_command_of_the_readme_works() {
                 "lab-07" | "lab-08" => *argument = agent.address.to_string(),
                 "lab-07:results.csv" => *argument = format!("{}:results.csv", agent.address),
                 "0.0.0.0:18516" => *argument = "127.0.0.1:0".into(),
+                "9118" | "9119" => *argument = "0".into(),
                 "examples/plain_viewer.py" => *argument = format!("{examples}plain_viewer.py"),
                 _ => {}
             }

@@ -7,7 +7,8 @@
 //! by waiting, nor themselves by flooding: a peer that says its hello at once waits for nobody who
 //! does not.
 
-use super::crowd::Crowd;
+use super::crowd::{Crowd, Waiting};
+use super::figures::Refusal;
 use super::listener::prepare;
 use super::pairing::{self, PairError};
 use super::places::{NoPlace, Places};
@@ -21,7 +22,7 @@ use crate::trust::{
 use actix::prelude::*;
 use hightower_proto::Message as Packet;
 use hightower_proto::message::{Goodbye, Welcome};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -30,6 +31,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tracing::{Instrument, Span};
 
 /// How long a stranger has to say hello, and then to say who it is.
 const INTRODUCTION: Duration = Duration::from_secs(5);
@@ -74,6 +76,8 @@ struct Porch {
     silent: RefCell<Crowd>,
     strangers: RefCell<Crowd>,
     rates: RefCell<Rates>,
+    /// Those who have come, which numbers them.
+    count: Cell<u64>,
     log: RefCell<Throttle>,
 }
 
@@ -137,6 +141,7 @@ impl Door {
             silent: RefCell::new(Crowd::new(SILENT)),
             strangers: RefCell::new(Crowd::new(STRANGERS)),
             rates: RefCell::new(Rates::new(rate, BURST * rate)),
+            count: Cell::new(0),
             log: RefCell::new(Throttle::new(LOG_LINES)),
         }))
     }
@@ -144,15 +149,21 @@ impl Door {
     /// Somebody has connected.
     pub(super) fn knock(&self, stream: TcpStream, peer: SocketAddr) {
         let porch = &self.0;
-        let come = actix::spawn(Rc::clone(porch).hear(stream, peer));
-        porch.enter(&porch.silent, peer, &come);
+        porch.house.links.figures.connections.inc();
+        porch.count.set(porch.count.get() + 1);
+        // Of the highest level, so that it is there whatever is logged.
+        let span = tracing::error_span!("connection", id = porch.count.get());
+        let heard = Rc::clone(porch).hear(stream, peer).instrument(span.clone());
+        porch.enter(&porch.silent, (peer, span), &actix::spawn(heard));
     }
 }
 
 impl Porch {
-    fn enter(&self, crowd: &RefCell<Crowd>, peer: SocketAddr, work: &tokio::task::JoinHandle<()>) {
-        let gone = crowd.borrow_mut().enter(peer, work.abort_handle());
-        gone.into_iter().for_each(|peer| self.refuse(peer, &Rebuff::Crowded));
+    fn enter(&self, crowd: &RefCell<Crowd>, who: Waiting, work: &tokio::task::JoinHandle<()>) {
+        let gone = crowd.borrow_mut().enter(who, work.abort_handle());
+        for (peer, span) in gone {
+            span.in_scope(|| self.refuse(peer, &Rebuff::Crowded));
+        }
     }
 
     /// Waits until it has said hello and it is its turn, then has it worked for.
@@ -167,8 +178,8 @@ impl Porch {
         if !pause.is_zero() {
             tokio::time::sleep(pause).await;
         }
-        let work = actix::spawn(Rc::clone(&self).receive(heard, peer));
-        self.enter(&self.strangers, peer, &work);
+        let work = actix::spawn(Rc::clone(&self).receive(heard, peer).in_current_span());
+        self.enter(&self.strangers, (peer, Span::current()), &work);
     }
 
     async fn hello(&self, stream: TcpStream, peer: SocketAddr) -> Result<Heard, Rebuff> {
@@ -198,6 +209,7 @@ impl Porch {
         };
         match house.places.take(grant.holder()).await {
             Ok(place) => {
+                let grant = grant.within(Span::current());
                 let (links, welcome) = (house.links.clone(), house.welcome.clone());
                 Session::new(stream, peer, grant, links, welcome, place).start();
             }
@@ -212,6 +224,7 @@ impl Porch {
     }
 
     fn refuse(&self, peer: SocketAddr, why: &Rebuff) {
+        self.house.links.figures.refused.of(Refusal::from(why)).inc();
         let audit = self.house.gate.audit();
         audit.note_refusal(why.whose(), peer, 1, || Event::refused(peer, why));
         if let Some(held_back) = self.log.borrow_mut().pass(Instant::now()) {

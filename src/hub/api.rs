@@ -80,6 +80,7 @@ async fn sign_in(request: HttpRequest, house: web::Data<House>, claim: web::Json
         Claim::Link { link } => house.sessions.by_link(&link),
         Claim::Password { name, password } => by_password(&house, from, name, password).await?,
     };
+    house.figures.sign_in(&admitted);
     let (cookie, person) = admitted.map_err(|why| {
         tracing::warn!(%from, "not signed in: {why}");
         match why {

@@ -16,6 +16,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use tracing::Span;
 
 /// What a key's fingerprint begins with.
 const FINGERPRINT: &str = "SHA256:";
@@ -97,6 +98,7 @@ impl fmt::Display for By {
 pub struct Permit<K> {
     by: By,
     audit: Audit,
+    span: Span,
     kind: PhantomData<K>,
 }
 
@@ -105,6 +107,12 @@ impl<K> Permit<K> {
     #[must_use]
     pub fn by(&self) -> &By {
         &self.by
+    }
+
+    /// Of what the lines of a log are that tell of this: the connection, where it is by one.
+    #[must_use]
+    pub fn span(&self) -> &Span {
+        &self.span
     }
 
     /// Writes down what its owner did.
@@ -168,17 +176,30 @@ pub struct Grant {
     gate: Arc<Gate>,
     who: Who,
     peer: SocketAddr,
+    span: Span,
 }
 
 impl Grant {
     /// Of somebody who need not be known.
     pub(super) fn plain(gate: Arc<Gate>, peer: SocketAddr) -> Self {
-        Self { gate, who: Who::Plain, peer }
+        Self { gate, who: Who::Plain, peer, span: Span::none() }
     }
 
     /// Of the operator who has proven to have this key.
     pub(super) fn operator(gate: Arc<Gate>, key: PublicKey, peer: SocketAddr) -> Self {
-        Self { gate, who: Who::Operator(key), peer }
+        Self { gate, who: Who::Operator(key), peer, span: Span::none() }
+    }
+
+    /// The same, of somebody whose connection has this span.
+    #[must_use]
+    pub fn within(self, span: Span) -> Self {
+        Self { span, ..self }
+    }
+
+    /// Of what the lines of a log are that tell of this peer.
+    #[must_use]
+    pub fn span(&self) -> &Span {
+        &self.span
     }
 
     /// A permit for things of this kind, by the list as it is now.
@@ -214,7 +235,7 @@ impl Grant {
             }
         };
         let (by, audit) = (By { name, peer: self.peer }, self.gate.audit().clone());
-        Ok(Permit { by, audit, kind: PhantomData })
+        Ok(Permit { by, audit, span: self.span.clone(), kind: PhantomData })
     }
 
     /// Who it is, if they are still welcome, whatever they may do.
