@@ -4,6 +4,7 @@ use crate::rates::network;
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use tokio::task::AbortHandle;
+use tracing::Span;
 
 /// Of the address that has the most, one part in so many makes room at a time, the oldest first:
 /// whoever floods pays for the search of itself.
@@ -13,8 +14,11 @@ const PART: usize = 8;
 pub(crate) struct Crowd {
     limit: usize,
     count: usize,
-    by_address: HashMap<IpAddr, VecDeque<(SocketAddr, AbortHandle)>>,
+    by_address: HashMap<IpAddr, VecDeque<(Waiting, AbortHandle)>>,
 }
+
+/// Somebody in a crowd, and of what the lines of a log are that tell of them.
+pub(crate) type Waiting = (SocketAddr, Span);
 
 impl Crowd {
     pub(crate) fn new(limit: usize) -> Self {
@@ -23,12 +27,12 @@ impl Crowd {
 
     /// Adds one. When there is no room, the oldest of the address that has the most go; they are
     /// given back.
-    pub(crate) fn enter(&mut self, peer: SocketAddr, work: AbortHandle) -> Vec<SocketAddr> {
+    pub(crate) fn enter(&mut self, who: Waiting, work: AbortHandle) -> Vec<Waiting> {
         if self.count >= self.limit {
             self.forget_finished();
         }
         let gone = if self.count >= self.limit { self.make_room() } else { Vec::new() };
-        self.by_address.entry(network(peer.ip())).or_default().push_back((peer, work));
+        self.by_address.entry(network(who.0.ip())).or_default().push_back((who, work));
         self.count += 1;
         gone
     }
@@ -41,7 +45,7 @@ impl Crowd {
         self.count = self.by_address.values().map(VecDeque::len).sum();
     }
 
-    fn make_room(&mut self) -> Vec<SocketAddr> {
+    fn make_room(&mut self) -> Vec<Waiting> {
         let Some(those) = self.by_address.values_mut().max_by_key(|those| those.len()) else {
             return Vec::new();
         };
@@ -49,9 +53,9 @@ impl Crowd {
         self.count -= some;
         those
             .drain(..some)
-            .map(|(peer, work)| {
+            .map(|(who, work)| {
                 work.abort();
-                peer
+                who
             })
             .collect()
     }
@@ -62,8 +66,8 @@ mod tests {
     use super::*;
     use std::future::pending;
 
-    fn at(host: u8, port: u16) -> SocketAddr {
-        ([10, 0, 0, host], port).into()
+    fn at(host: u8, port: u16) -> Waiting {
+        (([10, 0, 0, host], port).into(), Span::none())
     }
 
     #[tokio::test]
@@ -80,7 +84,8 @@ mod tests {
         }
         // Who has ended makes room first.
         assert!(crowd.enter(at(2, 18), wait()).is_empty());
-        assert_eq!(crowd.enter(at(3, 1), wait()), [at(2, 0), at(2, 1)]);
+        let gone = crowd.enter(at(3, 1), wait()).into_iter().map(|(peer, _)| peer);
+        assert!(gone.eq([at(2, 0).0, at(2, 1).0]));
         for port in 0..1000 {
             crowd.enter(at(2, port), wait());
             assert!(crowd.count <= 20, "{}", crowd.count);

@@ -21,6 +21,7 @@
 //! | [`facts`] | what this machine is |
 //! | [`files`] | files that are sent: names, the inbox, the outbox |
 //! | [`hub`] | the machines of a room in a browser, and for programs that speak HTTP |
+//! | `metrics` | what was done, counted, and how it is read |
 //! | [`order`] | commands to an agent by UDP |
 //! | [`pairing`] | how an operator and an agent who share a code exchange their keys |
 //! | [`picture`] | a picture that somebody has sent, in a window |
@@ -51,6 +52,7 @@ pub mod facts;
 pub mod files;
 mod frames;
 pub mod hub;
+mod metrics;
 mod multicast;
 pub mod order;
 pub mod pairing;

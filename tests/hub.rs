@@ -6,6 +6,8 @@
 mod common;
 #[path = "hub/curl.rs"]
 mod curl;
+#[path = "hub/figures.rs"]
+mod figures;
 #[path = "hub/files.rs"]
 mod files;
 #[path = "hub/interface.rs"]

@@ -160,11 +160,11 @@ impl Broadcaster {
         }
     }
 
-    /// Logs something that a peer did.
-    fn log(&mut self, by: &By, what: &str) {
+    /// Logs something that a viewer did.
+    fn log(&mut self, permit: &Permit<View>, what: &str) {
         if let Some(held_back) = self.log.pass(Instant::now()) {
-            let held_back = (held_back > 0).then_some(held_back);
-            tracing::info!(%by, held_back, "{what}");
+            let (by, held_back) = (permit.by(), (held_back > 0).then_some(held_back));
+            tracing::info!(parent: permit.span(), %by, held_back, "{what}");
         }
     }
 
@@ -205,7 +205,7 @@ impl Handler<Join> for Broadcaster {
         }
         if self.viewers.len() >= self.max_viewers {
             permit.note_failure("the table is full");
-            self.log(by, "a viewer is refused: the table is full");
+            self.log(&permit, "a viewer is refused: the table is full");
             return Err(Refused::Full(self.viewers.len()));
         }
         let id = self.next_id;
@@ -213,7 +213,7 @@ impl Handler<Join> for Broadcaster {
         let since = Instant::now();
         self.viewers.insert(id, Viewer { permit: permit.clone(), session, since });
         permit.note(What::Connect);
-        self.log(by, &format!("a viewer has connected, {} now", self.viewers.len()));
+        self.log(&permit, &format!("a viewer has connected, {} now", self.viewers.len()));
         if self.autostart && self.viewers.len() == 1 {
             self.monitoring = true;
         }
@@ -247,7 +247,7 @@ impl Handler<Leave> for Broadcaster {
         if self.monitoring {
             self.notices.ends(viewer.permit.by());
         }
-        self.log(viewer.permit.by(), &format!("a viewer has left, {} now", self.viewers.len()));
+        self.log(&viewer.permit, &format!("a viewer has left, {} now", self.viewers.len()));
         self.update_run();
         self.tell_state();
         self.tell_emptied();
@@ -285,7 +285,7 @@ impl Handler<SetMonitoring> for Broadcaster {
             if let Some(held_back) = self.switches.pass(Instant::now()) {
                 let (by, held_back) = (permit.by(), (held_back > 0).then_some(held_back));
                 let what = if on { "started" } else { "stopped" };
-                tracing::info!(%by, held_back, "monitoring is {what}");
+                tracing::info!(parent: permit.span(), %by, held_back, "monitoring is {what}");
             }
         }
         // Who stops it means it for the next first viewer too.

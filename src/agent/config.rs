@@ -73,6 +73,8 @@ pub struct Config {
     pub credit: u32,
     /// How long the pointer may be locked.
     pub lease: Lease,
+    /// Where metrics are served, if anywhere: whoever reaches it reads them.
+    pub metrics: Option<SocketAddr>,
 }
 
 impl Default for Config {
@@ -106,6 +108,7 @@ impl Default for Config {
             write_deadline: Duration::from_secs(120),
             credit: 2,
             lease: Lease { default: Duration::from_secs(60), ceiling: Duration::from_secs(600) },
+            metrics: None,
         }
     }
 }
@@ -146,6 +149,12 @@ pub enum StartError {
         /// The address.
         address: SocketAddr,
     },
+    /// The address of the metrics is taken.
+    #[error(
+        "TCP {0} is in use, so no metrics can be served there: take another port with --metrics \
+         (port 0 takes any)"
+    )]
+    MetricsInUse(SocketAddr),
     /// The address can't be bound for another reason.
     #[error("can't listen on {protocol} {address}: {cause}")]
     Bind {
@@ -210,6 +219,8 @@ pub(super) struct Sockets {
     pub(super) address: SocketAddr,
     /// Those of the historical system.
     pub(super) historical: Option<(TcpListener, UdpSocket)>,
+    /// What metrics are read from.
+    pub(super) metrics: Option<std::net::TcpListener>,
 }
 
 impl Config {
@@ -279,6 +290,16 @@ impl Config {
         Ok((tcp, udp))
     }
 
+    /// Binds the port that metrics are read from.
+    fn bind_metrics(&self) -> Result<Option<std::net::TcpListener>, StartError> {
+        let Some(address) = self.metrics else { return Ok(None) };
+        let bound = std::net::TcpListener::bind(address);
+        bound.map(Some).map_err(|cause| match cause.kind() {
+            io::ErrorKind::AddrInUse => StartError::MetricsInUse(address),
+            _ => StartError::Bind { protocol: "TCP", address, cause },
+        })
+    }
+
     /// Binds TCP and UDP to the same port.
     pub(super) async fn bind(&self) -> Result<Sockets, StartError> {
         let wanted = self.listen;
@@ -298,7 +319,8 @@ impl Config {
                         true => Some(self.bind_historical().await?),
                         false => None,
                     };
-                    return Ok(Sockets { tcp, udp, address, historical });
+                    let metrics = self.bind_metrics()?;
+                    return Ok(Sockets { tcp, udp, address, historical, metrics });
                 }
                 // The port that TCP was given may be taken in UDP: try another.
                 Err(_) if wanted.port() == 0 && tries > 1 => tries -= 1,

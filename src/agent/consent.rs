@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
+use tracing::Span;
 
 /// Those who may wait to be asked about.
 const QUEUE: usize = 16;
@@ -46,6 +47,8 @@ struct Question {
     holder: Option<Holder>,
     answer: oneshot::Sender<Result<Stay, String>>,
     waiting: Waiting,
+    /// Of what the lines of the log are that tell of it.
+    span: Span,
 }
 
 impl Drop for Question {
@@ -117,7 +120,8 @@ impl Consent {
             }
             *count += 1;
         }
-        let question = Question { by, holder, answer, waiting: Arc::clone(&self.waiting) };
+        let (waiting, span) = (Arc::clone(&self.waiting), Span::current());
+        let question = Question { by, holder, answer, waiting, span };
         if self.questions.try_send(question).is_err() {
             return Err("too many wait already to be allowed to watch".into());
         }
@@ -167,7 +171,7 @@ impl Person {
     /// Asks the person, and writes down what they say.
     async fn put(&mut self, question: &mut Question) -> Said {
         let by = question.by.clone();
-        tracing::info!(%by, "wants to watch; the person here is asked");
+        tracing::info!(parent: &question.span, %by, "wants to watch; the person here is asked");
         (self.hush)(true);
         let said = tokio::select! {
             said = timeout(self.limit, (self.asker)(by.clone())) => Some(said),
@@ -182,7 +186,7 @@ impl Person {
             Some(Err(_)) => (Said::No, "no answer in time".into()),
             None => (Said::Withdrawn, "gone before it was answered".into()),
         };
-        tracing::info!(%by, "watching: {outcome}");
+        tracing::info!(parent: &question.span, %by, "watching: {outcome}");
         self.audit.note(Event { outcome, ..Event::by(What::Consent, &by) });
         said
     }

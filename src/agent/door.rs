@@ -7,6 +7,7 @@
 //! by waiting, nor themselves by flooding: a peer that says its hello at once waits for nobody who
 //! does not.
 
+use super::figures::Refusal;
 use super::listener::prepare;
 use super::pairing::{self, PairError};
 use super::places::{NoPlace, Places};
@@ -21,7 +22,7 @@ use crate::trust::{
 use actix::prelude::*;
 use hightower_proto::Message as Packet;
 use hightower_proto::message::{Goodbye, Welcome};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -31,6 +32,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tracing::{Instrument, Span};
 
 /// How long a stranger has to say hello, and then to say who it is.
 const INTRODUCTION: Duration = Duration::from_secs(5);
@@ -75,6 +77,8 @@ struct Porch {
     silent: RefCell<Crowd>,
     strangers: RefCell<Crowd>,
     rates: RefCell<Rates>,
+    /// Those who have come, which numbers them.
+    count: Cell<u64>,
     log: RefCell<Throttle>,
 }
 
@@ -154,6 +158,7 @@ impl Door {
             silent: RefCell::new(Crowd::new(SILENT)),
             strangers: RefCell::new(Crowd::new(STRANGERS)),
             rates: RefCell::new(Rates::new(rate, BURST * rate)),
+            count: Cell::new(0),
             log: RefCell::new(Throttle::new(LOG_LINES)),
         }))
     }
@@ -164,8 +169,7 @@ impl Door {
         let from = Origin { peer, by_hub: false };
         let heard = Rc::clone(porch);
         let heard = async move { heard.hello(stream, peer).await };
-        let come = actix::spawn(Rc::clone(porch).hear(heard, from));
-        porch.enter(&porch.silent, from, &come);
+        porch.knock(heard, from);
     }
 
     /// A hub has joined somebody with us. However near the hub is, they have to prove who they are,
@@ -174,21 +178,42 @@ impl Door {
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
-        let porch = &self.0;
         let from = Origin { peer: hub, by_hub: true };
         let heard = async { Ok(Heard::Tls(Box::new(Hello::hear(stream).await?))) };
-        let come = actix::spawn(Rc::clone(porch).hear(heard, from));
-        porch.enter(&porch.silent, from, &come);
+        self.0.knock(heard, from);
     }
 }
 
 impl Porch {
-    fn enter(&self, crowd: &RefCell<Crowd>, from: Origin, work: &tokio::task::JoinHandle<()>) {
-        let gone = crowd.borrow_mut().enter(from.peer, work.abort_handle());
-        // Those of a hub have its address.
-        let gone =
-            gone.into_iter().map(|peer| Origin { peer, by_hub: from.by_hub && peer == from.peer });
-        gone.for_each(|from| self.refuse(from, &Rebuff::Crowded));
+    /// Has somebody heard who has come. What is logged of them has the number of their connection.
+    fn knock<S>(
+        self: &Rc<Self>,
+        heard: impl Future<Output = Result<Heard<S>, Rebuff>> + 'static,
+        from: Origin,
+    ) where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        self.house.links.figures.connections.inc();
+        self.count.set(self.count.get() + 1);
+        // Of the highest level, so that it is there whatever is logged.
+        let span = tracing::error_span!("connection", id = self.count.get());
+        let come = actix::spawn(Rc::clone(self).hear(heard, from).instrument(span.clone()));
+        self.enter(&self.silent, from, span, &come);
+    }
+
+    fn enter(
+        &self,
+        crowd: &RefCell<Crowd>,
+        from: Origin,
+        span: Span,
+        work: &tokio::task::JoinHandle<()>,
+    ) {
+        let gone = crowd.borrow_mut().enter((from.peer, span), work.abort_handle());
+        for (peer, span) in gone {
+            // Those of a hub have its address.
+            let from = Origin { peer, by_hub: from.by_hub && peer == from.peer };
+            span.in_scope(|| self.refuse(from, &Rebuff::Crowded));
+        }
     }
 
     /// Waits until it has said hello and it is its turn, then has it worked for.
@@ -209,8 +234,8 @@ impl Porch {
         if !pause.is_zero() {
             tokio::time::sleep(pause).await;
         }
-        let work = actix::spawn(Rc::clone(&self).receive(heard, from));
-        self.enter(&self.strangers, from, &work);
+        let work = actix::spawn(Rc::clone(&self).receive(heard, from).in_current_span());
+        self.enter(&self.strangers, from, Span::current(), &work);
     }
 
     async fn hello(&self, stream: TcpStream, peer: SocketAddr) -> Result<Heard, Rebuff> {
@@ -243,6 +268,7 @@ impl Porch {
         };
         match house.places.take(grant.holder()).await {
             Ok(place) => {
+                let grant = grant.within(Span::current());
                 let (links, welcome) = (house.links.clone(), house.welcome.clone());
                 Session::new(stream, from.peer, grant, links, welcome, place).start();
             }
@@ -257,6 +283,7 @@ impl Porch {
     }
 
     fn refuse(&self, from: Origin, why: &Rebuff) {
+        self.house.links.figures.refused.of(Refusal::from(why)).inc();
         let audit = self.house.gate.audit();
         audit.note_refusal(why.whose(), from.peer, 1, || Event::refused(from.place(), why));
         if let Some(held_back) = self.log.borrow_mut().pass(Instant::now()) {

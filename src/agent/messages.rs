@@ -192,13 +192,15 @@ pub(super) async fn order_mouse(
     match &result {
         Err(e) => {
             permit.note_failure(&format!("{of}: {e}"));
-            tracing::warn!(%by, "{of} refused: {e}");
+            tracing::warn!(parent: permit.span(), %by, "{of} refused: {e}");
         }
         // As many as a hand makes: not for everyone's log.
-        Ok(_) if of == Command::MouseMove => tracing::debug!(%by, "{of} obeyed"),
+        Ok(_) if of == Command::MouseMove => {
+            tracing::debug!(parent: permit.span(), %by, "{of} obeyed")
+        }
         Ok(_) => {
             permit.note(if of == Command::LockMouse { What::Lock } else { What::Unlock });
-            tracing::info!(%by, "{of} obeyed");
+            tracing::info!(parent: permit.span(), %by, "{of} obeyed");
         }
     }
     let lease = result.as_ref().ok().copied().flatten();

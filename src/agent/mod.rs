@@ -34,6 +34,7 @@ mod control;
 mod dialer;
 mod door;
 mod facts;
+mod figures;
 mod files;
 mod guard;
 mod listener;
@@ -56,6 +57,7 @@ use crate::audit::{Audit, Event, What};
 use crate::canvas::Shared;
 use crate::facts as facts_of;
 use crate::frames::{self, Capture, Demand, Encoder, Workers};
+use crate::metrics;
 use crate::source::{Choice, OpenError, Source};
 use crate::trust::hubs::KnownHubs;
 use crate::trust::{Gate, Opened, Roles};
@@ -71,6 +73,7 @@ use control::{Card, Control, Office};
 use dialer::{Dialer, Means};
 use door::House;
 use facts::Registrar;
+use figures::Figures;
 use guard::Guard;
 use hightower_proto::message::{Facts, Welcome};
 use listener::Listener;
@@ -130,6 +133,8 @@ pub struct Agent {
     capture: frames::Thread,
     /// Held as long as a hub is to reach it.
     dialer: Option<Dialer>,
+    /// Held as long as metrics are served.
+    metrics: Option<metrics::Server>,
 }
 
 impl Agent {
@@ -152,6 +157,7 @@ impl Agent {
         let source = open(config.source.clone()).await?;
         let described = source.describe();
 
+        let figures = Figures::default();
         let demand = Arc::new(Demand::new()?);
         let (screen, screen_changes) = watch::channel(None);
         let notices = if config.notices { Notices::on_desktop()? } else { Notices::default() };
@@ -164,7 +170,14 @@ impl Agent {
         let told = broadcaster.downgrade().recipient();
         let canvas = Shared::default();
         let workers = Arc::new(Workers::start(config.max_viewers)?);
-        let encoder = Encoder::new(canvas.clone(), screen.subscribe(), workers, Some(told)).start();
+        let encoder = Encoder::new(
+            canvas.clone(),
+            screen.subscribe(),
+            workers,
+            Some(told),
+            figures.encodings.clone(),
+        );
+        let encoder = encoder.start();
         let choice = config.source.clone();
         let open = Box::new(move || choice.open().map_err(|e| e.to_string()));
         let capture = frames::Thread::spawn(
@@ -174,6 +187,7 @@ impl Agent {
             Arc::clone(&demand),
             canvas,
             screen,
+            figures.grabs.clone(),
         )?;
         let capture_actor =
             Capture::new(Arc::clone(&demand), screen_changes, broadcaster.downgrade().recipient())
@@ -215,7 +229,8 @@ impl Agent {
             broadcaster: broadcaster.clone(),
             encoder: encoder.recipient(),
             mouse: mouse.clone().recipient(),
-            demand,
+            demand: Arc::clone(&demand),
+            figures: figures.clone(),
             write_deadline: config.write_deadline,
             credit: config.credit,
         };
@@ -255,8 +270,18 @@ impl Agent {
             Card::new(&facts_of::host(), &user, key)
         });
         let announcement = card.as_ref().and_then(|card| Announcement::make(address, card));
-        let office = Office { gate: Arc::clone(&gate), desk, local: address, card };
+        let office = Office {
+            gate: Arc::clone(&gate),
+            desk,
+            local: address,
+            card,
+            figures: figures.clone(),
+        };
         let (switch, pointer) = (broadcaster.clone(), mouse.clone().recipient());
+        let served = sockets.metrics.map(|listener| {
+            metrics::Server::start(listener, figures.subject(broadcaster.clone(), demand))
+        });
+        let metrics = served.transpose()?;
         let (stream, commands) = sockets.historical.unzip();
         if stream.is_some() {
             Beacon::new(address).start();
@@ -299,6 +324,7 @@ impl Agent {
             ear_arbiter,
             capture,
             dialer,
+            metrics,
         })
     }
 
@@ -306,6 +332,12 @@ impl Agent {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where its metrics are served, if anywhere.
+    #[must_use]
+    pub fn metrics(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(metrics::Server::address)
     }
 
     /// What it captures, for people.

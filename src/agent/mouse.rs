@@ -6,7 +6,7 @@
 
 use super::messages::{LockChanged, MouseCommand, MouseError, MouseOrder, Release};
 use super::pointer::Pointer;
-use crate::trust::By;
+use crate::trust::{Control, Permit};
 use actix::WeakRecipient;
 use actix::prelude::*;
 use std::sync::Arc;
@@ -110,7 +110,7 @@ where
         &mut self,
         lease: Option<Duration>,
         until: Instant,
-        by: &By,
+        permit: &Permit<Control>,
         ctx: &mut Context<Self>,
     ) -> Result<Option<Duration>, MouseError> {
         let lease = lease.unwrap_or(self.lease.default).min(self.lease.ceiling);
@@ -127,7 +127,8 @@ where
         if self.tick.is_none() {
             self.tick = Some(ctx.run_interval(TICK, Self::hold));
         }
-        tracing::info!(%by, "the pointer is locked for {lease:?} at {}, {}", anchor.0, anchor.1);
+        let ((x, y), by) = (anchor, permit.by());
+        tracing::info!(parent: permit.span(), %by, "the pointer is locked for {lease:?} at {x}, {y}");
         self.tell(Some(lease));
         Ok(Some(lease))
     }
@@ -199,7 +200,7 @@ where
                 Err(MouseError(ASKING.into()))
             }
             MouseCommand::Move { x, y } => self.move_to(x, y),
-            MouseCommand::Lock { lease } => self.lock(lease, order.until, order.permit.by(), ctx),
+            MouseCommand::Lock { lease } => self.lock(lease, order.until, &order.permit, ctx),
             MouseCommand::Unlock => {
                 self.unlock("unlocked", ctx);
                 Ok(None)

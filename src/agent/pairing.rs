@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
+use tracing::Span;
 
 /// How long an attempt may take; the code was typed before it began.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -147,6 +148,7 @@ async fn write_down(
     roles: Roles,
 ) -> Result<Pair, PairError> {
     let (gate, key) = (Arc::clone(gate), ends.operator);
+    let span = Span::current();
     let write = move || {
         let roles = match gate.admit(&key, peer, roles, &name) {
             Ok(roles) => roles,
@@ -156,7 +158,7 @@ async fn write_down(
             }
         };
         let outcome = format!("{name} ({}) may {roles}", key.fingerprint());
-        tracing::info!(%peer, "paired: {outcome}");
+        tracing::info!(parent: &span, %peer, "paired: {outcome}");
         let (operator, address) = (Some(name.as_str().into()), Some(peer.to_string()));
         gate.audit().note(Event { what: What::Pair, operator, address, outcome });
         success.tell(Closed::Paired { name, key });

@@ -157,6 +157,10 @@ pub(super) struct AgentArgs {
     /// limit without it.
     #[arg(long, value_name = "SIZE", env = "HIGHTOWER_FILE_RATE", value_parser = super::bytes)]
     file_rate: Option<u64>,
+    /// Serve metrics there at /metrics, for Prometheus and the like, with /healthz and /readyz; a
+    /// port alone is one of the loopback. Whoever reaches it reads them: there is no key to it.
+    #[arg(long, value_name = "[ADDR:]PORT", env = "HIGHTOWER_METRICS", value_parser = super::metrics)]
+    metrics: Option<SocketAddr>,
     /// Print the addresses as one line of JSON.
     #[arg(long)]
     json: bool,
@@ -247,6 +251,7 @@ impl AgentArgs {
             max_viewers: self.max_viewers.into(),
             accept_rate: self.accept_rate.into(),
             write_deadline: self.write_deadline,
+            metrics: self.metrics,
             ..Config::default()
         };
         let certificate = self.hub_certificate.clone();
@@ -360,15 +365,14 @@ fn announce(agent: &Agent, args: &AgentArgs) -> Result<()> {
     let written = if args.json {
         let line = serde_json::json!({
             "event": "listening", "tcp": address, "udp": address, "source": agent.source(),
-            "fingerprint": fingerprint,
+            "fingerprint": fingerprint, "metrics": agent.metrics(),
         });
         writeln!(out, "{line}")
     } else {
         let line = format!("listening on {address} (TCP and UDP), capturing {}", agent.source());
-        match fingerprint {
-            Some(fingerprint) => writeln!(out, "{line}\nthis agent's key is {fingerprint}"),
-            None => writeln!(out, "{line}"),
-        }
+        let key = fingerprint.map(|print| format!("\nthis agent's key is {print}"));
+        let metrics = agent.metrics().map(|at| format!("\nmetrics are at http://{at}/metrics"));
+        writeln!(out, "{line}{}{}", key.unwrap_or_default(), metrics.unwrap_or_default())
     };
     written.and_then(|()| out.flush()).context("can't write the address to standard output")
 }

@@ -70,6 +70,12 @@ pub(super) struct HubArgs {
     #[arg(long, value_name = "FILE", requires = "certificate")]
     tls_key: Option<PathBuf>,
 
+    /// Serve metrics there at /metrics, for Prometheus and the like; a port alone is one of the
+    /// loopback. Whoever reaches it reads them: nobody signs in there
+    #[arg(long, value_name = "[ADDRESS:]PORT", env = "HIGHTOWER_HUB_METRICS")]
+    #[arg(value_parser = super::metrics)]
+    metrics: Option<SocketAddr>,
+
     /// Print where it listens, and the link, as a line of JSON
     #[arg(long)]
     json: bool,
@@ -110,19 +116,25 @@ pub(super) fn run(args: HubArgs) -> Result<ExitCode> {
     }
     let roster = roster(targets)?;
     let found = args.discover.then(|| roster.clone());
-    let config = Config { listen: args.listen, roster, security, names, certificate, place };
+    let (listen, metrics) = (args.listen, args.metrics);
+    let config = Config { listen, roster, security, names, certificate, place, metrics };
     actix::System::new().block_on(async {
         let mut signals = Signals::hear().context("can't listen for Ctrl-C")?;
         let hub = Hub::start(config)?;
         let (address, link) = (hub.address(), hub.link("operator")?);
         let lines = match args.json {
-            true => json!({ "listening": address, "link": link, "certificate": fingerprint })
-                .to_string(),
+            true => json!({
+                "listening": address, "link": link, "certificate": fingerprint,
+                "metrics": hub.metrics(),
+            })
+            .to_string(),
             false => {
                 let of = |print: String| format!("certificate: SHA-256 {print}\n");
                 let minutes = LINK.as_secs() / 60;
                 let certificate = fingerprint.map(of).unwrap_or_default();
-                format!("{certificate}sign in, once and within {minutes} minutes: {link}")
+                let metrics = hub.metrics().map(|at| format!("metrics: http://{at}/metrics\n"));
+                let metrics = metrics.unwrap_or_default();
+                format!("{certificate}{metrics}sign in, once and within {minutes} minutes: {link}")
             }
         };
         writeln!(std::io::stdout(), "{lines}").context("can't write to standard output")?;

@@ -15,6 +15,7 @@ mod hub_user;
 mod info;
 mod install;
 mod key;
+mod log;
 mod machines;
 mod order;
 mod pair;
@@ -39,11 +40,10 @@ mod wall;
 
 use anyhow::Result;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use std::io::{IsTerminal, Write};
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::EnvFilter;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -74,6 +74,10 @@ pub struct Cli {
     /// Say more: -v for what happens, -vv for every step.
     #[arg(short, long, global = true, action = clap::ArgAction::Count, display_order = 901)]
     verbose: u8,
+    /// How the lines of the log on standard error look.
+    #[arg(long, global = true, value_enum, default_value_t, display_order = 902)]
+    #[arg(value_name = "FORMAT", env = "HIGHTOWER_LOG_FORMAT")]
+    log_format: log::Format,
     #[command(subcommand)]
     command: Task,
 }
@@ -156,9 +160,20 @@ impl Cli {
             (_, 1) => "debug",
             _ => "trace",
         };
-        let _writing = log_to_stderr(level);
+        let _writing = log::begin(level, self.log_format);
         allow_many();
-        match self.command {
+        match (Self::begin(self.command), self.log_format) {
+            // A line like others, for whoever reads them.
+            (Err(e), log::Format::Json) => {
+                tracing::error!("{e:#}");
+                Ok(ExitCode::FAILURE)
+            }
+            (done, _) => done,
+        }
+    }
+
+    fn begin(task: Task) -> Result<ExitCode> {
+        match task {
             Task::Demo(args) => demo::run(args),
             Task::Agent(args) => agent::run(args),
             Task::View(args) => view::run(args),
@@ -196,9 +211,6 @@ impl Cli {
     }
 }
 
-/// Log lines that may wait for standard error; what comes beyond is dropped.
-const LOG_LINES: usize = 4096;
-
 /// Has as many files and connections allowed as may be: with many machines each takes some, and the
 /// usual limit is of before there were so many.
 fn allow_many() {
@@ -210,26 +222,6 @@ fn allow_many() {
             tracing::debug!(%error, "no more files and connections than {current:?} at a time");
         }
     }
-}
-
-/// Logs to standard error until the guard is dropped. A thread of its own writes: whoever should
-/// read our standard error, and does not, must not stop the program. Other crates speak only when
-/// something is wrong.
-fn log_to_stderr(level: &str) -> WorkerGuard {
-    let filter = EnvFilter::try_from_env("HIGHTOWER_LOG")
-        .unwrap_or_else(|_| EnvFilter::new(format!("warn,enigo=off,hightower={level}")));
-    let (writer, guard) = NonBlockingBuilder::default()
-        .lossy(true)
-        .buffered_lines_limit(LOG_LINES)
-        .finish(std::io::stderr());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(writer)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .compact()
-        .init();
-    guard
 }
 
 /// Says something on standard error, for the person alone. It may be closed, or on a full disk, and
@@ -283,6 +275,13 @@ fn bytes(text: &str) -> Result<u64, String> {
     if (1.0..1e18).contains(&bytes) { Ok(bytes as u64) } else { Err(WRONG.into()) }
 }
 
+/// Where metrics are to be served, as a person types it: a port is one of this machine's loopback.
+fn metrics(text: &str) -> Result<SocketAddr, String> {
+    let port = text.parse::<u16>().map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    let wrong = |_| format!("'{text}' is no place to listen: give PORT, or ADDRESS:PORT");
+    port.or_else(|_| text.parse()).map_err(wrong)
+}
+
 /// A length of time as a person types it: 10s, 1m30s, 500ms; a bare number is seconds. Not 0.
 fn duration(text: &str) -> Result<Duration, String> {
     let duration = match text.parse::<f64>() {
@@ -306,6 +305,18 @@ mod tests {
         assert_eq!(place("1:02:03.5"), Ok(Duration::from_millis(3_723_500)));
         for text in ["", ":", "1:", "x:1", "1:2:3:4", "-1:00", "1:-2", "1:NaN"] {
             assert!(place(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_port_alone_is_the_loopbacks() {
+        for (text, address) in
+            [("9118", "127.0.0.1:9118"), ("0.0.0.0:1", "0.0.0.0:1"), ("[::1]:2", "[::1]:2")]
+        {
+            assert_eq!(metrics(text), Ok(address.parse().expect("an address")));
+        }
+        for text in ["", "x", "65536", "localhost", "127.0.0.1", ":1"] {
+            assert!(metrics(text).is_err(), "{text}");
         }
     }
 

@@ -6,7 +6,8 @@
 //! actor passes on what the thread publishes: only the newest counts, so it is a watch and never a
 //! queue.
 
-use super::demand::{Demand, Order, Pace};
+use super::demand::{Demand, Order, Pace, There};
+use super::figures::Grabs;
 use super::messages::{Captured, Run};
 use crate::canvas::{Shared, Version};
 use crate::source::{Grab, GrabError, Source};
@@ -44,6 +45,9 @@ const NEW_RUN_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A display that has not answered for so long is a failure that viewers are told of.
 const HUNG: Duration = Duration::from_secs(3);
+
+/// However often it is asked, it is looked no more often than this whether the display is there.
+const CHECK_AFTER: Duration = Duration::from_secs(1);
 
 /// How often it is looked whether the display hangs.
 const WATCH: Duration = Duration::from_secs(1);
@@ -157,6 +161,7 @@ impl Thread {
         demand: Arc<Demand>,
         canvas: Shared,
         publish: watch::Sender<Published>,
+        figures: Grabs,
     ) -> io::Result<Self> {
         let mut worker = Worker {
             open,
@@ -167,6 +172,8 @@ impl Thread {
             interval: Duration::from_secs_f64(1.0 / max_fps),
             demand: Arc::clone(&demand),
             publish,
+            checked: None,
+            figures,
         };
         let (end, ended) = oneshot::channel::<()>();
         std::thread::Builder::new().name("source".into()).spawn(move || {
@@ -195,6 +202,9 @@ struct Worker {
     interval: Duration,
     demand: Arc<Demand>,
     publish: watch::Sender<Published>,
+    /// When it was looked last whether the display is there, and whether it was.
+    checked: Option<(Instant, There)>,
+    figures: Grabs,
 }
 
 impl Worker {
@@ -209,6 +219,11 @@ impl Worker {
         loop {
             let began = match self.demand.wait(self.version, run, pace, resting) {
                 Order::Stop => return,
+                Order::Check => {
+                    let there = self.look();
+                    self.demand.checked(&there);
+                    continue;
+                }
                 Order::Rest => {
                     resting = true;
                     self.rest();
@@ -238,11 +253,13 @@ impl Worker {
             match refreshed {
                 Ok(changed) => {
                     backoff = BACKOFF.0;
+                    self.figures.took(start.elapsed());
                     let failed = matches!(&*self.publish.borrow(), Some(Screen::Failed(_)));
                     // A failure was told, and only a version takes it back.
                     let recovered = failed || start.elapsed() >= HUNG;
                     if changed || began || recovered {
                         last_change = start;
+                        self.figures.version();
                         if !changed {
                             self.version = self.canvas.lock().commit(captured_us);
                         }
@@ -265,6 +282,7 @@ impl Worker {
                     pace = Some(Pace { next, new_run });
                 }
                 Err(cause) => {
+                    self.figures.failed();
                     tracing::warn!("the screen can't be captured: {cause}; trying again");
                     self.source = None;
                     self.publish.send_replace(Some(Screen::Failed(cause)));
@@ -276,6 +294,40 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// Whether the screen is there, and could be captured.
+    fn look(&mut self) -> There {
+        let before = self.checked.take().filter(|(at, _)| at.elapsed() < CHECK_AFTER);
+        let there = match before {
+            Some(before) => return self.checked.insert(before).1.clone(),
+            None => {
+                self.demand.grabbing(Some(Instant::now()));
+                let there = self.check();
+                self.demand.grabbing(None);
+                there
+            }
+        };
+        if there.is_err() {
+            // The next one who asks, or watches, has it opened anew.
+            self.source = None;
+        }
+        self.checked = Some((Instant::now(), there.clone()));
+        there
+    }
+
+    fn check(&mut self) -> There {
+        let attempt = catch_unwind(AssertUnwindSafe(|| {
+            let source = match &mut self.source {
+                Some(source) => source,
+                None => {
+                    self.whole = true;
+                    self.source.insert((self.open)()?)
+                }
+            };
+            source.check().map_err(|GrabError(cause)| cause)
+        }));
+        attempt.unwrap_or_else(|_| Err("the capture library panicked".into()))
     }
 
     /// Brings the canvas up to date, opening the source where it must; true when that made a new

@@ -9,6 +9,13 @@ use crate::canvas::Version;
 use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// Questions that may wait whether the screen is there.
+const QUESTIONS: usize = 16;
+
+/// Whether the screen is there, or why not.
+pub(crate) type There = Result<(), String>;
 
 /// The wishes of all sessions, and the switches of the source thread.
 #[derive(Debug)]
@@ -29,6 +36,8 @@ struct Wishes {
     past: Option<Version>,
     /// Since when the thread has been looking at the screen.
     grabbing: Option<Instant>,
+    /// Those who want to know whether the screen is there.
+    questions: Vec<oneshot::Sender<There>>,
     stop: bool,
 }
 
@@ -51,6 +60,8 @@ pub(crate) enum Order {
         /// Counts the times that capturing was switched on.
         run: u64,
     },
+    /// Find out whether the screen is there, without capturing it.
+    Check,
     /// End.
     Stop,
 }
@@ -119,6 +130,27 @@ impl Demand {
         self.lock().grabbing.map(|since| since.elapsed())
     }
 
+    /// Has it found out whether the screen is there; no answer where too many ask.
+    pub(crate) fn check(&self) -> oneshot::Receiver<There> {
+        let (answer, answered) = oneshot::channel();
+        let mut wishes = self.lock();
+        // Who has given up makes room.
+        wishes.questions.retain(|answer| !answer.is_closed());
+        if wishes.questions.len() < QUESTIONS {
+            wishes.questions.push(answer);
+            self.wake();
+        }
+        answered
+    }
+
+    /// Tells all who want to know.
+    pub(crate) fn checked(&self, there: &There) {
+        for answer in std::mem::take(&mut self.lock().questions) {
+            // Who has given up need not know.
+            drop(answer.send(there.clone()));
+        }
+    }
+
     /// Ends the source thread.
     pub(crate) fn stop(&self) {
         self.lock().stop = true;
@@ -139,6 +171,9 @@ impl Demand {
         loop {
             if wishes.stop {
                 return Order::Stop;
+            }
+            if !wishes.questions.is_empty() {
+                return Order::Check;
             }
             if !wishes.run && !resting {
                 return Order::Rest;
@@ -179,6 +214,22 @@ mod tests {
         let demand = Demand::new().unwrap();
         demand.run(true);
         assert_eq!(demand.wait(0, 0, None, true), Order::Grab { run: 1 });
+    }
+
+    #[test]
+    fn a_question_is_answered_though_nobody_watches_and_so_many_may_wait() {
+        let demand = Demand::new().unwrap();
+        let mut answers: Vec<_> = (0..=QUESTIONS).map(|_| demand.check()).collect();
+        let mut beyond = answers.pop().unwrap();
+        assert!(matches!(beyond.try_recv(), Err(oneshot::error::TryRecvError::Closed)));
+        assert_eq!(demand.wait(0, 0, None, true), Order::Check);
+        demand.checked(&Err("it is not".into()));
+        assert!(answers.iter_mut().all(|answer| answer.try_recv() == Ok(Err("it is not".into()))));
+        drop(demand.check());
+        // The next one has its place.
+        let mut answer = demand.check();
+        demand.checked(&Ok(()));
+        assert_eq!(answer.try_recv(), Ok(Ok(())));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! version only; whoever is still sending an older one holds its bytes.
 
 use super::capture::{Published, Screen};
+use super::figures::{Encodings, Kind};
 use super::messages::{Captured, Encode, EncodeError, Encoded, Rendition};
 use super::workers::{Job, Keys, Outcome, Workers};
 use crate::canvas::{Shared, Version};
@@ -46,6 +47,7 @@ pub(crate) struct Encoder {
     /// Who is told that a picture can't be encoded, beside those who asked for it.
     broadcaster: Option<WeakRecipient<Captured>>,
     memo: HashMap<Step, Memo>,
+    figures: Encodings,
     /// For what is encoded here.
     scratch: Scratch,
 }
@@ -57,9 +59,10 @@ impl Encoder {
         screen: watch::Receiver<Published>,
         workers: Arc<Workers>,
         broadcaster: Option<WeakRecipient<Captured>>,
+        figures: Encodings,
     ) -> Self {
         let (keys, memo, scratch) = (Keys::default(), HashMap::new(), Scratch::default());
-        Self { canvas, screen, workers, keys, broadcaster, memo, scratch }
+        Self { canvas, screen, workers, keys, broadcaster, memo, figures, scratch }
     }
 
     /// Encodes a small step at once; `None` where it is not small, and where the canvas is at
@@ -71,10 +74,10 @@ impl Encoder {
         let attempt = catch_unwind(AssertUnwindSafe(|| {
             let update = self.canvas.try_lock()?.small_delta(base, scale, FEW)?;
             let pieces = encode_delta(&update, &mut self.scratch, Effort::Fast).ok()?;
-            Some(Encoded::new(update.version, pieces, start))
+            Some(Encoded::new(update.version, Kind::Delta, pieces, start))
         }));
         let encoded = attempt.ok().flatten()?;
-        encoded.log(step.base, Effort::Fast, start);
+        encoded.note(step.base, Effort::Fast, start, &self.figures);
         Some(encoded)
     }
 
@@ -139,6 +142,7 @@ impl Handler<Encode> for Encoder {
                 keys: Arc::clone(&self.keys),
                 base,
                 effort,
+                figures: self.figures.clone(),
                 since: Instant::now(),
                 done,
             };
@@ -168,8 +172,9 @@ impl Handler<Done> for Encoder {
 
     fn handle(&mut self, Done { step, outcome }: Done, _ctx: &mut Self::Context) {
         let Some(Memo::Pending(waiting)) = self.memo.remove(&step) else { return };
-        if let Ok(encoded) = &outcome {
-            self.keep(step, encoded);
+        match &outcome {
+            Ok(encoded) => self.keep(step, encoded),
+            Err(_) => self.figures.failed(),
         }
         let broadcaster = self.broadcaster.as_ref().and_then(WeakRecipient::upgrade);
         if let (Err(e), Some(broadcaster)) = (&outcome, broadcaster) {

@@ -170,6 +170,7 @@ fn rate(length: u64, time: Duration) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frames::Kind;
 
     /// A link that carries so many bytes a second, with that round trip; the encoder takes a
     /// millisecond for so many bytes.
@@ -245,7 +246,7 @@ mod tests {
             self.version += 1;
             let took = Duration::from_secs_f64(length as f64 / self.encoded as f64 / 1e3);
             let (version, pieces) = (self.version, [].into());
-            self.link.sent(&Encoded { version, pieces, length, took }, self.now);
+            self.link.sent(&Encoded { version, kind: Kind::Key, pieces, length, took }, self.now);
         }
     }
 

@@ -1,5 +1,6 @@
 //! What the parts of the frame path say to each other, and are told.
 
+use super::figures::{Encodings, Kind};
 use crate::canvas::Version;
 use crate::png::Effort;
 use actix::prelude::*;
@@ -52,6 +53,8 @@ pub(crate) struct Encode {
 pub(crate) struct Encoded {
     /// The version it brings its viewer to.
     pub(crate) version: Version,
+    /// Whether it builds on what its viewer has.
+    pub(crate) kind: Kind,
     /// Whole frames, headers included, in pieces to be sent one after another; shared by all
     /// viewers.
     pub(crate) pieces: Arc<[Bytes]>,
@@ -63,14 +66,23 @@ pub(crate) struct Encoded {
 
 impl Encoded {
     /// What was asked for then is encoded.
-    pub(crate) fn new(version: Version, pieces: Vec<Bytes>, since: Instant) -> Self {
+    pub(crate) fn new(version: Version, kind: Kind, pieces: Vec<Bytes>, since: Instant) -> Self {
         let length = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Self { version, pieces: pieces.into(), length, took: since.elapsed() }
+        Self { version, kind, pieces: pieces.into(), length, took: since.elapsed() }
     }
 
-    /// Logs what was encoded since `start`, from what and how, for who wants to know it all.
-    pub(crate) fn log(&self, base: Option<Version>, effort: Effort, start: Instant) {
-        let (version, bytes, took_us) = (self.version, self.length, start.elapsed().as_micros());
+    /// Counts what was encoded since `start`, and logs from what and how, for who wants to know it
+    /// all.
+    pub(super) fn note(
+        &self,
+        base: Option<Version>,
+        effort: Effort,
+        start: Instant,
+        figures: &Encodings,
+    ) {
+        let took = start.elapsed();
+        figures.done(self, took);
+        let (version, bytes, took_us) = (self.version, self.length, took.as_micros());
         // A key frame is made in one way only.
         let effort = base.map(|_| tracing::field::debug(effort));
         tracing::trace!(version, base, bytes, took_us, effort, "encoded");

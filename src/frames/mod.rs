@@ -16,6 +16,7 @@
 //! | `capture` | the source thread, and the actor that passes on what it publishes |
 //! | `demand` | what makes the thread look |
 //! | `encoder`, `workers` | steps encoded once, for all who ask for them |
+//! | `figures` | what is counted of all that |
 //! | `link` | what a viewer's link carries, and what effort that is worth |
 //! | `messages` | what these say to each other |
 //! | `wake` | waits for a source, and can be woken |
@@ -23,6 +24,7 @@
 mod capture;
 mod demand;
 mod encoder;
+mod figures;
 mod link;
 mod messages;
 #[cfg(unix)]
@@ -32,6 +34,7 @@ mod workers;
 pub(crate) use capture::{Capture, Published, Screen, Thread};
 pub(crate) use demand::Demand;
 pub(crate) use encoder::Encoder;
+pub(crate) use figures::{Encodings, Grabs, Kind, Sendings};
 pub(crate) use link::Link;
 pub(crate) use messages::{Captured, Encode, Encoded, Rendition, Run};
 pub(crate) use workers::Workers;

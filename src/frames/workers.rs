@@ -3,6 +3,7 @@
 //! Deflating blocks for milliseconds, so it never happens on an arbiter. The queue is bounded by
 //! the number of viewers: each has at most one request open, and equal requests are one job.
 
+use super::figures::{Encodings, Kind};
 use super::messages::{EncodeError, Encoded, Rendition};
 use crate::canvas::{Shared, Version};
 use crate::png::{Effort, KeyEncoder, Scratch, encode_delta};
@@ -25,6 +26,7 @@ pub(crate) struct Job {
     pub(crate) keys: Keys,
     pub(crate) base: Option<Version>,
     pub(crate) effort: Effort,
+    pub(crate) figures: Encodings,
     /// When it was asked for.
     pub(crate) since: Instant,
     pub(crate) done: Box<dyn FnOnce(Outcome) + Send>,
@@ -72,15 +74,15 @@ fn work(todo: &Receiver<Job>) {
 }
 
 fn encode(job: &Job, effort: Effort, scratch: &mut Scratch) -> Outcome {
-    let &Job { ref canvas, ref keys, rendition, base, since, .. } = job;
+    let &Job { ref canvas, ref keys, rendition, base, since, ref figures, .. } = job;
     let start = Instant::now();
     let failed = |e: crate::png::EncodeError| EncodeError::Failed(e.to_string());
     // Taken out under the lock, encoded without it.
     let update = base.and_then(|base| canvas.lock().delta(base, rendition.scale));
     if let Some(update) = update {
         let pieces = encode_delta(&update, scratch, effort).map_err(failed)?;
-        let encoded = Encoded::new(update.version, pieces, since);
-        encoded.log(base, effort, start);
+        let encoded = Encoded::new(update.version, Kind::Delta, pieces, since);
+        encoded.note(base, effort, start, figures);
         return Ok(encoded);
     }
     let mut keys = keys.lock().unwrap_or_else(|poisoned| {
@@ -91,7 +93,8 @@ fn encode(job: &Job, effort: Effort, scratch: &mut Scratch) -> Outcome {
     });
     let encoder = keys.entry(rendition).or_default();
     let whole = canvas.lock().whole(rendition.scale, encoder.known());
-    let encoded = Encoded::new(whole.version, encoder.encode(&whole).map_err(failed)?, since);
+    let pieces = encoder.encode(&whole).map_err(failed)?;
+    let encoded = Encoded::new(whole.version, Kind::Key, pieces, since);
     // A delta is made of as many frames as it takes; a key frame is one.
     let longest = Limits::default().max_frame;
     if encoded.length > longest {
@@ -99,6 +102,6 @@ fn encode(job: &Job, effort: Effort, scratch: &mut Scratch) -> Outcome {
         let words = format!("it is {length} bytes long, more than the {longest} of a frame");
         return Err(EncodeError::Failed(words));
     }
-    encoded.log(None, Effort::Fast, start);
+    encoded.note(None, Effort::Fast, start, figures);
     Ok(encoded)
 }

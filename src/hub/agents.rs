@@ -22,6 +22,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, timeout};
+use tracing::Instrument;
 
 /// How long somebody has to prove who they are.
 const PROOF: Duration = Duration::from_secs(5);
@@ -157,7 +158,8 @@ async fn dial_in(
     let (response, session, incoming) = actix_ws::handle(&request, body)?;
     let incoming = incoming.max_frame_size(LONGEST);
     let board = house.board.clone();
-    let work = actix_web::rt::spawn(receive(house, session, incoming, peer));
+    let work = receive(house, session, incoming, peer).in_current_span();
+    let work = actix_web::rt::spawn(work);
     board.enter(peer, work.abort_handle());
     Ok(response)
 }
@@ -171,7 +173,8 @@ async fn receive(
     match admit(&house, &mut session, &mut incoming, peer).await {
         // From here on it is none of the crowd.
         Ok((presence, calls)) => {
-            actix_web::rt::spawn(attend(session, incoming, presence, calls));
+            let work = attend(session, incoming, presence, calls);
+            actix_web::rt::spawn(work.in_current_span());
         }
         Err(Unwanted(why)) => {
             house.board.refuse(peer, format!("an agent: {why}"));
@@ -273,7 +276,8 @@ async fn call(
     let (response, session, incoming) = actix_ws::handle(&request, body)?;
     let (near, far) = tokio::io::duplex(pipe::KEPT);
     if waiting.send(near).is_ok() {
-        actix_web::rt::spawn(pipe::pump(session, incoming, far, || true));
+        let work = pipe::pump(session, incoming, far, || true);
+        actix_web::rt::spawn(work.in_current_span());
     }
     Ok(response)
 }

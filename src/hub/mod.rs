@@ -21,6 +21,9 @@
 //! | `switchboard` | who of them is there, and how somebody is joined with them |
 //! | `pipe` | operators who are joined with one |
 //! | `api` | the interface for programs |
+//! | `figures` | what is counted |
+//! | `health` | whether it is alive, and ready |
+//! | `request` | each request: counted, and found again in the log |
 //! | `problem` | what went wrong |
 //! | `pages` | what a browser is given |
 //! | `relay` | a machine's pictures, for all who look |
@@ -34,11 +37,14 @@ mod api;
 mod certificate;
 mod events;
 mod feed;
+mod figures;
+mod health;
 mod pages;
 mod pipe;
 mod problem;
 mod register;
 mod relay;
+mod request;
 mod roster;
 mod sessions;
 mod spool;
@@ -53,13 +59,16 @@ pub use roster::{Dialled, Member, Roster};
 pub use sessions::LINK;
 pub use users::{User, Users, UsersError};
 
+use crate::metrics;
 use crate::trust::{Place, Roles};
 use crate::viewer::Security;
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::dev::{Server, ServerHandle, Service};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use events::Events;
+use figures::Figures;
 use pipe::Pipes;
 use problem::Problem;
 use register::Register;
@@ -108,6 +117,8 @@ pub struct Config {
     pub certificate: Option<Certificate>,
     /// Where its files are.
     pub place: Place,
+    /// Where metrics are served, if anywhere: whoever reaches it reads them.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Why a hub can't be started.
@@ -146,6 +157,8 @@ struct House {
     tabs: Tabs,
     spool: Spool,
     events: Events,
+    figures: Figures,
+    requests: request::Numbers,
     /// The names that it is called by, beside addresses.
     names: Vec<String>,
     /// Whether browsers come by TLS.
@@ -189,6 +202,8 @@ pub struct Hub {
     address: SocketAddr,
     house: web::Data<House>,
     server: Server,
+    /// Held as long as metrics are served.
+    metrics: Option<metrics::Server>,
 }
 
 impl Hub {
@@ -197,13 +212,17 @@ impl Hub {
     /// # Errors
     /// When the port can't be bound, or the system gives no threads.
     pub fn start(config: Config) -> Result<Self, StartError> {
-        let bound = TcpListener::bind(config.listen);
-        let listener = bound.map_err(|cause| StartError::Bind { address: config.listen, cause })?;
+        let bind = |address| {
+            TcpListener::bind(address).map_err(|cause| StartError::Bind { address, cause })
+        };
+        let listener = bind(config.listen)?;
+        let counted = config.metrics.map(bind).transpose()?;
         let address = listener.local_addr()?;
         let arbiter = actix::Arbiter::current();
         let board = Switchboard::open(&config.place, config.roster.clone());
         let security = config.security.by(Arc::new(Inward(Arc::clone(&board))));
-        let relays = Relays::new(security.clone(), arbiter)?;
+        let figures = Figures::default();
+        let relays = Relays::new(security.clone(), arbiter, figures.clone())?;
         let secure = config.certificate.is_some();
         let house = web::Data::new(House {
             roster: config.roster,
@@ -218,6 +237,8 @@ impl Hub {
             tabs: Tabs::default(),
             spool: Spool::open(config.place.hub_spool(address.port()))?,
             events: Events::default(),
+            figures,
+            requests: request::Numbers::default(),
             names: config.names,
             secure,
             cookie: visitor::cookie_name(secure, address.port()),
@@ -241,6 +262,8 @@ impl Hub {
                         Ok(answer)
                     }
                 })
+                .wrap(from_fn(request::attend))
+                .configure(health::routes)
                 .configure(api::routes)
                 .configure(pages::routes)
                 .default_service(web::to(async || -> Result<String, Problem> {
@@ -253,13 +276,22 @@ impl Hub {
             None => server.listen(listener)?,
         };
         let server = server.run();
-        Ok(Self { address, house, server })
+        let subject = || Figures::subject(house.clone());
+        let metrics = counted.map(|listener| metrics::Server::start(listener, subject()));
+        let metrics = metrics.transpose()?;
+        Ok(Self { address, house, server, metrics })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where its metrics are served, if anywhere.
+    #[must_use]
+    pub fn metrics(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(metrics::Server::address)
     }
 
     /// A link that signs somebody in, once.

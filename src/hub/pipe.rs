@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{MissedTickBehavior, interval, timeout};
+use tracing::Instrument;
 
 /// How many bytes are held of a pipe at each end and in each direction, beside what waits in 32
 /// messages for the network.
@@ -85,7 +86,8 @@ async fn open(
     let (response, session, incoming) = actix_ws::handle(&request, body)?;
     let incoming = incoming.max_frame_size(LONGEST.max(PIECE));
     let board = house.board.clone();
-    let work = actix_web::rt::spawn(receive(house, session, incoming, name.into_inner(), peer));
+    let work = receive(house, session, incoming, name.into_inner(), peer).in_current_span();
+    let work = actix_web::rt::spawn(work);
     board.enter(peer, work.abort_handle());
     Ok(response)
 }
@@ -100,7 +102,8 @@ async fn receive(
     match admit(&house, &mut session, &mut incoming, &name, peer).await {
         // From here on they are none of the crowd.
         Ok(grant) => {
-            actix_web::rt::spawn(serve(house, session, incoming, name, grant));
+            let work = serve(house, session, incoming, name, grant);
+            actix_web::rt::spawn(work.in_current_span());
         }
         Err(Unwanted(why)) => {
             house.board.refuse(peer, format!("an operator: {why}"));

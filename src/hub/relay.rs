@@ -5,13 +5,14 @@
 //! now, each encoded once for all of them. So the machine sends one stream, however many look, and
 //! whoever is slow is nobody's concern.
 
+use super::figures::Figures;
 use crate::address::Target;
 use crate::canvas::Shared;
 use crate::frames::{Encode, Encoder, Published, Screen, Workers};
 use crate::rect::Rect;
 use crate::viewer::{Client, ClientOptions, Link, Picture, Security, View};
 use actix::prelude::*;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,6 +40,7 @@ pub(super) struct Relay {
     pub(super) changes: watch::Receiver<u64>,
     /// The number of the viewer's picture that is on the canvas.
     painted: Arc<AtomicU64>,
+    pub(super) figures: Figures,
 }
 
 impl Relay {
@@ -47,8 +49,10 @@ impl Relay {
         let (publish, screen) = watch::channel(None);
         let (encoded, workers, shown) =
             (canvas.clone(), Arc::clone(&house.workers), screen.clone());
+        let figures = house.figures.clone();
+        let encodings = figures.encodings.clone();
         let encoder = Encoder::start_in_arbiter(&house.arbiter, move |_| {
-            Encoder::new(encoded, shown, workers, None)
+            Encoder::new(encoded, shown, workers, None, encodings)
         });
         let options = ClientOptions {
             security: house.security.clone(),
@@ -57,12 +61,18 @@ impl Relay {
             ..ClientOptions::default()
         };
         let painted = Arc::new(AtomicU64::new(0));
-        let mut painter = Painter { canvas, publish, shown: None, painted: Arc::clone(&painted) };
+        let mut painter = Painter {
+            canvas,
+            publish,
+            shown: None,
+            painted: Arc::clone(&painted),
+            figures: figures.clone(),
+        };
         let watcher = move |view: &View| painter.take(view);
         let client = Client::start_watched(wish.target.clone(), options, watcher)?;
         let changes = client.changes();
         let (client, encoder) = (Some(client), encoder.recipient());
-        Ok(Self { client, encoder, screen, changes, painted })
+        Ok(Self { client, encoder, screen, changes, painted, figures })
     }
 
     /// What is known of the machine now.
@@ -99,6 +109,7 @@ struct Painter {
     /// The number of the picture that is on it, where that is whole.
     shown: Option<u64>,
     painted: Arc<AtomicU64>,
+    figures: Figures,
 }
 
 impl Painter {
@@ -123,6 +134,7 @@ impl Painter {
         // Changed or not: who waits for a picture of now, after a cut or a stop, is to get it.
         let version = canvas.commit(picture.captured_us.unwrap_or_default());
         drop(canvas);
+        self.figures.pictures.inc();
         self.shown = Some(picture.sequence);
         self.painted.store(picture.sequence, Ordering::Release);
         self.publish.send_replace(Some(Screen::Picture(version)));
@@ -135,14 +147,33 @@ pub(super) struct Relays {
     workers: Arc<Workers>,
     /// Where the encoders live.
     arbiter: ArbiterHandle,
+    figures: Figures,
     /// Those that somebody holds.
     open: Mutex<HashMap<Wish, Weak<Relay>>>,
 }
 
 impl Relays {
-    pub(super) fn new(security: Security, arbiter: ArbiterHandle) -> io::Result<Self> {
+    pub(super) fn new(
+        security: Security,
+        arbiter: ArbiterHandle,
+        figures: Figures,
+    ) -> io::Result<Self> {
         let workers = Arc::new(Workers::start(STEPS)?);
-        Ok(Self { security, workers, arbiter, open: Mutex::default() })
+        Ok(Self { security, workers, arbiter, figures, open: Mutex::default() })
+    }
+
+    /// How many there are, and how many machines they are connected to.
+    pub(super) fn count(&self) -> (usize, usize) {
+        let relays: Vec<(Target, Arc<Relay>)> = {
+            let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            let held = open.iter().map(|(wish, relay)| (wish.target.clone(), relay.upgrade()));
+            held.filter_map(|(target, relay)| Some((target, relay?))).collect()
+        };
+        let connected = relays
+            .iter()
+            .filter(|(_, relay)| relay.view().is_some_and(|view| view.link == Link::Connected));
+        let machines: HashSet<&Target> = connected.map(|(target, _)| target).collect();
+        (relays.len(), machines.len())
     }
 
     /// The relay for this: the one that there is, or a new one, for which threads are started. It

@@ -261,6 +261,12 @@ impl Sessions {
         Some(Person { name: open.name.clone(), roles })
     }
 
+    /// How many browsers are signed in.
+    pub(super) fn count(&self) -> usize {
+        let now = now();
+        self.lock().sessions.values().filter(|open| is_alive(open, now)).count()
+    }
+
     /// Signs somebody out.
     pub(super) fn sign_out(&self, cookie: &str) {
         let mut held = self.lock();

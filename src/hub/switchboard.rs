@@ -26,6 +26,7 @@ use tokio::io::DuplexStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
+use tracing::Span;
 
 /// Those at a time who have not proven who they are.
 const STRANGERS: usize = 256;
@@ -130,10 +131,12 @@ impl Switchboard {
     /// Somebody has come who has not proven who they are. Where there are too many, the oldest of the
     /// address that has the most go.
     pub(super) fn enter(&self, peer: SocketAddr, work: AbortHandle) {
-        let gone = lock(&self.strangers).enter(peer, work);
-        gone.into_iter().for_each(|peer| {
-            self.refuse(peer, "it gave way to others: too many wait to prove who they are");
-        });
+        let gone = lock(&self.strangers).enter((peer, Span::current()), work);
+        for (peer, span) in gone {
+            span.in_scope(|| {
+                self.refuse(peer, "it gave way to others: too many wait to prove who they are");
+            });
+        }
     }
 
     /// Says that somebody was not let in, as often as the log takes it.

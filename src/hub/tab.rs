@@ -21,6 +21,7 @@ use futures_util::StreamExt;
 use hightower_proto::message::{Goodbye, Hello, Pong, Reply, State, Welcome};
 use hightower_proto::stream::Options;
 use hightower_proto::{Decoder, Item, Limits, Message};
+use prometheus_client::metrics::gauge::Gauge;
 use serde_json::json;
 use std::convert::Infallible;
 use std::future::Future;
@@ -28,6 +29,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
+use tracing::Instrument;
 
 /// How many updates may be under way that were not acknowledged.
 pub(super) const CREDIT: usize = 2;
@@ -87,14 +89,26 @@ struct Told {
     link: Option<serde_json::Value>,
 }
 
-/// Serves a tab until it ends.
-pub(super) async fn serve(
+/// Serves a tab until it ends. Its lines in the log are those of the request by which it began.
+pub(super) fn serve(
+    session: Session,
+    incoming: MessageStream,
+    relay: Arc<Relay>,
+    leave: Leave,
+    place: Place,
+) -> impl Future<Output = ()> {
+    look(session, incoming, relay, leave, place).in_current_span()
+}
+
+async fn look(
     session: Session,
     mut incoming: MessageStream,
     relay: Arc<Relay>,
     leave: Leave,
     _place: Place,
 ) {
+    let _open = Open::count(relay.figures.tabs.clone());
+    relay.figures.opened.inc();
     let limits = Limits { max_packet: LONGEST, ..Limits::default() };
     let options = Options { limits, ..Options::agent() };
     let now = Instant::now();
@@ -115,8 +129,25 @@ pub(super) async fn serve(
     };
     let Err(end) = tab.run(&mut incoming, &leave).await;
     if let End::Closed(code, words) = end {
+        tab.relay.figures.dropped.inc();
         tracing::debug!("a tab is closed: {words}");
         drop(session.close(Some(CloseReason { code, description: Some(words) })).await);
+    }
+}
+
+/// Counts a tab, until it is dropped.
+struct Open(Gauge);
+
+impl Open {
+    fn count(tabs: Gauge) -> Self {
+        tabs.inc();
+        Self(tabs)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 
@@ -240,6 +271,9 @@ impl Tab {
         if !self.refresh && self.base.is_some_and(|base| step.version <= base) {
             return Ok(());
         }
+        if let Some(base) = self.base {
+            self.relay.figures.sendings.skipped(step.version.saturating_sub(base + 1));
+        }
         (self.base, self.refresh, self.failed) = (Some(step.version), false, None);
         let max_fps = self.hello.as_ref().map_or(0, |hello| hello.max_fps);
         if max_fps > 0 {
@@ -249,6 +283,7 @@ impl Tab {
         for piece in step.pieces.iter() {
             self.write(piece.clone()).await?;
         }
+        self.relay.figures.sendings.sent(step.kind, step.length);
         Ok(())
     }
 

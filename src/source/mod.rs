@@ -154,6 +154,15 @@ pub trait Source: Send {
         Ok(None)
     }
 
+    /// Finds out whether the screen is there, and could be captured, without capturing it. Asks the
+    /// display: it may take as long as that takes.
+    ///
+    /// # Errors
+    /// When it could not be captured; the source is then opened anew.
+    fn check(&mut self) -> Result<(), GrabError> {
+        Ok(())
+    }
+
     /// Nobody watches any more: nothing is to be done, and nothing told, until the next grab,
     /// which will be one of the whole picture.
     fn rest(&mut self) {}

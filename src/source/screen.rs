@@ -59,6 +59,15 @@ impl Source for Screen {
         let patch = Patch { rect, pixels: &self.pixels, stride: width };
         Ok(Grab { size: (width, height), patches: vec![patch] })
     }
+
+    fn check(&mut self) -> Result<(), GrabError> {
+        // Each grab connects anew, and so does this: nothing tells that a display went away.
+        let all = xcap::Monitor::all().map_err(|e| GrabError(plain_cause(&e)))?;
+        match all.len() > self.number {
+            true => Ok(()),
+            false => Err(GrabError(format!("there is no monitor {} any more", self.number))),
+        }
+    }
 }
 
 /// The monitors of this machine, as far as xcap knows.

@@ -16,6 +16,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use tracing::Span;
 
 /// What a key's fingerprint begins with.
 const FINGERPRINT: &str = "SHA256:";
@@ -108,6 +109,7 @@ impl fmt::Display for By {
 pub struct Permit<K> {
     by: By,
     audit: Audit,
+    span: Span,
     kind: PhantomData<K>,
 }
 
@@ -116,6 +118,12 @@ impl<K> Permit<K> {
     #[must_use]
     pub fn by(&self) -> &By {
         &self.by
+    }
+
+    /// Of what the lines of a log are that tell of this: the connection, where it is by one.
+    #[must_use]
+    pub fn span(&self) -> &Span {
+        &self.span
     }
 
     /// Writes down what its owner did.
@@ -180,12 +188,13 @@ pub struct Grant {
     who: Who,
     peer: SocketAddr,
     by_hub: bool,
+    span: Span,
 }
 
 impl Grant {
     /// Of somebody who need not be known.
     pub(super) fn plain(gate: Arc<Gate>, peer: SocketAddr) -> Self {
-        Self { gate, who: Who::Plain, peer, by_hub: false }
+        Self { gate, who: Who::Plain, peer, by_hub: false, span: Span::none() }
     }
 
     /// Of the operator who has proven to have this key.
@@ -195,7 +204,19 @@ impl Grant {
         peer: SocketAddr,
         by_hub: bool,
     ) -> Self {
-        Self { gate, who: Who::Operator(key), peer, by_hub }
+        Self { gate, who: Who::Operator(key), peer, by_hub, span: Span::none() }
+    }
+
+    /// The same, of somebody whose connection has this span.
+    #[must_use]
+    pub fn within(self, span: Span) -> Self {
+        Self { span, ..self }
+    }
+
+    /// Of what the lines of a log are that tell of this peer.
+    #[must_use]
+    pub fn span(&self) -> &Span {
+        &self.span
     }
 
     /// From where they have to be allowed to come.
@@ -237,7 +258,7 @@ impl Grant {
         };
         let by = By { name, peer: self.peer, by_hub: self.by_hub };
         let audit = self.gate.audit().clone();
-        Ok(Permit { by, audit, kind: PhantomData })
+        Ok(Permit { by, audit, span: self.span.clone(), kind: PhantomData })
     }
 
     /// Who it is, if they are still welcome, whatever they may do.

@@ -15,6 +15,7 @@ pub mod disk;
 pub mod gateway;
 #[cfg(unix)]
 pub mod homes;
+pub mod openmetrics;
 pub mod speaker;
 #[cfg(unix)]
 pub mod terminal;
@@ -136,6 +137,8 @@ pub struct Agent {
     child: Child,
     /// Where it is reached.
     pub address: SocketAddr,
+    /// Where its metrics are, if anywhere.
+    pub metrics: Option<SocketAddr>,
     log: Lines,
     /// Before an agent that asks for keys, where a test knows of none; and that agent's folder.
     gate: Option<(Gateway, TempDir)>,
@@ -203,12 +206,18 @@ impl Agent {
             panic!("the agent did not start: {line}{}", log.rest());
         };
         let address = event["tcp"].as_str().unwrap().parse().unwrap();
-        Self { child, address, log, gate: None }
+        let metrics = event["metrics"].as_str().map(|metrics| metrics.parse().unwrap());
+        Self { child, address, metrics, log, gate: None }
     }
 
     /// Waits until the agent's log has a line with these words, and gives it back.
     pub fn await_log(&mut self, words: &str) -> String {
         self.log.await_line(|line| line.contains(words), words)
+    }
+
+    /// What its metrics say now.
+    pub fn figures(&self) -> openmetrics::Page {
+        openmetrics::Page::of(self.metrics.unwrap())
     }
 
     pub fn id(&self) -> u32 {

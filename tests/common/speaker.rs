@@ -4,7 +4,7 @@
 use super::{PATIENCE, packet};
 use hightower_proto::png::Header;
 use hightower_proto::stream::Options;
-use hightower_proto::{Decoder, FrameInfo, Item, Limits};
+use hightower_proto::{Command, Decoder, FrameInfo, Item, Limits};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
@@ -14,7 +14,8 @@ pub struct Update {
     pub version: u64,
     /// 0 is a key frame.
     pub base: u64,
-    /// The length of its frames, their headers left out.
+    /// How many frames it is, and their length, their headers left out.
+    pub frames: usize,
     pub bytes: usize,
 }
 
@@ -22,6 +23,8 @@ pub struct Update {
 pub struct Speaker {
     pub socket: TcpStream,
     decoder: Decoder,
+    /// A frame that was taken before somebody wanted it.
+    early: Option<Vec<u8>>,
     pub size: (u32, u32),
     /// `0x00RRGGBB`, row by row.
     pub pixels: Vec<u32>,
@@ -41,6 +44,7 @@ impl Speaker {
         Self {
             socket,
             decoder: Decoder::new(Options::viewer()),
+            early: None,
             size: (0, 0),
             pixels: Vec::new(),
             version: 0,
@@ -50,9 +54,10 @@ impl Speaker {
 
     /// Takes frames until an update is whole.
     pub fn update(&mut self) -> Update {
-        let mut bytes = 0;
+        let (mut frames, mut bytes) = (0, 0);
         loop {
             let frame = self.frame();
+            frames += 1;
             bytes += frame.len();
             let header = Header::parse(&frame, &Limits::default()).unwrap();
             let info = header.frame.expect("an htFr chunk");
@@ -62,7 +67,7 @@ impl Speaker {
                 if self.acknowledges {
                     self.acknowledge(info.version);
                 }
-                return Update { version: info.version, base: info.base, bytes };
+                return Update { version: info.version, base: info.base, frames, bytes };
             }
         }
     }
@@ -76,12 +81,38 @@ impl Speaker {
         self.socket.write_all(&packet(command, payload, false, false)).unwrap();
     }
 
+    /// Takes the updates that were on their way until the agent has heard this.
+    pub fn settle(&mut self) -> Vec<Update> {
+        self.send(37, br#"{"clock_us":1}"#);
+        let mut updates = Vec::new();
+        loop {
+            match self.item() {
+                Item::Frame(frame) => {
+                    self.early = Some(frame.to_vec());
+                    updates.push(self.update());
+                }
+                Item::Packet(packet) if packet.command == Command::Pong => return updates,
+                Item::Packet(_) => {}
+            }
+        }
+    }
+
     /// The next frame; packets between are passed over.
     fn frame(&mut self) -> Vec<u8> {
+        if let Some(frame) = self.early.take() {
+            return frame;
+        }
+        loop {
+            if let Item::Frame(frame) = self.item() {
+                return frame.to_vec();
+            }
+        }
+    }
+
+    fn item(&mut self) -> Item {
         loop {
             match self.decoder.next_item().unwrap() {
-                Some(Item::Frame(frame)) => return frame.to_vec(),
-                Some(Item::Packet(_)) => {}
+                Some(item) => return item,
                 None => {
                     let mut piece = [0; 16 << 10];
                     let read = self.socket.read(&mut piece).unwrap();

@@ -193,12 +193,13 @@ fn the_interface_is_as_it_is_described() {
         command.args(["-H", &format!("Authorization: Bearer {}", said["token"].as_str().unwrap())]);
         command.args(["--max-examples", "25", "--request-timeout", "20", "--continue-on-failure"]);
         // The same requests each time, but where there is time to look for others.
-        if std::env::var_os("HIGHTOWER_TEST_FULL").is_none() {
-            command.arg("--generation-deterministic");
-        }
-        command.args(["--generation-database", "none", "--no-color"]).current_dir(files.path());
+        match std::env::var_os("HIGHTOWER_TEST_FULL") {
+            None => command.arg("--generation-deterministic"),
+            Some(_) => command.args(["--generation-database", "none"]),
+        };
+        command.arg("--no-color").current_dir(files.path());
         let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         assert!(output.status.success(), "{told}");
         assert!(told.contains(&format!("Tested: {count}")), "{told}");
         assert!(!told.contains("Authentication failed"), "{told}");

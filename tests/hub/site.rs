@@ -1,18 +1,21 @@
 //! A hub with agents, and a browser's requests to it.
 
+use crate::common::openmetrics::Page;
 use crate::common::{Agent, Lines, hightower};
 use actix_web::http::StatusCode;
 use awc::{Client, ClientRequest};
 use serde_json::Value;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 /// A hub as a process of its own, with these agents.
 pub(crate) struct Site {
     child: Child,
     pub(crate) address: SocketAddr,
+    /// Where its metrics are, if anywhere.
+    pub(crate) metrics: Option<SocketAddr>,
     pub(crate) link: String,
     pub(crate) agents: Vec<Agent>,
     /// Its folder.
@@ -39,7 +42,21 @@ impl Site {
         let (child, line, log) = start(&home, "127.0.0.1:0", &words(&agents, &args));
         let address = line["listening"].as_str().unwrap().parse().unwrap();
         let link = line["link"].as_str().unwrap().split_once("#link=").unwrap().1.to_owned();
-        Self { child, address, link, agents, home, log, args }
+        let metrics = line["metrics"].as_str().map(|metrics| metrics.parse().unwrap());
+        Self { child, address, metrics, link, agents, home, log, args }
+    }
+
+    /// What its metrics say now. The hub is another process, so this may block.
+    pub(crate) fn figures(&self) -> Page {
+        Page::of(self.metrics.unwrap())
+    }
+
+    /// Ends it as a service manager does, and gives its log.
+    pub(crate) fn end(mut self) -> String {
+        let ended = Command::new("kill").arg(self.child.id().to_string()).status();
+        assert!(ended.unwrap().success());
+        self.child.wait().unwrap();
+        self.log.rest()
     }
 
     /// Kills the hub, and starts it again where it was.

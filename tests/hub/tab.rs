@@ -76,12 +76,36 @@ impl Tab {
         self.socket.send(Piece::Binary(message.encode())).await.unwrap();
     }
 
+    /// Says what makes no sense.
+    pub(crate) async fn shout(&mut self) {
+        self.socket.send(Piece::Text("hello".into())).await.unwrap();
+    }
+
     /// The next picture, acknowledged.
     pub(crate) async fn picture(&mut self) -> Picture {
         let picture = timeout(PATIENCE, self.next_picture()).await.expect("a picture");
         let version = picture.version.unwrap();
         self.say(&Message::Acknowledge(Acknowledge { version })).await;
         picture
+    }
+
+    /// The version of the next update, acknowledged and not looked at.
+    pub(crate) async fn pass(&mut self) -> u64 {
+        loop {
+            match self.item().await.expect("the hub has closed") {
+                Item::Frame(frame) => {
+                    let header = Header::parse(&frame, &Limits::default()).unwrap();
+                    let frame = header.frame.expect("an htFr chunk");
+                    if frame.last {
+                        let version = frame.version;
+                        self.updates += 1;
+                        self.say(&Message::Acknowledge(Acknowledge { version })).await;
+                        return version;
+                    }
+                }
+                Item::Packet(packet) => self.hear(Message::parse(&packet).unwrap()),
+            }
+        }
     }
 
     /// Loses what it had, and says so; what is on its way is passed over.

@@ -2,6 +2,7 @@
 
 use super::greeter::Card;
 use super::udp::Route;
+use crate::agent::figures::Figures;
 use crate::agent::messages::MouseCommand;
 use crate::trust::{Desk, Gate, Transport, Verdict};
 use crate::wire;
@@ -21,6 +22,7 @@ pub(in crate::agent) struct Office {
     pub(in crate::agent) local: SocketAddr,
     /// What is said to whoever asks who is there; `None` for an agent that keeps silent.
     pub(in crate::agent) card: Option<Card>,
+    pub(in crate::agent) figures: Figures,
 }
 
 /// Where a command came from, and how it is answered.

@@ -7,6 +7,7 @@ use super::room::Room;
 use super::turns::Turns;
 use super::udp::{Received, Route, Udp};
 use super::voice::Voice;
+use crate::agent::figures;
 use crate::audit::{Event, Whose};
 use crate::throttle::Throttle;
 use crate::trust::{Glance, Verdict};
@@ -144,6 +145,7 @@ impl Ear {
 
     /// Lets a datagram wait until it is judged, if there is anything to judge.
     fn datagram(&mut self, bytes: &[u8], route: Route) {
+        self.office.figures.datagrams.inc();
         let stranger = Sender { route, listens: true, signed: None };
         let datagram = match datagram::parse(bytes) {
             Ok(datagram) => datagram,
@@ -206,6 +208,11 @@ impl Ear {
 
     /// Logs a refusal, and answers it where the command is known.
     fn refuse(&mut self, of: Option<i64>, why: &str, sender: &Sender, refusal: Refusal) {
+        let whose = match refusal.proven {
+            true => figures::Sender::Operator,
+            false => figures::Sender::Stranger,
+        };
+        self.office.figures.refused_datagrams.of(whose).inc();
         // Strangers don't use up what is said to operators.
         let throttle = if refusal.proven { &mut self.denials } else { &mut self.refusals };
         let Some(held_back) = throttle.pass(Instant::now()) else { return };

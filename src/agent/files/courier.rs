@@ -196,12 +196,12 @@ async fn put(
         Ok(arrived) => {
             permit.note_with(What::Receive, format!("{}, {size}", arrived.name));
             office.teller.arrived(permit.by(), &arrived.name);
-            tracing::info!(by = %permit.by(), "received {}", arrived.path.display());
+            tracing::info!(parent: permit.span(), by = %permit.by(), "received {}", arrived.path.display());
             Ok(())
         }
         Err(e) => {
             permit.note_failure(&format!("a {kind} that was sent: {e}"));
-            tracing::warn!(by = %permit.by(), "not received: {e}");
+            tracing::warn!(parent: permit.span(), by = %permit.by(), "not received: {e}");
             Err(abroad(&e))
         }
     }
@@ -248,7 +248,7 @@ impl Handler<Parcel> for Courier {
                 if let Err(denied) = self.grant.permit::<Files>() {
                     return self.deny(code, &denied);
                 }
-                tracing::debug!("asked for {}", printable(&fetch.name));
+                tracing::debug!(parent: self.grant.span(), "asked for {}", printable(&fetch.name));
                 self.give(fetch.transfer, fetch.name, ctx);
             }
             // What is of a transfer that has ended is passed over.

@@ -66,13 +66,13 @@ impl Giving {
                 let size = crate::files::size(size);
                 if let Ok(permit) = self.grant.permit::<Files>() {
                     permit.note_with(What::Give, format!("{name}, {size}"));
-                    tracing::info!(by = %permit.by(), "gave '{name}', {size}");
+                    tracing::info!(parent: permit.span(), by = %permit.by(), "gave '{name}', {size}");
                 }
                 Done::well(self.transfer, None)
             }
             Err(Failure::Gone) => return self.note_part(&name),
             Err(failure) => {
-                tracing::warn!("'{name}' is not given: {failure}");
+                tracing::warn!(parent: self.grant.span(), "'{name}' is not given: {failure}");
                 if let Ok(permit) = self.grant.permit::<Files>() {
                     permit.note_failure(&format!("'{name}' that was asked for: {failure}"));
                 }

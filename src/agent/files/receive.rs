@@ -108,7 +108,7 @@ impl Receiving {
             Err(Failure::Gone) => return,
             Err(failure) => {
                 let by = self.grant.standing().map(|by| by.to_string()).unwrap_or_default();
-                tracing::warn!(by, "'{name}' is not received: {failure}");
+                tracing::warn!(parent: self.grant.span(), by, "'{name}' is not received: {failure}");
                 if !matches!(failure, Failure::GivenUp(_) | Failure::Superseded) {
                     self.note_failure(&format!("'{name}' that was sent: {failure}"));
                 }
@@ -277,13 +277,13 @@ impl Receiving {
         match leave {
             Leave::Show(permit) => {
                 permit.note_with(What::Show, format!("{}, {size}", printable(&offer.name)));
-                tracing::info!(%by, "shows a picture, '{}'", printable(&offer.name));
+                tracing::info!(parent: permit.span(), %by, "shows a picture, '{}'", printable(&offer.name));
             }
             // The folder is told as one.
             Leave::Keep(_) if offer.path.is_some() => {}
             Leave::Keep(permit) => {
                 permit.note_with(What::Receive, format!("{}, {size}", arrived.name));
-                tracing::info!(%by, "received {}, {size}", arrived.path.display());
+                tracing::info!(parent: permit.span(), %by, "received {}, {size}", arrived.path.display());
                 self.office.teller.arrived(by, &arrived.name);
             }
         }

@@ -87,7 +87,7 @@ impl Power {
         let due = Instant::now() + delay;
         let (who, seconds) = (permit.by().to_string(), delay.as_secs());
         permit.note_with(What::Power, format!("{} in {seconds} s", act.name()));
-        tracing::warn!("{who}: {} in {seconds} s; {STOP}", act.name());
+        tracing::warn!(parent: permit.span(), "{who}: {} in {seconds} s; {STOP}", act.name());
         let mut timers = vec![
             ctx.run_later(delay, |power, ctx| power.due(ctx)),
             ctx.run_later(SHOWN, |power, _| power.begin(Some("no window counts down there yet"))),
@@ -172,7 +172,7 @@ impl Power {
             ctx.cancel_future(handle);
         }
         permit.note_with(What::Power, format!("{}: {}", act.name(), words(&outcome)));
-        tracing::info!(by = %permit.by(), "{}: {}", act.name(), words(&outcome));
+        tracing::info!(parent: permit.span(), by = %permit.by(), "{}: {}", act.name(), words(&outcome));
         if let Err(why) = &outcome {
             let how = if self.busy { "Not done" } else { "Cancelled" };
             self.teller.calm(&format!(

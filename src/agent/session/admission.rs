@@ -10,6 +10,7 @@ use crate::canvas::Version;
 use crate::trust::{Permit, View};
 use actix::prelude::*;
 use std::time::Duration;
+use tracing::Instrument;
 
 /// How long a viewer that finds the table full has to say hello, so that it can be told.
 const REFUSED_HELLO: Duration = Duration::from_secs(2);
@@ -94,6 +95,7 @@ impl Session {
     /// Lets the viewer stay no longer than it takes to say why: to one that has said hello, or
     /// soon does.
     fn refuse(&mut self, why: String) {
+        self.links.figures.unseated.inc();
         if self.speaks {
             self.close(Some(why.clone()));
         }
@@ -103,7 +105,8 @@ impl Session {
     /// Asks the person at the machine. Until they answer the viewer is heard, and shown nothing.
     fn ask_leave(&mut self, consent: Consent, permit: Permit<View>, ctx: &mut Context<Self>) {
         let (by, holder) = (permit.by().clone(), self.grant.holder());
-        let asked = async move { consent.ask(by, holder).await };
+        let span = self.grant.span().clone();
+        let asked = async move { consent.ask(by, holder).await }.instrument(span);
         ctx.spawn(asked.into_actor(self).map(|said, session, ctx| {
             if !matches!(session.admission, Admission::Asked) {
                 // It did not mean to watch.

@@ -52,7 +52,7 @@ impl Session {
                 match answer {
                     Ok(Ok(step)) => session.send_step(step),
                     Ok(Err(e)) => {
-                        tracing::debug!(peer = %session.peer, "no frame: {e}");
+                        tracing::debug!(parent: session.grant.span(), peer = %session.peer, "no frame: {e}");
                         // The next version is another chance; this one is not asked for again.
                         session.have = session.newest;
                         session.refresh = false;
@@ -72,6 +72,10 @@ impl Session {
         if !wanted || self.closing {
             return;
         }
+        if self.base.is_some() {
+            let skipped = step.version.saturating_sub(self.have + 1);
+            self.links.figures.sendings.skipped(skipped);
+        }
         self.have = step.version;
         self.newest = self.newest.max(step.version);
         self.base = Some(step.version);
@@ -82,7 +86,7 @@ impl Session {
         if self.speaks {
             self.link.sent(&step, Instant::now());
         }
-        self.outbox.frames = Some(step.pieces);
+        self.outbox.frames = Some(step);
     }
 
     /// What is sent next builds on nothing: the viewer has lost what it had, or never got it.

@@ -1,5 +1,6 @@
 //! A session's socket: reading packets, writing bytes, and what waits to be written.
 
+use crate::frames::Encoded;
 use actix::prelude::*;
 use bytes::{Buf, Bytes};
 use hightower_proto::message::PayloadError;
@@ -7,7 +8,6 @@ use hightower_proto::stream::{Options, StreamError, guess_protocol};
 use hightower_proto::{Command, Decoder, Item, Limits};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -63,8 +63,8 @@ pub(super) struct Outbox {
     pub(super) facts: Option<Bytes>,
     /// What comes next in the chat's room.
     pub(super) room: Option<Bytes>,
-    /// An update's frames, in pieces.
-    pub(super) frames: Option<Arc<[Bytes]>>,
+    /// An update.
+    pub(super) frames: Option<Encoded>,
     /// Parts of files, and who waits until each is on its way, so that there is one a transfer; they
     /// delay nothing else.
     pub(super) bulk: VecDeque<([Bytes; 2], oneshot::Sender<()>)>,
@@ -96,7 +96,7 @@ impl Outbox {
         pieces.extend(self.facts.take());
         pieces.extend(self.room.take());
         if let Some(frames) = self.frames.take() {
-            pieces.extend(frames.iter().cloned());
+            pieces.extend(frames.pieces.iter().cloned());
         }
         if pieces.is_empty() {
             pieces.extend(self.last.take());
@@ -270,6 +270,8 @@ pub(super) async fn read(mut reader: Reader, session: Recipient<Incoming>, bulk:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frames::Kind;
+    use std::time::Instant;
 
     #[test]
     fn parts_of_files_go_after_all_else_and_one_at_a_time() {
@@ -279,7 +281,8 @@ mod tests {
         outbox.bulk.push_back((part("part ", "1 "), taken));
         let (taken, mut second) = oneshot::channel();
         outbox.bulk.push_back((part("part 2 ", ""), taken));
-        outbox.frames = Some(Arc::new([Bytes::from_static(b"frame ")]));
+        let frame = vec![Bytes::from_static(b"frame ")];
+        outbox.frames = Some(Encoded::new(1, Kind::Key, frame, Instant::now()));
         outbox.pong = Some(Bytes::from_static(b"pong "));
         outbox.push(Bytes::from_static(b"reply "));
         let mut next = || {

@@ -20,12 +20,13 @@ use super::broadcaster::Broadcaster;
 use super::chat::Chat;
 use super::consent::{Consent, Stay};
 use super::facts::{Interest, Registrar};
+use super::figures::{Drop, Figures};
 use super::files::{Courier, Ended, Office};
 use super::messages::{Leave, MouseOrder, Notice};
 use super::places::{Place, Places};
 use super::power::Power;
 use crate::canvas::Version;
-use crate::frames::{Demand, Encode, Link, Rendition};
+use crate::frames::{Demand, Encode, Kind, Link, Rendition};
 use crate::throttle::Throttle;
 use crate::trust::{Files, Grant, View};
 use actix::prelude::*;
@@ -74,6 +75,7 @@ pub(super) struct Links {
     pub(super) guests: Places,
     /// Where files go, and come from.
     pub(super) files: Arc<Office>,
+    pub(super) figures: Figures,
 }
 
 /// One viewer or guest.
@@ -89,6 +91,8 @@ pub(super) struct Session {
     reader: Option<Reader>,
     /// `None` while a write is in flight.
     writer: Option<Writer>,
+    /// What the update that is being written is, and how long.
+    sending: Option<(Kind, u64)>,
     /// Whether what is being written is a part of a file.
     carries: bool,
     outbox: Outbox,
@@ -165,6 +169,7 @@ impl Session {
             stay: None,
             reader: Some(reader),
             writer: Some(writer),
+            sending: None,
             carries: false,
             outbox: Outbox::default(),
             speaks: false,
@@ -208,6 +213,7 @@ impl Session {
         }
         self.hear(ctx);
         self.carries = false;
+        self.sending = self.outbox.frames.as_ref().map(|step| (step.kind, step.length));
         if let Some(pieces) = self.outbox.take() {
             self.write(pieces, ctx);
         } else if self.closing {
@@ -230,6 +236,9 @@ impl Session {
         let written = io::write(writer, pieces, self.links.write_deadline).into_actor(self).map(
             |result, session, ctx| match result {
                 Ok(writer) => {
+                    if let Some((kind, length)) = session.sending.take() {
+                        session.links.figures.sendings.sent(kind, length);
+                    }
                     session.writer = Some(writer);
                     session.written = Instant::now();
                     if let Some(room) = session.room.take() {
@@ -239,7 +248,8 @@ impl Session {
                     session.advance(ctx);
                 }
                 Err(e) => {
-                    tracing::info!(peer = %session.peer, "the viewer is dropped: {e}");
+                    session.links.figures.dropped.of(Drop::Write).inc();
+                    tracing::info!(parent: session.grant.span(), peer = %session.peer, "the viewer is dropped: {e}");
                     ctx.stop();
                 }
             },
@@ -255,8 +265,9 @@ impl Session {
             let unheard = session.link.unheard_since().map(|since| since.max(session.written));
             let silent = unheard.is_some_and(|since| since.elapsed() > deadline);
             if silent && session.writer.is_some() && !session.closing {
+                session.links.figures.dropped.of(Drop::Silence).inc();
                 let peer = session.peer;
-                tracing::info!(%peer, "the viewer is dropped: it acknowledged nothing for {deadline:?}");
+                tracing::info!(parent: session.grant.span(), %peer, "the viewer is dropped: it acknowledged nothing for {deadline:?}");
                 ctx.stop();
             }
         });
@@ -282,8 +293,11 @@ impl Session {
         let reading = io::read(reader, ctx.address().recipient(), bulk);
         ctx.spawn(reading.into_actor(self).map(|end, session, ctx| {
             match end {
-                End::Closed => tracing::debug!(peer = %session.peer, "closed by the viewer"),
-                end => tracing::warn!(peer = %session.peer, "the viewer is dropped: {end}"),
+                End::Closed => tracing::debug!(parent: session.grant.span(), peer = %session.peer, "closed by the viewer"),
+                end => {
+                    session.links.figures.dropped.of(Drop::Read).inc();
+                    tracing::warn!(parent: session.grant.span(), peer = %session.peer, "the viewer is dropped: {end}");
+                }
             }
             ctx.stop();
         }));
@@ -390,7 +404,8 @@ impl Handler<Notice> for Session {
                     _ => self.grant.permit::<View>().map(drop),
                 };
                 if let Err(denied) = still {
-                    tracing::info!(peer = %self.peer, "the viewer is dropped: {denied}");
+                    self.links.figures.dropped.of(Drop::Denied).inc();
+                    tracing::info!(parent: self.grant.span(), peer = %self.peer, "the viewer is dropped: {denied}");
                     self.grant.note_refusal(&denied);
                     self.close(Some(denied.to_string()));
                     // Whether it takes what is being sent or not.

@@ -27,7 +27,7 @@ impl Session {
         match packet {
             Ok(packet) => self.packet(packet, ctx),
             Err(Odd { of, error }) => {
-                tracing::debug!(peer = %self.peer, "refused: {error}");
+                tracing::debug!(parent: self.grant.span(), peer = %self.peer, "refused: {error}");
                 self.reply(Reply::refused(of, error.to_string()), ctx);
                 self.settled()
             }
@@ -83,7 +83,7 @@ impl Session {
                 self.wish(&hello);
                 self.state = None;
                 if !self.speaks {
-                    tracing::info!(peer = %self.peer, "the viewer is {:?}", printable(&hello.software));
+                    tracing::info!(parent: self.grant.span(), peer = %self.peer, "the viewer is {:?}", printable(&hello.software));
                 }
                 let (state, facts) =
                     (self.links.broadcaster.send(AskState), self.links.registrar.send(AskFacts));
@@ -128,7 +128,7 @@ impl Session {
             packet if is_parcel(&packet) => return self.parcel(packet, ctx),
             other => {
                 let error = format!("{} is not for an agent", other.command());
-                tracing::debug!(peer = %self.peer, "refused: {error}");
+                tracing::debug!(parent: self.grant.span(), peer = %self.peer, "refused: {error}");
                 self.reply(Reply::refused(code, error), ctx);
             }
         }
@@ -174,10 +174,11 @@ impl Session {
         denied: &Denied,
         ctx: &mut Context<Self>,
     ) -> ResponseActFuture<Self, ()> {
+        self.links.figures.denied.inc();
         if let Some(held_back) = self.denials.pass(Instant::now()) {
             let held_back = (held_back > 0).then_some(held_back);
             self.grant.note_refusal(denied);
-            tracing::warn!(peer = %self.peer, held_back, "command {of} is refused: {denied}");
+            tracing::warn!(parent: self.grant.span(), peer = %self.peer, held_back, "command {of} is refused: {denied}");
         }
         self.reply(Reply::refused(of, denied.to_string()), ctx);
         self.settled()

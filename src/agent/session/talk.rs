@@ -83,7 +83,7 @@ impl Session {
             match said {
                 Ok(said) => {
                     if let Err(refusal) = &said {
-                        tracing::debug!(peer = %session.peer, "not said: {refusal}");
+                        tracing::debug!(parent: session.grant.span(), peer = %session.peer, "not said: {refusal}");
                     }
                     session.reply(reply(of, said), ctx);
                 }
@@ -134,7 +134,7 @@ impl Session {
     }
 
     fn put_out(&mut self, denied: &Denied, ctx: &mut Context<Self>) {
-        tracing::info!(peer = %self.peer, "out of the chat: {denied}");
+        tracing::info!(parent: self.grant.span(), peer = %self.peer, "out of the chat: {denied}");
         self.grant.note_refusal(denied);
         self.part.begin(None, self.part.room);
         self.outbox.room = None;

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tracing::Instrument;
 
 /// What happened that waits for a slow page.
 const NEWS: usize = 64;
@@ -61,10 +62,10 @@ pub(super) async fn chat(
         going,
         state: State::new(),
     };
-    actix_web::rt::spawn(talk.run());
+    actix_web::rt::spawn(talk.run().in_current_span());
     let leave = visitor.leave(&house, Role::Message);
     let page = Page { session, host: member.name, lines, typed: 0, you: 0, heard: Instant::now() };
-    actix_web::rt::spawn(page.serve(incoming, told, goes, leave, place));
+    actix_web::rt::spawn(page.serve(incoming, told, goes, leave, place).in_current_span());
     Ok(response)
 }
 

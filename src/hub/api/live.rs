@@ -22,6 +22,7 @@ use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tracing::Instrument;
 
 /// Pictures in a second, where nobody says how many.
 const FPS: u32 = 5;
@@ -68,11 +69,12 @@ pub(super) async fn live(
     };
     let (feed, body) = feed();
     let (pause, leave) = (Duration::from_secs(1) / fps, visitor.leave(&house, Role::View));
-    actix_web::rt::spawn(async move {
+    let show = async move {
         if let Ok(Err(problem)) = show(&feed, pictures, first, pause, leave, place).await {
             tracing::debug!("a live picture ends: {problem}");
         }
-    });
+    };
+    actix_web::rt::spawn(show.in_current_span());
     Ok(answer.streaming(body))
 }
 

@@ -47,6 +47,7 @@ pub(super) async fn sign_in(
         (None, Some(name), Some(password)) => by_password(&house, from, name, password).await?,
         _ => return Err(Problem::bad("there has to be a link, or a name and a password")),
     };
+    house.figures.sign_in(&admitted);
     let (secret, person) = admitted.map_err(|why| {
         tracing::warn!(%from, "not signed in: {why}");
         match why {

@@ -291,6 +291,16 @@ impl Source for X11 {
         Ok(self.damage.as_ref().filter(|_| !self.rearranged).map(|damage| damage.drawn.area()))
     }
 
+    fn check(&mut self) -> Result<(), GrabError> {
+        let all = monitors::all(&self.display, self.knows_monitors);
+        let all = all.map_err(|e| self.display.failed(e))?;
+        let number = self.monitor.number;
+        match all.get(number).is_some_and(|monitor| !monitor.place.is_empty()) {
+            true => Ok(()),
+            false => Err(GrabError(format!("there is no monitor {number} any more"))),
+        }
+    }
+
     fn rest(&mut self) {
         if !std::mem::take(&mut self.watching) {
             return;
