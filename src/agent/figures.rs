@@ -98,7 +98,7 @@ impl From<&Rebuff> for Refusal {
             Rebuff::Refused(_) => Self::Unproven,
             Rebuff::Unwelcome { .. } => Self::Unknown,
             Rebuff::Denied { .. } => Self::Denied,
-            Rebuff::Unpaired { .. } => Self::Unpaired,
+            Rebuff::Unpaired { .. } | Rebuff::FarPairing => Self::Unpaired,
             Rebuff::NoPlace(_) => Self::NoPlace,
         }
     }
