@@ -94,6 +94,14 @@ fn what_is_done_with_a_machine_is_done_by_a_hub() {
         let line = lines.next().unwrap_or_else(|| panic!("{event}: {audit}"));
         assert!(line.contains(&place) && line.contains("anna"), "{line}");
     }
+    // Whoever does not know the machine gets to know it so, too.
+    fs::remove_file(hall.homes.operator.path().join("known_agents")).unwrap();
+    refused(&hall.operator(&["start", "lab-07"]), "is not known yet");
+    let print = hall.key.public().fingerprint();
+    refused(&hall.operator(&["trust", "lab-07", "--fingerprint", "SHA256:x"]), &print);
+    says(hall.operator(&["trust", "lab-07", "--fingerprint", &print]), "is known by");
+    says(hall.operator(&["start", "lab-07"]), "monitoring");
+
     // A room is not reached so, and nothing is called that is not there.
     refused(&hall.operator(&["stop", "--all"]), "machines that are named");
     refused(&hall.operator(&["stop", "lab-08"]), "lab-08 is not connected to this hub");

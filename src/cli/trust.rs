@@ -52,13 +52,30 @@ pub(super) struct TrustArgs {
     /// Encrypt nothing and make sure of nothing, for agents that were started so.
     #[arg(long, env = "HIGHTOWER_INSECURE")]
     insecure: bool,
+    #[command(flatten)]
+    way: WayArgs,
+}
+
+/// By which way machines are reached.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Trust")]
+struct WayArgs {
     /// Ask this hub, https://HOST:PORT, for machines that dial in there: they are called directly
     /// where they can be, and through the hub where not. It sees nothing of what is said.
-    #[arg(long, value_name = "URL", env = "HIGHTOWER_VIA", conflicts_with = "insecure")]
+    #[arg(long, value_name = "URL", env = "HIGHTOWER_VIA")]
     via: Option<HubUrl>,
     /// The hub's certificate, or that of an authority which vouches for it, in PEM.
     #[arg(long, value_name = "FILE", env = "HIGHTOWER_HUB_CERTIFICATE")]
     hub_certificate: Option<PathBuf>,
+}
+
+impl WayArgs {
+    /// By a hub, for the operator with this key.
+    fn by(&self, hub: &HubUrl, key: &SecretKey, place: &Place) -> Result<Arc<dyn Detour>> {
+        let known = KnownHubs::at(place.known_hubs());
+        let tls = HubTls::of(&hub.name(), &known, self.hub_certificate.as_deref())?;
+        Ok(Arc::new(Via::new(hub.clone(), tls, key.clone())))
+    }
 }
 
 /// Get to know agents by their keys.
@@ -85,6 +102,10 @@ pub(super) struct KnowArgs {
     /// Forget the keys that they are known by.
     #[arg(long)]
     forget: bool,
+    #[command(flatten)]
+    own: KeyArgs,
+    #[command(flatten)]
+    way: WayArgs,
 }
 
 impl TrustArgs {
@@ -97,7 +118,7 @@ impl TrustArgs {
             (_, true) => PlainWith::Anyone,
             _ => PlainWith::Loopback,
         };
-        if let Some(hub) = &self.via {
+        if let Some(hub) = &self.way.via {
             return self.via(hub, targets);
         }
         let open = Security { plain, credentials: None };
@@ -152,9 +173,7 @@ impl TrustArgs {
         let place = Place::find()?;
         let key = self.key.load(&place)?;
         place.make()?;
-        let hubs = KnownHubs::at(place.known_hubs());
-        let tls = HubTls::of(&hub.name(), &hubs, self.hub_certificate.as_deref())?;
-        let via: Arc<dyn Detour> = Arc::new(Via::new(hub.clone(), tls, key.clone()));
+        let via = self.way.by(hub, &key, &place)?;
         let known = KnownAgents::at(place.known_agents());
         let mut new = Vec::new();
         for target in targets {
@@ -170,7 +189,7 @@ impl TrustArgs {
 
     /// Whether machines are reached by a hub alone.
     pub(super) fn is_via(&self) -> bool {
-        self.via.is_some()
+        self.way.via.is_some()
     }
 
     /// What a hub needs: the machines that dial in have to be known by a key, where there is one to
@@ -352,11 +371,15 @@ pub(super) fn know(args: KnowArgs) -> Result<ExitCode> {
     if !args.forget {
         place.make()?;
     }
+    let via = match args.way.via.as_ref().filter(|_| !args.forget && args.public_key.is_none()) {
+        Some(hub) => Some(args.way.by(hub, &args.own.load(&place)?, &place)?),
+        None => None,
+    };
     // Those that are not there cost their time at once, and not one after another.
     let meet = async |target| match (args.forget, args.public_key) {
         (true, _) => (target, None),
         (false, Some(key)) => (target, Some(Ok(key))),
-        (false, None) => (target, Some(meet(target, None).await)),
+        (false, None) => (target, Some(meet(target, via.as_deref()).await)),
     };
     let met = stream::iter(&targets).map(meet).buffered(AT_ONCE).collect::<Vec<_>>();
     let mut done = 0;

@@ -44,12 +44,29 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route("/agents/calls/{call}", web::get().to(call));
 }
 
-/// What ends a connection that is not wanted.
-pub(super) struct Unwanted(pub(super) String);
+/// Why a connection is not wanted.
+pub(super) struct Unwanted {
+    /// As it is told.
+    pub(super) why: String,
+    /// What there is to say about it to whoever runs the hub.
+    pub(super) aside: String,
+}
+
+impl Unwanted {
+    pub(super) fn new(why: impl Into<String>) -> Self {
+        Self { why: why.into(), aside: String::new() }
+    }
+}
 
 impl<E: std::error::Error> From<E> for Unwanted {
     fn from(error: E) -> Self {
-        Self(error.to_string())
+        Self::new(error.to_string())
+    }
+}
+
+impl std::fmt::Display for Unwanted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{}", self.why, self.aside)
     }
 }
 
@@ -66,7 +83,7 @@ pub(super) fn is_program(request: &HttpRequest) -> Result<SocketAddr, Problem> {
 pub(super) async fn say(session: &mut Session, word: &FromHub) -> Result<(), Unwanted> {
     let text = serde_json::to_string(word)?;
     let said = timeout(SAY, session.text(text)).await;
-    said.map_err(|_| Unwanted("it takes no words".into()))?.map_err(Unwanted::from)
+    said.map_err(|_| Unwanted::new("it takes no words"))?.map_err(Unwanted::from)
 }
 
 /// Says why not, and closes.
@@ -90,13 +107,13 @@ pub(super) async fn hear(
                 Some(Ok(Piece::Text(text))) => return Ok(serde_json::from_str(&text)?),
                 Some(Ok(Piece::Ping(bytes))) => session.pong(&bytes).await?,
                 Some(Ok(Piece::Pong(_))) => {}
-                Some(Ok(Piece::Close(_))) | None => return Err(Unwanted(String::new())),
-                Some(Ok(_)) => return Err(Unwanted("that makes no sense here".into())),
+                Some(Ok(Piece::Close(_))) | None => return Err(Unwanted::new("")),
+                Some(Ok(_)) => return Err(Unwanted::new("that makes no sense here")),
                 Some(Err(e)) => return Err(e.into()),
             }
         }
     });
-    let late = || Unwanted(format!("nothing was said for {} s", limit.as_secs()));
+    let late = || Unwanted::new(format!("nothing was said for {} s", limit.as_secs()));
     heard.await.map_err(|_| late())?
 }
 
@@ -106,7 +123,7 @@ pub(super) async fn challenge(
     incoming: &mut MessageStream,
 ) -> Result<(Challenge, ToHub), Unwanted> {
     let mut nonce = Secret([0; 32]);
-    OsRng.try_fill_bytes(&mut nonce.0).map_err(|e| Unwanted(e.to_string()))?;
+    OsRng.try_fill_bytes(&mut nonce.0).map_err(|e| Unwanted::new(e.to_string()))?;
     let challenge = Challenge { nonce, time_ms: now_ms() };
     say(session, &FromHub::Challenge(challenge)).await?;
     Ok((challenge, hear(session, incoming, PROOF).await?))
@@ -123,13 +140,13 @@ pub(super) async fn check(
 ) -> Result<(), Unwanted> {
     if proof.hub.len() > MAX_NAME || !is_ours(house, &proof.hub).await {
         let hub = printable(&proof.hub);
-        return Err(Unwanted(format!(
+        return Err(Unwanted::new(format!(
             "this hub is not called '{hub}': whoever runs it starts it with --name"
         )));
     }
     match proof.holds(who, machine, challenge) {
         true => Ok(()),
-        false => Err(Unwanted("the signature does not hold".into())),
+        false => Err(Unwanted::new("the signature does not hold")),
     }
 }
 
@@ -176,9 +193,9 @@ async fn receive(
             let work = attend(session, incoming, presence, calls);
             actix_web::rt::spawn(work.in_current_span());
         }
-        Err(Unwanted(why)) => {
-            house.board.refuse(peer, format!("an agent: {why}"));
-            dismiss(session, &why).await;
+        Err(unwanted) => {
+            house.board.refuse(peer, format!("an agent: {unwanted}"));
+            dismiss(session, &unwanted.why).await;
         }
     }
 }
@@ -191,27 +208,26 @@ async fn admit(
 ) -> Result<(Presence, mpsc::Receiver<Secret>), Unwanted> {
     let (challenge, said) = challenge(session, incoming).await?;
     let ToHub::Agent { proof, name, addresses } = said else {
-        return Err(Unwanted("it does not say that it is an agent".into()));
+        return Err(Unwanted::new("it does not say that it is an agent"));
     };
     if name.len() > MAX_NAME || addresses.len() > MAX_ADDRESSES {
-        return Err(Unwanted("it has too much to say of itself".into()));
+        return Err(Unwanted::new("it has too much to say of itself"));
     }
     check(house, &proof, Who::Agent, &name, &challenge).await?;
     let (board, key, claimed) = (house.board.clone(), proof.key, name.clone());
     let found = web::block(move || board.identify(&key, &claimed)).await?;
     let target = found.map_err(|why| match why {
         Stranger::Unknown => {
-            let name = printable(&name);
-            tracing::warn!(
-                %peer,
-                "'{name}' is not known, by {}. When that is what `hightower id` prints there: \
-                 `hightower trust '{name}' --public-key '{key}'`",
-                key.fingerprint()
+            let (name, print) = (printable(&name), key.fingerprint());
+            let why =
+                format!("{why}, {print}: whoever runs the hub can let it in, as its log says");
+            let aside = format!(
+                ". When that is what `hightower id` prints on '{name}': \
+                 `hightower trust '{name}' --public-key '{key}'`"
             );
-            let print = key.fingerprint();
-            Unwanted(format!("{why}: whoever runs the hub can let {print} in (see its log)"))
+            Unwanted { why, aside }
         }
-        why => Unwanted(why.to_string()),
+        why => Unwanted::new(why.to_string()),
     })?;
     let name = target.to_string();
     let arrived = house.board.arrive(target, proof.key, peer, addresses)?;
@@ -235,8 +251,8 @@ async fn attend(
         tokio::select! {
             call = calls.recv() => match call {
                 Some(call) => {
-                    if let Err(Unwanted(why)) = say(&mut session, &FromHub::Call { call }).await {
-                        break why;
+                    if let Err(unwanted) = say(&mut session, &FromHub::Call { call }).await {
+                        break unwanted.why;
                     }
                 }
                 None => break "it has come again, or is not known any more".to_owned(),

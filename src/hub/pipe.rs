@@ -62,10 +62,10 @@ impl Default for Pipes {
 impl Pipes {
     /// One more of this operator, if there may be.
     fn take(&self, key: &str) -> Result<(OwnedSemaphorePermit, Place), Unwanted> {
-        let full = |_| Unwanted("as many pipes are open as may be".into());
+        let full = |_| Unwanted::new("as many pipes are open as may be");
         let place = Arc::clone(&self.all).try_acquire_owned().map_err(full)?;
         let own = self.own.take_of(key, OWN);
-        let own = own.ok_or_else(|| Unwanted(format!("you have {OWN} pipes open already")))?;
+        let own = own.ok_or_else(|| Unwanted::new(format!("you have {OWN} pipes open already")))?;
         Ok((place, own))
     }
 }
@@ -105,9 +105,9 @@ async fn receive(
             let work = serve(house, session, incoming, name, grant);
             actix_web::rt::spawn(work.in_current_span());
         }
-        Err(Unwanted(why)) => {
-            house.board.refuse(peer, format!("an operator: {why}"));
-            dismiss(session, &why).await;
+        Err(unwanted) => {
+            house.board.refuse(peer, format!("an operator: {unwanted}"));
+            dismiss(session, &unwanted.why).await;
         }
     }
 }
@@ -121,18 +121,18 @@ async fn admit(
     peer: SocketAddr,
 ) -> Result<Grant, Unwanted> {
     if name.len() > MAX_NAME {
-        return Err(Unwanted("no machine has so long a name".into()));
+        return Err(Unwanted::new("no machine has so long a name"));
     }
     let (challenge, said) = challenge(session, incoming).await?;
     let ToHub::Operator { proof } = said else {
-        return Err(Unwanted("it does not say that it is an operator".into()));
+        return Err(Unwanted::new("it does not say that it is an operator"));
     };
     check(house, &proof, Who::Operator, name, &challenge).await?;
     let (gate, key) = (Arc::clone(house.board.operators()), proof.key);
     let print = key.fingerprint();
     let let_in = web::block(move || gate.operator(&key, peer)).await?;
     let_in.map_err(|_| {
-        Unwanted(format!(
+        Unwanted::new(format!(
             "{print} may not ask for machines here: whoever runs the hub puts your line into its \
              hub_operators"
         ))
@@ -157,7 +157,7 @@ async fn serve(
         }
         // They have found the machine without it.
         Ok(None) => drop(timeout(LINGER, session.close(None)).await),
-        Err(Unwanted(why)) => dismiss(session, &why).await,
+        Err(unwanted) => dismiss(session, &unwanted.why).await,
     }
 }
 
@@ -178,8 +178,8 @@ async fn join(
     say(session, &FromHub::Machine(machine)).await?;
     match hear(session, incoming, ASK).await {
         Ok(ToHub::Open {}) => {}
-        Ok(_) => return Err(Unwanted("that makes no sense here".into())),
-        Err(Unwanted(why)) if why.is_empty() => return Ok(None),
+        Ok(_) => return Err(Unwanted::new("that makes no sense here")),
+        Err(unwanted) if unwanted.why.is_empty() => return Ok(None),
         Err(why) => return Err(why),
     }
     let (stream, _) = house.board.call(&target).await?;

@@ -5,7 +5,7 @@ use super::url::HubUrl;
 use super::words::{FromHub, LONGEST, ToHub};
 use crate::text::printable;
 use crate::trust::hubs::{Fingerprint, HubTls};
-use crate::viewer::{Stream, keep_alive};
+use crate::viewer::{Stream, keep_alive, network};
 use futures_util::{SinkExt, StreamExt};
 use rustls::pki_types::ServerName;
 use std::io;
@@ -33,7 +33,7 @@ const SHARE: Duration = Duration::from_secs(2);
 #[derive(Debug, thiserror::Error)]
 pub enum LineError {
     /// It is not where it should be.
-    #[error("the hub {hub} can't be reached: {cause}")]
+    #[error("the hub {hub} can't be reached: {}", network(cause))]
     Unreached {
         /// The hub.
         hub: HubUrl,

@@ -209,7 +209,7 @@ fn tls(error: &TlsError) -> String {
 }
 
 /// The system's words, without its error numbers.
-fn network(error: &io::Error) -> String {
+pub(crate) fn network(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionReset => "the connection was reset".into(),
         io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => {

@@ -74,6 +74,7 @@ pub mod wall;
 pub mod window;
 
 pub use canvas::{Canvas, PictureError};
+pub(crate) use cause::network;
 pub use cause::{BadFrame, Cause};
 pub use client::{Client, OrderError};
 pub use clock::{Estimate, now_us};

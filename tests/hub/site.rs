@@ -79,6 +79,7 @@ impl Site {
         (self.child, self.log) = (child, log);
     }
 
+    #[allow(dead_code, reason = "each test file uses its part")]
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
