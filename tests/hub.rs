@@ -12,6 +12,8 @@ mod figures;
 mod files;
 #[path = "hub/interface.rs"]
 mod interface;
+#[path = "hub/login.rs"]
+mod login;
 #[path = "hub/site.rs"]
 #[allow(dead_code, reason = "each test file uses its part")]
 mod site;

@@ -167,6 +167,13 @@ fn every_command_of_the_readme_works() {
                 hub.wait().unwrap();
                 assert!(line.is_some_and(|line| line.contains("#link=")), "{command}");
             }
+            // Nobody listens there; it has a test of its own.
+            ["hightower", "login", ..] => {
+                let mut login = hightower();
+                login.args(&arguments).env("HIGHTOWER_CONFIG", home);
+                let said = stderr(&login.output().unwrap());
+                assert!(said.contains("is not reached"), "{command}: {said}");
+            }
             ["hightower", "hub-user", ..] => {
                 let mut user = hightower();
                 user.args(&arguments).env("HIGHTOWER_CONFIG", home).stdin(Stdio::piped());
@@ -299,6 +306,7 @@ fn every_help_text_is_there_and_the_readme_names_no_option_that_is_not() {
         "fetch",
         "hub",
         "hub-user",
+        "login",
         "trust-hub",
     ] {
         assert!(top.contains(task), "{task} is not in the help");

@@ -16,6 +16,7 @@ mod info;
 mod install;
 mod key;
 mod log;
+mod login;
 mod machines;
 mod order;
 mod pair;
@@ -115,6 +116,7 @@ enum Task {
     Id(key::IdArgs),
     Trust(trust::KnowArgs),
     TrustHub(trust_hub::TrustHubArgs),
+    Login(login::LoginArgs),
     Pair(pair::PairArgs),
     #[cfg(unix)]
     Status(status::StatusArgs),
@@ -201,6 +203,7 @@ impl Cli {
             Task::Id(args) => key::show(args),
             Task::Trust(args) => trust::know(args),
             Task::TrustHub(args) => trust_hub::run(args),
+            Task::Login(args) => login::run(args),
             Task::Pair(args) => pair::run(args),
             #[cfg(unix)]
             Task::Status(args) => status::run(args),

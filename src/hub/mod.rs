@@ -14,6 +14,7 @@
 //! |---|---|
 //! | `roster` | the machines, by their names |
 //! | `users`, `register` | who may sign in by a password |
+//! | `challenges` | what an operator signs to sign in by their key |
 //! | `sessions`, `visitor` | who is signed in, and whether a request is their own |
 //! | `certificate` | by what browsers know the hub |
 //! | `turns` | how much is done at a time |
@@ -28,6 +29,7 @@
 //! | `pages` | what a browser is given |
 //! | `relay` | a machine's pictures, for all who look |
 //! | `tab` | one who looks |
+//! | `client` | a program's end of the interface |
 //! | `feed` | an answer that is made while it is taken |
 //! | `spool` | files that go through |
 //! | `events` | what happens, for those who want to know |
@@ -35,6 +37,8 @@
 mod agents;
 mod api;
 mod certificate;
+mod challenges;
+mod client;
 mod events;
 mod feed;
 mod figures;
@@ -55,6 +59,7 @@ mod users;
 mod visitor;
 
 pub use certificate::{Certificate, CertificateError};
+pub use client::{Client, ClientError};
 pub use roster::{Dialled, Member, Roster};
 pub use sessions::LINK;
 pub use users::{User, Users, UsersError};
@@ -67,6 +72,7 @@ use actix_web::dev::{Server, ServerHandle, Service};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
+use challenges::Challenges;
 use events::Events;
 use figures::Figures;
 use pipe::Pipes;
@@ -152,6 +158,7 @@ struct House {
     relays: Relays,
     register: Register,
     sessions: Sessions,
+    challenges: Challenges,
     passwords: Turns,
     screens: Turns,
     tabs: Tabs,
@@ -168,6 +175,12 @@ struct House {
 }
 
 impl House {
+    /// Whose cookie or token that is, if they may still be here.
+    fn who(&self, secret: &str) -> Option<Person> {
+        let operators = self.board.operators().operators();
+        self.sessions.who(secret, &self.register.users(), &operators)
+    }
+
     /// The cookie of a session.
     fn bake(&self, value: String) -> Cookie<'static> {
         Cookie::build(self.cookie.clone(), value)
@@ -232,6 +245,7 @@ impl Hub {
             relays,
             register: Register::open(config.place.hub_users())?,
             sessions: Sessions::open(&config.place.hub_sessions(address.port())),
+            challenges: Challenges::new()?,
             passwords: Turns::new(PASSWORDS.0, PASSWORDS.1),
             screens: Turns::new(SCREENS.0, SCREENS.1),
             tabs: Tabs::default(),

@@ -7,7 +7,8 @@
 //! Sessions outlive the hub: they are kept in a file, without what would let anybody in.
 
 use super::users::{User, Users};
-use crate::trust::{Roles, write_new};
+use crate::trust::{Operators, PublicKey, Roles, write_new};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use ssh_key::rand_core::{OsRng, RngCore};
@@ -77,12 +78,14 @@ enum Means {
     Link(String),
     /// By the password that has this proof; their roles are in the file of users.
     Password([u8; 32]),
+    /// By the key that has this number; their roles are in the file of operators.
+    Key([u8; 16]),
 }
 
 #[derive(Default)]
 struct Held {
     sessions: HashMap<Kept, Open>,
-    links: HashMap<Kept, (Person, Instant)>,
+    links: HashMap<Kept, (String, Means, Instant)>,
     /// Attempts that have failed, or not succeeded yet, since then.
     attempts: HashMap<Option<IpAddr>, (Instant, u32)>,
     /// Whether something has changed that is to be kept.
@@ -159,18 +162,28 @@ impl Sessions {
 
     /// A secret that signs somebody in, once.
     pub(super) fn link(&self, person: Person) -> Result<String, Refused> {
+        let means = Means::Link(person.roles.to_string());
+        self.make_link(person.name, means)
+    }
+
+    /// The same for the operator with this key, for as long as they are one.
+    pub(super) fn link_by_key(&self, name: &str, key: &PublicKey) -> Result<String, Refused> {
+        self.make_link(name.to_owned(), Means::Key(key.id()))
+    }
+
+    fn make_link(&self, name: String, means: Means) -> Result<String, Refused> {
         let (secret, now) = (secret()?, Instant::now());
         let mut held = self.lock();
-        held.links.retain(|_, (_, made)| now.duration_since(*made) < LINK);
+        held.links.retain(|_, (_, _, made)| now.duration_since(*made) < LINK);
         if held.links.len() >= LINKS {
             return Err(Refused::Full);
         }
-        held.links.insert(kept(&secret), (person, now));
+        held.links.insert(kept(&secret), (name, means, now));
         Ok(secret)
     }
 
-    /// Somebody at this address tries a password. It counts until [`Sessions::by_password`] says that
-    /// it was the right one: those that come together count before any of them is looked at.
+    /// Somebody at this address tries a password, or a key. It counts until [`Sessions::settle`] says
+    /// that it was the right one: those that come together count before any of them is looked at.
     pub(super) fn attempt(&self, from: IpAddr) -> Result<(), Refused> {
         let (mut held, now) = (self.lock(), Instant::now());
         let attempts = &mut held.attempts;
@@ -190,17 +203,27 @@ impl Sessions {
         Ok(())
     }
 
-    /// Signs in whoever has a link's secret, which nobody guesses: the cookie, and who they are.
-    pub(super) fn by_link(&self, link: &str) -> Result<(String, Person), Refused> {
+    /// Signs in whoever has a link's secret, which nobody guesses: the cookie.
+    pub(super) fn by_link(&self, link: &str) -> Result<String, Refused> {
         let found = self.lock().links.remove(&kept(link));
-        let found = found.filter(|(_, made)| made.elapsed() < LINK);
-        let (person, _) = found.ok_or(Refused::Link)?;
-        let cookie = self.admit(&person.name, Means::Link(person.roles.to_string()))?;
-        Ok((cookie, person))
+        let found = found.filter(|(_, _, made)| made.elapsed() < LINK);
+        let (name, means, _) = found.ok_or(Refused::Link)?;
+        self.admit(&name, means)
+    }
+
+    /// Signs in the operator with this key, which they have proven to have: the cookie.
+    pub(super) fn by_key(&self, name: &str, key: &PublicKey) -> Result<String, Refused> {
+        self.admit(name, Means::Key(key.id()))
     }
 
     /// Signs in a user at this address who has given their password: the cookie.
     pub(super) fn by_password(&self, user: &User, from: IpAddr) -> Result<String, Refused> {
+        self.settle(from);
+        self.admit(&user.name, Means::Password(user.proof()))
+    }
+
+    /// An attempt of somebody at this address was a right one.
+    pub(super) fn settle(&self, from: IpAddr) {
         let mut held = self.lock();
         for from in [Some(network(from)), None] {
             if let Some((_, count)) = held.attempts.get_mut(&from) {
@@ -208,8 +231,6 @@ impl Sessions {
                 break;
             }
         }
-        drop(held);
-        self.admit(&user.name, Means::Password(user.proof()))
     }
 
     fn admit(&self, name: &str, by: Means) -> Result<String, Refused> {
@@ -241,8 +262,8 @@ impl Sessions {
         Ok(cookie)
     }
 
-    /// Whose cookie that is, if they may still be here.
-    pub(super) fn who(&self, cookie: &str, users: &Users) -> Option<Person> {
+    /// Whose cookie that is, if they may still be here by these files.
+    pub(super) fn who(&self, cookie: &str, users: &Users, operators: &Operators) -> Option<Person> {
         let now = now();
         let mut held = self.lock();
         let Held { sessions, changed, turns, .. } = &mut *held;
@@ -251,6 +272,9 @@ impl Sessions {
             Means::Link(roles) => roles.parse().ok()?,
             Means::Password(proof) => {
                 users.find(&open.name).filter(|user| user.proof() == *proof)?.roles
+            }
+            Means::Key(id) => {
+                operators.by_id(id).filter(|one| !one.is_over(Timestamp::now()))?.roles
             }
         };
         *turns += 1;
@@ -320,6 +344,10 @@ mod tests {
     const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
     const THERE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
 
+    fn nobody() -> Operators {
+        Operators::default()
+    }
+
     fn anna() -> Person {
         Person { name: "anna".into(), roles: Roles::ALL }
     }
@@ -330,23 +358,25 @@ mod tests {
         let file = folder.path().join("hub_sessions");
         let (sessions, users) = (Sessions::open(&file), Users::default());
         let link = sessions.link(anna()).expect("a link");
-        let (cookie, person) = sessions.by_link(&link).expect("signed in");
-        assert_eq!(person, anna());
+        let cookie = sessions.by_link(&link).expect("signed in");
         assert_eq!(sessions.by_link(&link), Err(Refused::Link));
-        assert_eq!(sessions.who(&cookie, &users), Some(anna()));
+        assert_eq!(sessions.who(&cookie, &users, &nobody()), Some(anna()));
         assert!(csrf(&cookie) != cookie && csrf(&cookie) == csrf(&cookie));
-        assert!(sessions.who(&link, &users).is_none() && sessions.who("", &users).is_none());
+        assert!(
+            sessions.who(&link, &users, &nobody()).is_none()
+                && sessions.who("", &users, &nobody()).is_none()
+        );
 
         // It outlives the hub, and nobody signs in by what is kept.
         sessions.keep().expect("kept");
         let text = fs::read_to_string(&file).expect("a file");
         assert!(!text.contains(&cookie) && text.contains("anna"), "{text}");
         let again = Sessions::open(&file);
-        assert_eq!(again.who(&cookie, &users), Some(anna()));
+        assert_eq!(again.who(&cookie, &users, &nobody()), Some(anna()));
         again.sign_out(&cookie);
-        assert!(again.who(&cookie, &users).is_none());
+        assert!(again.who(&cookie, &users, &nobody()).is_none());
         again.keep().expect("kept");
-        assert!(Sessions::open(&file).who(&cookie, &users).is_none());
+        assert!(Sessions::open(&file).who(&cookie, &users, &nobody()).is_none());
     }
 
     #[test]
@@ -358,7 +388,9 @@ mod tests {
         let sessions = Sessions::open(&folder.path().join("hub_sessions"));
         let ben = users.find("ben").expect("ben");
         let cookie = sessions.by_password(ben, HERE).expect("signed in");
-        let roles = |users: &Users| sessions.who(&cookie, users).map(|ben| ben.roles.to_string());
+        let roles = |users: &Users| {
+            sessions.who(&cookie, users, &nobody()).map(|ben| ben.roles.to_string())
+        };
         assert_eq!(roles(&users), Some("view".into()));
         assert_eq!(roles(&Users::default()), None);
         // Nor does the name let anybody in who had another password.
@@ -368,8 +400,11 @@ mod tests {
         let cookies: Vec<String> =
             (0..2 * OWN).map(|_| sessions.by_password(ben, HERE).expect("signed in")).collect();
         let last = cookies.last().expect("some");
-        assert!(sessions.who(last, &users).is_some());
-        assert_eq!(cookies.iter().filter(|one| sessions.who(one, &users).is_some()).count(), OWN);
+        assert!(sessions.who(last, &users, &nobody()).is_some());
+        assert_eq!(
+            cookies.iter().filter(|one| sessions.who(one, &users, &nobody()).is_some()).count(),
+            OWN
+        );
     }
 
     #[test]

@@ -53,7 +53,7 @@ impl Visitor {
         let by_token = token.is_some();
         let cookie = || request.cookie(&house.cookie).map(|cookie| cookie.value().to_owned());
         let secret = token.or_else(cookie).unwrap_or_default();
-        let Some(person) = house.sessions.who(&secret, &house.register.users()) else {
+        let Some(person) = house.who(&secret) else {
             return Err(Problem::unknown("sign in first"));
         };
         // No browser sends a token of its own accord.
@@ -69,7 +69,7 @@ impl Visitor {
     pub(super) fn leave(&self, house: &web::Data<House>, role: Role) -> Leave {
         let (house, secret) = (house.clone(), self.secret.clone());
         Box::new(move || {
-            let person = house.sessions.who(&secret, &house.register.users());
+            let person = house.who(&secret);
             person.is_some_and(|person| person.roles.has(role))
         })
     }

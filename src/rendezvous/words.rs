@@ -120,6 +120,8 @@ pub(crate) struct Proof {
 pub(crate) enum Who {
     Agent,
     Operator,
+    /// An operator who wants to sign in; no machine is named then.
+    SignIn,
 }
 
 impl Proof {
@@ -136,6 +138,16 @@ impl Proof {
         Self { key: key.public(), hub: hub.into(), signature: HEXLOWER.encode(&signature) }
     }
 
+    /// What somebody has brought as one.
+    pub(crate) fn brought(key: PublicKey, hub: String, signature: String) -> Self {
+        Self { key, hub, signature }
+    }
+
+    /// The signature, in hexadecimal digits.
+    pub(crate) fn signature(&self) -> &str {
+        &self.signature
+    }
+
     /// Whether it answers this challenge.
     pub(crate) fn holds(&self, who: Who, machine: &str, challenge: &Challenge) -> bool {
         let signature = HEXLOWER.decode(self.signature.as_bytes()).ok();
@@ -150,6 +162,7 @@ fn signed(who: Who, hub: &str, machine: &str, challenge: &Challenge) -> Vec<u8> 
     let context: &[u8] = match who {
         Who::Agent => b"Hightower hub, agent\0",
         Who::Operator => b"Hightower hub, operator\0",
+        Who::SignIn => b"Hightower hub, sign in\0",
     };
     let mut bytes = context.to_vec();
     for text in [hub, machine] {
@@ -185,6 +198,7 @@ mod tests {
         let proof = Proof::new(Who::Agent, &key, "hub:1", "lab-07", &challenge);
         assert!(proof.holds(Who::Agent, "lab-07", &challenge));
         assert!(!proof.holds(Who::Operator, "lab-07", &challenge));
+        assert!(!proof.holds(Who::SignIn, "lab-07", &challenge));
         assert!(!proof.holds(Who::Agent, "lab-08", &challenge));
         let later = Challenge { time_ms: 6, ..challenge };
         assert!(!proof.holds(Who::Agent, "lab-07", &later));

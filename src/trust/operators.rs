@@ -96,6 +96,12 @@ impl Operator {
 
     /// Whether they are not obeyed any more from some moment on after the first and up to the
     /// second.
+    /// Whether their line is over.
+    #[must_use]
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.expires.is_some_and(|end| now >= end)
+    }
+
     pub(super) fn expires_within(&self, after: Timestamp, until: Timestamp) -> bool {
         self.expires.is_some_and(|end| after < end && end <= until)
     }

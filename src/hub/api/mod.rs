@@ -57,6 +57,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
                 on(&delete, to().to(session::sign_out)),
             ],
         ))
+        .service(at("/session/challenge", [on(&get, to().to(session::challenge))]))
         .service(at("/events", [on(&get, to().to(events::follow))]))
         .service(at("/files", [on(&post, to().to(files::send_to_several))]))
         .service(at("/hosts", [on(&get, to().to(machines::all))]))

@@ -3,13 +3,16 @@
 use super::Answer;
 use super::body::{Body, some};
 use crate::hub::House;
+use crate::hub::agents;
 use crate::hub::problem::Problem;
 use crate::hub::sessions::{Person, Refused, csrf};
 use crate::hub::visitor::{Visitor, is_own, origin};
+use crate::rendezvous::words::{Challenge, Proof, Secret, Who};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Who is asking.
 pub(super) async fn who_am_i(visitor: Visitor) -> HttpResponse {
@@ -20,7 +23,14 @@ fn who(person: &Person, secret: &str) -> Value {
     json!({ "name": person.name, "roles": person.roles.to_string(), "csrf": csrf(secret) })
 }
 
-/// What is to let somebody in: a link's secret, or a name and a password.
+/// What an operator signs to sign in by their key.
+pub(super) async fn challenge(request: HttpRequest, house: web::Data<House>) -> Answer {
+    is_own(&request)?;
+    Ok(HttpResponse::Ok().json(house.challenges.give().map_err(Problem::own)?))
+}
+
+/// What is to let somebody in: a link's secret, a name and a password, or a key and what was signed by
+/// it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Claim {
@@ -30,6 +40,21 @@ pub(super) struct Claim {
     name: Option<String>,
     #[serde(default, deserialize_with = "some")]
     password: Option<String>,
+    /// An operator's key as it stands in files, what they call this hub, and their signature of a
+    /// challenge, which comes with it.
+    #[serde(default, deserialize_with = "some")]
+    key: Option<String>,
+    #[serde(default, deserialize_with = "some")]
+    hub: Option<String>,
+    #[serde(default, deserialize_with = "some")]
+    signature: Option<String>,
+    #[serde(default, deserialize_with = "some")]
+    nonce: Option<String>,
+    #[serde(default, deserialize_with = "some")]
+    time_ms: Option<u64>,
+    /// Whether a link is wanted, which signs in whoever opens it, once.
+    #[serde(default)]
+    make_link: bool,
     /// Whether it is a program, which wants a token in place of a cookie.
     #[serde(default)]
     token: bool,
@@ -42,13 +67,34 @@ pub(super) async fn sign_in(
 ) -> Answer {
     is_own(&request)?;
     let from = origin(&request);
-    let admitted = match (claim.link, claim.name, claim.password) {
-        (Some(link), None, None) => house.sessions.by_link(&link),
-        (None, Some(name), Some(password)) => by_password(&house, from, name, password).await?,
-        _ => return Err(Problem::bad("there has to be a link, or a name and a password")),
+    let Claim { link, name, password, key, hub, signature, nonce, time_ms, make_link, token } =
+        claim;
+    let admitted = match (link, name, password, (key, hub, signature, nonce, time_ms)) {
+        (Some(link), None, None, (None, None, None, None, None)) => house.sessions.by_link(&link),
+        (None, Some(name), Some(password), (None, None, None, None, None)) => {
+            by_password(&house, from, name, password).await?
+        }
+        (None, None, None, (Some(key), Some(hub), Some(signature), Some(nonce), Some(time_ms))) => {
+            let key = key.parse().map_err(|e| Problem::bad(format!("the key: {e}")))?;
+            let nonce = Secret::of(&nonce).ok_or_else(|| Problem::bad("the nonce is none"))?;
+            let proof = Proof::brought(key, hub, signature);
+            let challenge = Challenge { nonce, time_ms };
+            let name = by_key(&request, &house, &proof, &challenge).await?;
+            if make_link {
+                let link = house.sessions.link_by_key(&name, &key).map_err(Problem::own)?;
+                tracing::info!(%from, by = name, "a link was made");
+                return Ok(HttpResponse::Ok().json(json!({ "name": name, "link": link })));
+            }
+            house.sessions.by_key(&name, &key)
+        }
+        _ => {
+            return Err(Problem::bad(
+                "there has to be a link, or a name and a password, or a key and what it has signed",
+            ));
+        }
     };
     house.figures.sign_in(&admitted);
-    let (secret, person) = admitted.map_err(|why| {
+    let secret = admitted.map_err(|why| {
         tracing::warn!(%from, "not signed in: {why}");
         match why {
             Refused::Often => Problem::often(why),
@@ -56,8 +102,10 @@ pub(super) async fn sign_in(
             Refused::Full | Refused::NoSecret => Problem::own(why),
         }
     })?;
+    // Whoever was taken off a list this moment is not in.
+    let person = house.who(&secret).ok_or_else(|| Problem::unknown("you may not sign in"))?;
     tracing::info!(%from, by = person.name, "signed in");
-    if claim.token {
+    if token {
         let roles = person.roles.to_string();
         let who = json!({ "name": person.name, "roles": roles, "token": secret });
         return Ok(HttpResponse::Ok().json(who));
@@ -66,7 +114,41 @@ pub(super) async fn sign_in(
     Ok(HttpResponse::Ok().cookie(house.bake(secret)).json(who))
 }
 
-type Admitted = Result<(String, Person), Refused>;
+type Admitted = Result<String, Refused>;
+
+/// Makes sure that somebody has an operator's key; gives what they are called.
+async fn by_key(
+    request: &HttpRequest,
+    house: &web::Data<House>,
+    proof: &Proof,
+    challenge: &Challenge,
+) -> Result<String, Problem> {
+    let from = origin(request);
+    house.sessions.attempt(from).map_err(Problem::often)?;
+    let refused = |why: String| {
+        tracing::warn!(%from, "not signed in: {why}");
+        Problem::unknown(why)
+    };
+    let checked = agents::check(house, proof, Who::SignIn, "", challenge).await;
+    checked.map_err(|unwanted| refused(unwanted.to_string()))?;
+    if !house.challenges.take(challenge) {
+        return Err(refused("what was signed is too old, or was used already".into()));
+    }
+    let peer =
+        request.peer_addr().ok_or_else(|| Problem::own("nobody knows from where it comes"))?;
+    let (gate, key) = (Arc::clone(house.board.operators()), proof.key);
+    let grant = web::block(move || gate.operator(&key, peer)).await.map_err(Problem::own)?;
+    let print = key.fingerprint();
+    grant.map_err(|_| {
+        refused(format!(
+            "{print} may not sign in here: whoever runs the hub puts your line into its hub_operators"
+        ))
+    })?;
+    house.sessions.settle(from);
+    let operators = house.board.operators().operators();
+    let name = operators.by_id(&key.id()).map(|operator| operator.name.clone());
+    Ok(name.filter(|name| !name.is_empty()).unwrap_or(print))
+}
 
 async fn by_password(
     house: &web::Data<House>,
@@ -87,8 +169,7 @@ async fn by_password(
     let Some(user) = found.await.map_err(Problem::own)? else {
         return Ok(Err(Refused::Password));
     };
-    let secret = house.sessions.by_password(&user, from);
-    Ok(secret.map(|secret| (secret, Person { name: user.name, roles: user.roles })))
+    Ok(house.sessions.by_password(&user, from))
 }
 
 pub(super) async fn sign_out(visitor: Visitor, house: web::Data<House>) -> HttpResponse {
