@@ -42,6 +42,8 @@ let asked = 0;
 let own = "";
 /** Whether they may send files. */
 let sends = false;
+/** Whether they may say something. */
+let speaks = false;
 /** @type {Chat | null} */
 let chat = null;
 /** For whom the files are that are being picked. @type {string[]} */
@@ -163,6 +165,7 @@ function hush() {
   chat?.close();
   chat = null;
   talk.hidden = true;
+  part("message", HTMLElement).hidden = !speaks;
   part("chat", HTMLElement).setAttribute("aria-expanded", "false");
 }
 
@@ -265,6 +268,8 @@ part("chat", HTMLButtonElement).addEventListener("click", () => {
     return;
   }
   talk.hidden = false;
+  // In the chat all is said that there is to say.
+  part("message", HTMLElement).hidden = true;
   part("chat", HTMLElement).setAttribute("aria-expanded", "true");
   const parts = { log: part("talk-log", HTMLElement), state: part("talk-state", HTMLElement) };
   chat = new Chat(shown.tile.host.name, parts, barred);
@@ -390,7 +395,8 @@ async function enter() {
   }
   own = who.name;
   sends = may("files");
-  for (const id of ["message", "chat"]) part(id, HTMLElement).hidden = !may("message");
+  speaks = may("message");
+  for (const id of ["message", "chat"]) part(id, HTMLElement).hidden = !speaks;
   for (const button of document.querySelectorAll("[data-files]")) /** @type {HTMLElement} */ (button).hidden = !sends;
   await renew();
   follow();

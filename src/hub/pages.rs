@@ -39,7 +39,9 @@ static PAGES: &[Page] = &[
 /// Where what is.
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     for page in PAGES {
-        config.route(page.path, web::get().to(move |request| give(page, request)));
+        let give = move |request| give(page, request);
+        let pages = web::resource(page.path);
+        config.service(pages.route(web::get().to(give)).route(web::head().to(give)));
     }
 }
 
