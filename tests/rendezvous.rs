@@ -299,6 +299,22 @@ fn a_hub_is_known_by_its_certificate() {
 }
 
 #[test]
+fn of_two_machines_with_one_key_each_is_told_so() {
+    let hall = Hall::new(&[]);
+    let mut agent = hall.agent();
+    let copy = tempfile::tempdir().unwrap();
+    fs::copy(hall.homes.agent.path().join("agent_key"), copy.path().join("agent_key")).unwrap();
+    fs::copy(hall.homes.list(), copy.path().join("authorized_operators")).unwrap();
+    let url = hall.url();
+    let mut command = hall.command(&["--hub", &url]);
+    let mut other = Agent::start(command.env("HIGHTOWER_CONFIG", copy.path()));
+    other.await_log("reaches this agent as 'lab-07'");
+    agent.await_log("another connection by its key has taken its place");
+    // They don't do that as fast as they can.
+    other.await_log("another connection by its key has taken its place");
+}
+
+#[test]
 fn whoever_is_taken_off_a_list_is_off_at_once() {
     let mut hall = Hall::new(&[]);
     let mut agent = hall.agent();
