@@ -1,6 +1,6 @@
 //! Machines that dial in to a hub are reached by it, and nobody between sees or changes anything.
 
-#![cfg(unix)]
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 #[path = "rendezvous/caller.rs"]
@@ -10,10 +10,8 @@ mod common;
 mod false_hub;
 #[path = "rendezvous/hall.rs"]
 mod hall;
-#[cfg(target_os = "linux")]
 #[path = "rendezvous/networks.rs"]
 mod networks;
-#[cfg(target_os = "linux")]
 #[path = "common/room.rs"]
 mod room;
 #[allow(dead_code, reason = "each test file uses its part")]
@@ -348,7 +346,6 @@ fn whoever_is_taken_off_a_list_is_off_at_once() {
     refused(&trust.output().unwrap(), "another key");
 }
 
-#[cfg(target_os = "linux")]
 #[test]
 fn who_takes_nothing_by_a_hub_holds_nobody_up() {
     let hall = Hall::new(&[]);
