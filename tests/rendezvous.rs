@@ -1,6 +1,6 @@
 //! Machines that dial in to a hub are reached by it, and nobody between sees or changes anything.
 
-#![cfg(unix)]
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 #[path = "rendezvous/caller.rs"]
@@ -10,10 +10,8 @@ mod common;
 mod false_hub;
 #[path = "rendezvous/hall.rs"]
 mod hall;
-#[cfg(target_os = "linux")]
 #[path = "rendezvous/networks.rs"]
 mod networks;
-#[cfg(target_os = "linux")]
 #[path = "common/room.rs"]
 mod room;
 #[allow(dead_code, reason = "each test file uses its part")]
@@ -299,6 +297,22 @@ fn a_hub_is_known_by_its_certificate() {
 }
 
 #[test]
+fn of_two_machines_with_one_key_each_is_told_so() {
+    let hall = Hall::new(&[]);
+    let mut agent = hall.agent();
+    let copy = tempfile::tempdir().unwrap();
+    fs::copy(hall.homes.agent.path().join("agent_key"), copy.path().join("agent_key")).unwrap();
+    fs::copy(hall.homes.list(), copy.path().join("authorized_operators")).unwrap();
+    let url = hall.url();
+    let mut command = hall.command(&["--hub", &url]);
+    let mut other = Agent::start(command.env("HIGHTOWER_CONFIG", copy.path()));
+    other.await_log("reaches this agent as 'lab-07'");
+    agent.await_log("another connection by its key has taken its place");
+    // They don't do that as fast as they can.
+    other.await_log("another connection by its key has taken its place");
+}
+
+#[test]
 fn whoever_is_taken_off_a_list_is_off_at_once() {
     let mut hall = Hall::new(&[]);
     let mut agent = hall.agent();
@@ -332,7 +346,6 @@ fn whoever_is_taken_off_a_list_is_off_at_once() {
     refused(&trust.output().unwrap(), "another key");
 }
 
-#[cfg(target_os = "linux")]
 #[test]
 fn who_takes_nothing_by_a_hub_holds_nobody_up() {
     let hall = Hall::new(&[]);

@@ -87,10 +87,11 @@ impl Means {
         loop {
             let mut was_in = false;
             let Err(end) = self.stay(&mut was_in).await;
-            if was_in {
+            let is_unwanted = matches!(end, End::Line(LineError::Refused { .. }));
+            // Two with one key would put each other out as fast as they can.
+            if was_in && !is_unwanted {
                 (wait, told) = (BACK_OFF.0, String::new());
             }
-            let is_unwanted = matches!(end, End::Line(LineError::Refused { .. }));
             let words = end.to_string();
             // The same is not said again every two seconds.
             if words == told {

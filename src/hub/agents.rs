@@ -255,7 +255,11 @@ async fn attend(
                         break unwanted.why;
                     }
                 }
-                None => break "it has come again, or is not known any more".to_owned(),
+                None => {
+                    break "another connection by its key has taken its place, or it is not known \
+                           any more"
+                        .to_owned();
+                }
             },
             piece = incoming.recv() => match piece {
                 Some(Ok(Piece::Ping(bytes))) => {

@@ -23,6 +23,15 @@ pub struct Member {
     /// Where it is.
     #[serde(skip)]
     pub target: Target,
+    /// Whether it can be called: one that was named or found, and has not just dialled in.
+    #[serde(skip)]
+    pub(super) called: bool,
+}
+
+impl Member {
+    fn new(name: String, target: Target) -> Self {
+        Self { name, groups: BTreeSet::new(), dialled: None, target, called: false }
+    }
 }
 
 /// Whether a machine that dials in is there.
@@ -53,8 +62,8 @@ impl Roster {
         let name = target.to_string();
         let mut members = self.lock();
         let is_new = !members.contains_key(&name);
-        let new = || Member { name: name.clone(), groups: BTreeSet::new(), dialled: None, target };
-        let member = members.entry(name.clone()).or_insert_with(new);
+        let member = members.entry(name.clone()).or_insert_with(|| Member::new(name, target));
+        member.called = true;
         let before = member.groups.len();
         member.groups.extend(groups);
         let changed = is_new || member.groups.len() > before;
@@ -69,9 +78,8 @@ impl Roster {
     pub(super) fn dialled(&self, target: &Target, here: bool) {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let since_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
-        let (name, groups) = (target.to_string(), BTreeSet::new());
-        let new = || Member { name: name.clone(), groups, dialled: None, target: target.clone() };
-        let mut members = self.lock();
+        let (name, mut members) = (target.to_string(), self.lock());
+        let new = || Member::new(name.clone(), target.clone());
         let member = members.entry(name.clone()).or_insert_with(new);
         member.dialled = Some(Dialled { here, since_ms });
         drop(members);

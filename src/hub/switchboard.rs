@@ -309,8 +309,9 @@ pub(super) struct Inward(pub(super) Arc<Switchboard>);
 
 impl Detour for Inward {
     fn leads_to(&self, target: &Target) -> bool {
-        let member = self.0.roster.find(&target.to_string());
-        member.is_some_and(|member| member.dialled.is_some())
+        let Some(member) = self.0.roster.find(&target.to_string()) else { return false };
+        // One that can be called as well is called while it has not dialled in.
+        member.dialled.is_some_and(|dialled| dialled.here || !member.called)
     }
 
     fn find<'a>(
@@ -411,6 +412,21 @@ mod tests {
         };
         assert_eq!(called.iter().filter(late).count(), OWN);
         assert!(lock(&board.lines).waiting.is_empty());
+    }
+
+    #[test]
+    fn one_that_can_be_called_is_called_while_it_is_away() {
+        let (_folder, board) = board();
+        let key = SecretKey::generate().public();
+        let inward = Inward(Arc::clone(&board));
+        board.roster.add(target("lab-01"), None);
+        assert!(!inward.leads_to(&target("lab-01")) && !inward.leads_to(&target("lab-02")));
+        for (name, after) in [("lab-01", false), ("lab-02", true)] {
+            let (presence, _calls) = board.arrive(target(name), key, PEER, vec![]).expect("taken");
+            assert!(inward.leads_to(&target(name)));
+            drop(presence);
+            assert_eq!(inward.leads_to(&target(name)), after, "{name}");
+        }
     }
 
     #[test]

@@ -148,7 +148,6 @@ fn what_makes_no_sense_or_is_too_long_ends_the_connection() {
     obeyed(&hall.operator(&["start", "lab-07"]));
 }
 
-#[cfg(target_os = "linux")]
 #[test]
 fn a_thousand_who_prove_nothing_cost_little_and_keep_nobody_out() {
     const MANY: usize = 1000;
