@@ -4,6 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod common;
+#[cfg(target_os = "linux")]
+#[path = "hub/crowd.rs"]
+mod crowd;
 #[path = "hub/curl.rs"]
 mod curl;
 #[path = "hub/figures.rs"]

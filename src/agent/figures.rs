@@ -32,7 +32,7 @@ impl Case for Sender {
 
 /// Why somebody was dropped who had been let in.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Drop {
+pub(super) enum Loss {
     /// It took nothing, or the connection broke while something was sent.
     Write,
     /// It acknowledged nothing.
@@ -43,7 +43,7 @@ pub(super) enum Drop {
     Denied,
 }
 
-impl Case for Drop {
+impl Case for Loss {
     const LABEL: &'static str = "reason";
     const VALUES: &'static [&'static str] = &["write", "silence", "read", "denied"];
 
@@ -112,7 +112,7 @@ pub(super) struct Figures {
     pub(super) sendings: Sendings,
     pub(super) connections: Counter,
     pub(super) refused: Few<Refusal, Counter>,
-    pub(super) dropped: Few<Drop, Counter>,
+    pub(super) dropped: Few<Loss, Counter>,
     /// Those who were let in, and may not watch or find no place.
     pub(super) unseated: Counter,
     pub(super) denied: Counter,
@@ -207,8 +207,8 @@ mod tests {
     fn every_case_has_its_word() {
         assert_eq!(Refusal::VALUES[Refusal::NoPlace.index()], "no_place");
         assert_eq!(Refusal::VALUES.len(), Refusal::NoPlace.index() + 1);
-        assert_eq!(Drop::VALUES[Drop::Denied.index()], "denied");
-        assert_eq!(Drop::VALUES.len(), Drop::Denied.index() + 1);
+        assert_eq!(Loss::VALUES[Loss::Denied.index()], "denied");
+        assert_eq!(Loss::VALUES.len(), Loss::Denied.index() + 1);
         assert_eq!(Sender::VALUES[Sender::Operator.index()], "operator");
         assert_eq!(Sender::VALUES.len(), Sender::Operator.index() + 1);
     }

@@ -82,11 +82,28 @@ struct Tab {
     told: Told,
 }
 
-#[derive(Default, PartialEq, Clone)]
+#[derive(Default)]
 struct Told {
     welcome: Option<Arc<Welcome>>,
-    state: Option<State>,
-    link: Option<serde_json::Value>,
+    state: Option<Arc<State>>,
+    link: Option<Standing>,
+}
+
+/// How the hub stands with the machine.
+#[derive(PartialEq)]
+struct Standing {
+    link: &'static str,
+    current: bool,
+    cause: Option<String>,
+}
+
+/// Whether both say the same. They mostly are the same, and this is asked several times an update.
+fn same<T: PartialEq>(one: &Option<Arc<T>>, other: &Option<Arc<T>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other) || one == other,
+        (None, None) => true,
+        _ => false,
+    }
 }
 
 /// Serves a tab until it ends. Its lines in the log are those of the request by which it began.
@@ -235,34 +252,30 @@ impl Tab {
     async fn tell(&mut self, view: &View) -> Result<(), End> {
         let cause = view.cause.as_ref().map(|cause| printable(&cause.to_string()));
         let failed = self.failed.as_ref().map(|(_, why)| why.clone());
-        let link = json!({
-            "link": view.link.words(), "current": is_live(view), "cause": cause.or(failed),
-        });
-        let told = Told {
-            welcome: view.welcome.clone(),
-            state: view.state.as_deref().cloned(),
-            link: Some(link.clone()),
-        };
-        if told == self.told {
-            return Ok(());
+        let (link, current) = (view.link.words(), is_live(view));
+        let link = Some(Standing { link, current, cause: cause.or(failed) });
+        if link != self.told.link {
+            let words = link
+                .as_ref()
+                .map(|now| json!({ "link": now.link, "current": now.current, "cause": now.cause }));
+            self.told.link = link;
+            self.say(&Message::Struct(words.unwrap_or_default())).await?;
         }
-        let before = std::mem::replace(&mut self.told, told.clone());
-        if told.link != before.link {
-            self.say(&Message::Struct(link)).await?;
+        if !same(&view.welcome, &self.told.welcome) {
+            self.told.welcome.clone_from(&view.welcome);
+            if let Some(welcome) = &view.welcome {
+                let credit = u32::try_from(CREDIT).unwrap_or(u32::MAX);
+                self.say(&Message::Welcome(Welcome { credit, ..Welcome::clone(welcome) })).await?;
+            }
         }
-        if told.welcome != before.welcome
-            && let Some(welcome) = &told.welcome
-        {
-            let credit = u32::try_from(CREDIT).unwrap_or(u32::MAX);
-            self.say(&Message::Welcome(Welcome { credit, ..Welcome::clone(welcome) })).await?;
-        }
-        if told.state != before.state
-            && let Some(state) = told.state
-        {
-            // As it came some time ago, and the lease runs.
-            let left = view.lock_left().map(|left| u32::try_from(left.as_millis()));
-            let lock_ms = left.map(|ms| ms.unwrap_or(u32::MAX));
-            self.say(&Message::State(State { lock_ms, ..state })).await?;
+        if !same(&view.state, &self.told.state) {
+            self.told.state.clone_from(&view.state);
+            if let Some(state) = &view.state {
+                // As it came some time ago, and the lease runs.
+                let left = view.lock_left().map(|left| u32::try_from(left.as_millis()));
+                let lock_ms = left.map(|ms| ms.unwrap_or(u32::MAX));
+                self.say(&Message::State(State { lock_ms, ..State::clone(state) })).await?;
+            }
         }
         Ok(())
     }

@@ -20,7 +20,7 @@ use super::broadcaster::Broadcaster;
 use super::chat::Chat;
 use super::consent::{Consent, Stay};
 use super::facts::{Interest, Registrar};
-use super::figures::{Drop, Figures};
+use super::figures::{Figures, Loss};
 use super::files::{Courier, Ended, Office};
 use super::messages::{Leave, MouseOrder, Notice};
 use super::places::{Place, Places};
@@ -248,7 +248,7 @@ impl Session {
                     session.advance(ctx);
                 }
                 Err(e) => {
-                    session.links.figures.dropped.of(Drop::Write).inc();
+                    session.links.figures.dropped.of(Loss::Write).inc();
                     tracing::info!(parent: session.grant.span(), peer = %session.peer, "the viewer is dropped: {e}");
                     ctx.stop();
                 }
@@ -265,7 +265,7 @@ impl Session {
             let unheard = session.link.unheard_since().map(|since| since.max(session.written));
             let silent = unheard.is_some_and(|since| since.elapsed() > deadline);
             if silent && session.writer.is_some() && !session.closing {
-                session.links.figures.dropped.of(Drop::Silence).inc();
+                session.links.figures.dropped.of(Loss::Silence).inc();
                 let peer = session.peer;
                 tracing::info!(parent: session.grant.span(), %peer, "the viewer is dropped: it acknowledged nothing for {deadline:?}");
                 ctx.stop();
@@ -295,7 +295,7 @@ impl Session {
             match end {
                 End::Closed => tracing::debug!(parent: session.grant.span(), peer = %session.peer, "closed by the viewer"),
                 end => {
-                    session.links.figures.dropped.of(Drop::Read).inc();
+                    session.links.figures.dropped.of(Loss::Read).inc();
                     tracing::warn!(parent: session.grant.span(), peer = %session.peer, "the viewer is dropped: {end}");
                 }
             }
@@ -404,7 +404,7 @@ impl Handler<Notice> for Session {
                     _ => self.grant.permit::<View>().map(drop),
                 };
                 if let Err(denied) = still {
-                    self.links.figures.dropped.of(Drop::Denied).inc();
+                    self.links.figures.dropped.of(Loss::Denied).inc();
                     tracing::info!(parent: self.grant.span(), peer = %self.peer, "the viewer is dropped: {denied}");
                     self.grant.note_refusal(&denied);
                     self.close(Some(denied.to_string()));
