@@ -78,7 +78,7 @@ fn a_key_makes_a_link_that_works_once_for_as_long_as_the_list_has_it() {
         let line = String::from_utf8(said.stdout).unwrap();
         let (page, link) = line.trim().split_once("/#link=").unwrap();
         assert_eq!(page, known.site.url(""));
-        let anna = known.try_in(&json!({ "link": link })).await.ok().expect("signed in");
+        let anna = known.try_in(&json!({ "link": link })).await.expect("signed in");
         let who: Value = anna.get("/api/v1/session").send().await.unwrap().json().await.unwrap();
         assert_eq!((&who["name"], &who["roles"]), (&json!("anna"), &json!("view")));
         assert_eq!(known.try_in(&json!({ "link": link })).await.err(), Some(401), "once");
