@@ -91,6 +91,13 @@ fn what_other_sites_make_a_browser_send_is_refused() {
             let socket = Tab::knock(&site, &browser, 0, 1, Some(origin)).await;
             assert!(socket.is_err(), "{origin}");
         }
+        // A page of another port of this host: to the cookie it is the same site.
+        for site in ["cross-site", "same-site"] {
+            let request = browser.get("/api/v1/hosts").insert_header(("sec-fetch-site", site));
+            assert_eq!(problem(request).await.0, 403, "{site}");
+        }
+        let own = browser.get("/api/v1/hosts").insert_header(("sec-fetch-site", "same-origin"));
+        assert_eq!(own.send().await.unwrap().status(), 200);
         // A name that leads to this address all the same.
         let request = browser.get("/api/v1/hosts").insert_header(("host", "evil.example"));
         assert_eq!(problem(request).await.0, 403);

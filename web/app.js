@@ -402,13 +402,25 @@ async function enter() {
   follow();
 }
 
-/** Shows the machines that there are now; those that were there stay as they are. */
+/** Whether the list is being asked for, and has to be once more. */
+let renewing = false;
+let again = false;
+
+/** Shows the machines that there are now, one answer after another. */
 async function renew() {
-  const hosts = await api.hosts().catch((problem) => {
-    tell(problem.message);
-    return null;
-  });
-  if (!hosts || !known) return;
+  again = renewing;
+  if (renewing) return;
+  renewing = true;
+  do {
+    again = false;
+    const hosts = await api.hosts().catch((problem) => tell(problem.message));
+    if (hosts && known) list(hosts);
+  } while (again && known);
+  renewing = false;
+}
+
+/** Shows these machines; those that were there stay as they are. @param {Host[]} hosts */
+function list(hosts) {
   const before = new Map(tiles.map((tile) => [tile.host.name, tile]));
   tiles = hosts.map((host) => {
     const tile = before.get(host.name) ?? tileOf(host);

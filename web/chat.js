@@ -19,6 +19,8 @@ export class Chat {
   #wait = BACK_OFF[0];
   /** @type {number | undefined} */
   #timer;
+  /** Whether it is over, so that trying again helps nobody. */
+  #over = false;
 
   /**
    * @param {string} name of the machine
@@ -61,7 +63,7 @@ export class Chat {
       if (socket === this.#socket) this.#tell(JSON.parse(data));
     });
     socket.addEventListener("close", () => {
-      if (socket !== this.#socket) return;
+      if (socket !== this.#socket || this.#over) return;
       this.state.textContent = "no connection to the hub";
       if (!opened) this.barred();
       this.#timer = setTimeout(() => this.#connect(), this.#wait * (0.9 + Math.random() / 5));
@@ -87,8 +89,11 @@ export class Chat {
         // One's own coming and going is told otherwise.
         if (!told.own) this.#line("", `${called(told.who)} has ${told.event}`, told.time_us);
         break;
-      case "disconnected":
       case "ended":
+        this.#over = true;
+        this.state.textContent = `ended: ${told.cause}`;
+        break;
+      case "disconnected":
         this.state.textContent = `not connected: ${told.cause}`;
         break;
       case "waits":

@@ -24,6 +24,8 @@ export class Events {
     if (this.#source || this.#timer) return;
     const source = new EventSource("/api/v1/events");
     this.#source = source;
+    // What happened meanwhile nobody has told.
+    source.addEventListener("open", () => this.heard("lost", {}));
     for (const kind of ["order", "transfer", "hosts", "lost"]) {
       source.addEventListener(kind, ({ data }) => this.heard(kind, JSON.parse(data)));
     }

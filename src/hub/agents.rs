@@ -4,6 +4,7 @@
 //! not proven a key that the hub knows has five seconds, and is one of a crowd.
 
 use super::House;
+use super::api::at;
 use super::pipe;
 use super::problem::Problem;
 use super::switchboard::{Presence, Stranger};
@@ -13,8 +14,8 @@ use crate::rendezvous::words::{
 };
 use crate::text::printable;
 use crate::trust::now_ms;
-use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::http::{Method, header};
+use actix_web::{HttpRequest, HttpResponse, Route, web};
 use actix_ws::{CloseCode, CloseReason, Message as Piece, MessageStream, Session};
 use if_addrs::get_if_addrs;
 use ssh_key::rand_core::{OsRng, RngCore};
@@ -39,9 +40,10 @@ const SAY: Duration = Duration::from_secs(5);
 
 /// Where what is.
 pub(super) fn routes(config: &mut web::ServiceConfig) {
+    let get = |route: Route| [(Method::GET, route)];
     config
-        .route("/agents", web::get().to(dial_in))
-        .route("/agents/calls/{call}", web::get().to(call));
+        .service(at("/agents", get(web::route().to(dial_in))))
+        .service(at("/agents/calls/{call}", get(web::route().to(call))));
 }
 
 /// Why a connection is not wanted.
@@ -53,8 +55,9 @@ pub(super) struct Unwanted {
 }
 
 impl Unwanted {
-    pub(super) fn new(why: impl Into<String>) -> Self {
-        Self { why: why.into(), aside: String::new() }
+    /// What is said of somebody may hold their own words.
+    pub(super) fn new(why: impl AsRef<str>) -> Self {
+        Self { why: printable(why.as_ref()), aside: String::new() }
     }
 }
 
@@ -137,11 +140,12 @@ pub(super) async fn check(
     who: Who,
     machine: &str,
     challenge: &Challenge,
+    peer: SocketAddr,
 ) -> Result<(), Unwanted> {
-    if proof.hub.len() > MAX_NAME || !is_ours(house, &proof.hub).await {
+    if proof.hub.len() > MAX_NAME || !is_ours(house, &proof.hub, peer).await {
         let hub = printable(&proof.hub);
         return Err(Unwanted::new(format!(
-            "this hub is not called '{hub}': whoever runs it starts it with --name"
+            "this hub is not called '{hub}': whoever runs it starts it with --name '{hub}'"
         )));
     }
     match proof.holds(who, machine, challenge) {
@@ -150,19 +154,33 @@ pub(super) async fn check(
     }
 }
 
-/// Whether this is a name of this hub, whatever port others have for it, or an address of this
-/// machine.
-async fn is_ours(house: &web::Data<House>, hub: &str) -> bool {
-    let name = hub.rsplit_once(':').filter(|(_, port)| !port.contains(']'));
-    let name = name.map_or(hub, |(name, _)| name).trim_matches(['[', ']']);
+/// Whether this is what this hub is called by whoever comes from there: a name or an address of it,
+/// with its port. One on the loopback is so for those on this machine alone: elsewhere it is another
+/// program that is called so, and passes on what it was told.
+async fn is_ours(house: &web::Data<House>, hub: &str, peer: SocketAddr) -> bool {
+    if house.names.iter().any(|one| one.eq_ignore_ascii_case(hub) && one.contains(':')) {
+        return true;
+    }
+    let parts = hub.rsplit_once(':').filter(|(_, port)| !port.contains(']'));
+    let usual = if house.secure { 443 } else { 80 };
+    let (name, port) = parts.map_or((hub, Some(usual)), |(name, port)| (name, port.parse().ok()));
+    if port != Some(house.port) {
+        return false;
+    }
+    let name = name.trim_matches(['[', ']']);
     if house.names.iter().any(|one| one.eq_ignore_ascii_case(name)) {
         return true;
     }
-    let Ok(ip) = name.parse::<IpAddr>() else { return name.eq_ignore_ascii_case("localhost") };
-    ip.is_loopback()
-        || web::block(move || get_if_addrs().is_ok_and(|all| all.iter().any(|one| one.ip() == ip)))
-            .await
-            .unwrap_or(false)
+    let is_near = peer.ip().to_canonical().is_loopback();
+    let Ok(ip) = name.parse::<IpAddr>() else {
+        return is_near && name.eq_ignore_ascii_case("localhost");
+    };
+    if ip.is_loopback() {
+        return is_near;
+    }
+    web::block(move || get_if_addrs().is_ok_and(|all| all.iter().any(|one| one.ip() == ip)))
+        .await
+        .unwrap_or(false)
 }
 
 /// A machine wants to be reached by this hub.
@@ -213,7 +231,7 @@ async fn admit(
     if name.len() > MAX_NAME || addresses.len() > MAX_ADDRESSES {
         return Err(Unwanted::new("it has too much to say of itself"));
     }
-    check(house, &proof, Who::Agent, &name, &challenge).await?;
+    check(house, &proof, Who::Agent, &name, &challenge, peer).await?;
     let (board, key, claimed) = (house.board.clone(), proof.key, name.clone());
     let found = web::block(move || board.identify(&key, &claimed)).await?;
     let target = found.map_err(|why| match why {
@@ -221,9 +239,15 @@ async fn admit(
             let (name, print) = (printable(&name), key.fingerprint());
             let why =
                 format!("{why}, {print}: whoever runs the hub can let it in, as its log says");
+            // It is there to be copied: a name with something else in it is not.
+            let is_plain =
+                |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
+            let command = match name.chars().all(is_plain) && !name.starts_with('-') {
+                true => format!(": `hightower trust {name} --public-key '{key}'`"),
+                false => format!(", by a name that you give it: its key is {key}"),
+            };
             let aside = format!(
-                ". When that is what `hightower id` prints on '{name}': \
-                 `hightower trust '{name}' --public-key '{key}'`"
+                ". When that is what `hightower id` prints on '{name}', it can be let in{command}"
             );
             Unwanted { why, aside }
         }

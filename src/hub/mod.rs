@@ -109,6 +109,20 @@ const HEADERS: [(HeaderName, &str); 6] = [
 const PASSWORDS: (usize, usize) = (2, 16);
 const SCREENS: (usize, usize) = (4, 32);
 
+/// Threads that answer.
+const WORKERS: usize = 2;
+
+/// How many connections there may be: half of the files that this process may have open, for there is
+/// one to a machine for each at most, and some for files.
+fn connections() -> usize {
+    #[cfg(unix)]
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    #[cfg(not(unix))]
+    let files = None;
+    let files = files.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX);
+    (files / 2).clamp(64, 16_384)
+}
+
 /// What a hub is.
 pub struct Config {
     /// Where it listens.
@@ -166,6 +180,11 @@ struct House {
     events: Events,
     figures: Figures,
     requests: request::Numbers,
+    /// Files of each who brings some, and of each who gets some.
+    uploads: Tabs,
+    downloads: Tabs,
+    /// Where it listens.
+    port: u16,
     /// The names that it is called by, beside addresses.
     names: Vec<String>,
     /// Whether browsers come by TLS.
@@ -202,7 +221,7 @@ impl House {
             Some(v6) => v6.parse::<Ipv6Addr>().is_ok(),
             None => name.parse::<IpAddr>().is_ok(),
         };
-        let known = |one: &String| one.eq_ignore_ascii_case(name);
+        let known = |one: &String| one.eq_ignore_ascii_case(name) || one.eq_ignore_ascii_case(host);
         port.bytes().all(|digit| digit.is_ascii_digit())
             && (is_address()
                 || name.eq_ignore_ascii_case("localhost")
@@ -253,6 +272,9 @@ impl Hub {
             events: Events::default(),
             figures,
             requests: request::Numbers::default(),
+            uploads: Tabs::default(),
+            downloads: Tabs::default(),
+            port: address.port(),
             names: config.names,
             secure,
             cookie: visitor::cookie_name(secure, address.port()),
@@ -284,7 +306,12 @@ impl Hub {
                     Err(Problem::missing("there is no such page"))
                 }))
         };
-        let server = HttpServer::new(app).workers(2).disable_signals();
+        let server = HttpServer::new(app)
+            .workers(WORKERS)
+            .max_connections(connections() / WORKERS)
+            // Whoever goes is not served to the end.
+            .h1_allow_half_closed(false)
+            .disable_signals();
         let server = match config.certificate {
             Some(certificate) => server.listen_rustls_0_23(listener, certificate.config()?)?,
             None => server.listen(listener)?,

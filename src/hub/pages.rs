@@ -1,7 +1,9 @@
 //! Pages: what a browser is given, all of it within this program.
 
+use super::api::at;
 use super::problem::Problem;
 use super::visitor::is_own;
+use actix_web::http::Method;
 use actix_web::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
 use actix_web::{HttpRequest, HttpResponse, web};
 
@@ -39,9 +41,8 @@ static PAGES: &[Page] = &[
 /// Where what is.
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     for page in PAGES {
-        let give = move |request| give(page, request);
-        let pages = web::resource(page.path);
-        config.service(pages.route(web::get().to(give)).route(web::head().to(give)));
+        let give = web::route().to(move |request| give(page, request));
+        config.service(at(page.path, [(Method::GET, give)]));
     }
 }
 

@@ -5,11 +5,13 @@
 
 use super::House;
 use super::agents::{Unwanted, challenge, check, dismiss, hear, is_program, say};
+use super::api::at;
 use super::turns::{Place, Tabs};
 use crate::address::Target;
 use crate::rendezvous::PIECE;
 use crate::rendezvous::words::{FromHub, LONGEST, MAX_NAME, ToHub, Who};
 use crate::trust::Grant;
+use actix_web::http::Method;
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
 use actix_ws::{CloseCode, CloseReason, Message as Piece, MessageStream, Session};
@@ -72,7 +74,7 @@ impl Pipes {
 
 /// Where what is.
 pub(super) fn routes(config: &mut web::ServiceConfig) {
-    config.route("/hosts/{name}/pipe", web::get().to(open));
+    config.service(at("/hosts/{name}/pipe", [(Method::GET, web::route().to(open))]));
 }
 
 /// An operator asks for a machine.
@@ -127,7 +129,7 @@ async fn admit(
     let ToHub::Operator { proof } = said else {
         return Err(Unwanted::new("it does not say that it is an operator"));
     };
-    check(house, &proof, Who::Operator, name, &challenge).await?;
+    check(house, &proof, Who::Operator, name, &challenge, peer).await?;
     let (gate, key) = (Arc::clone(house.board.operators()), proof.key);
     let print = key.fingerprint();
     let let_in = web::block(move || gate.operator(&key, peer)).await?;

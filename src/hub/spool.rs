@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use tokio::runtime::Handle;
+use tokio::time::timeout;
 
 /// The longest file, and the most that one request may bring, in bytes.
 pub(super) const LONGEST: u64 = 64 << 30;
@@ -22,9 +24,13 @@ pub(super) const LONGEST: u64 = 64 << 30;
 /// What stays free on the disk, in bytes.
 const SPARED: u64 = 256 << 20;
 
-/// How long what was fetched stays after it was last asked for, and how much of it.
+/// How long what was fetched stays after it was last asked for, and in all, and how many files.
 const KEPT: Duration = Duration::from_secs(600);
+const OLDEST: Duration = Duration::from_secs(3600);
 const MOST: usize = 32;
+
+/// How long somebody waits for a turn.
+const WAIT: Duration = Duration::from_secs(30);
 
 /// Who brings files, or has them fetched, at a time, and who waits.
 const AT_ONCE: (usize, usize) = (32, 128);
@@ -36,12 +42,33 @@ pub(super) struct Fetched {
     pub(super) size: u64,
     /// What tells it from any other.
     pub(super) mark: String,
+    pub(super) fetched: Instant,
     /// Where it is, until nobody has it any more.
-    pub(super) _folder: TempDir,
+    pub(super) _folder: Folder,
 }
 
-/// What was fetched, from which machine, and by what path there.
-type Key = (String, String);
+/// A folder, until nobody has it any more.
+pub(super) struct Folder(Option<TempDir>);
+
+impl Folder {
+    pub(super) fn path(&self) -> &Path {
+        self.0.as_ref().map_or(Path::new(""), TempDir::path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let Some(folder) = self.0.take() else { return };
+        // What is large takes its time to go, and others are served here.
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(move || drop(folder))),
+            Err(_) => drop(folder),
+        }
+    }
+}
+
+/// For whom something was fetched, from which machine, and by what path there.
+pub(super) type Key = (String, String, String);
 
 /// The folder.
 pub(super) struct Spool {
@@ -63,8 +90,10 @@ impl Spool {
     }
 
     /// A turn, and a folder for what comes in it. It blocks for a moment.
-    pub(super) async fn turn(&self) -> Result<(Turn, TempDir), Problem> {
-        let turn = self.turns.turn().await?;
+    pub(super) async fn turn(&self) -> Result<(Turn, Folder), Problem> {
+        let turn = timeout(WAIT, self.turns.turn()).await;
+        let turn =
+            turn.map_err(|_| Problem::often("too many send or fetch files: try it again"))??;
         let folder = self.folder.clone();
         let made = actix_web::web::block(move || {
             crate::files::make(&folder)?;
@@ -72,7 +101,7 @@ impl Spool {
         });
         let made = made.await.map_err(Problem::own)?;
         let folder = made.map_err(|e| Problem::own(format!("the hub can't keep files: {e}")))?;
-        Ok((turn, folder))
+        Ok((turn, Folder(Some(folder))))
     }
 
     /// Whether so many bytes more may come.
@@ -89,21 +118,22 @@ impl Spool {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, (Arc<Fetched>, Instant)>> {
         let mut fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
-        fetched.retain(|_, (_, used)| used.elapsed() < KEPT);
+        let is_kept =
+            |one: &Fetched, used: &Instant| used.elapsed() < KEPT && one.fetched.elapsed() < OLDEST;
+        fetched.retain(|_, (one, used)| is_kept(one, used));
         fetched
     }
 
-    /// What was fetched of this machine by this path, if it is still here.
-    pub(super) fn find(&self, host: &str, path: &str) -> Option<Arc<Fetched>> {
-        let key = (host.to_owned(), path.to_owned());
+    /// What was fetched so, if it is still here.
+    pub(super) fn find(&self, key: &Key) -> Option<Arc<Fetched>> {
         let mut fetched = self.lock();
-        let (found, used) = fetched.get_mut(&key)?;
+        let (found, used) = fetched.get_mut(key)?;
         *used = Instant::now();
         Some(Arc::clone(found))
     }
 
     /// Keeps it for a while.
-    pub(super) fn keep(&self, host: &str, path: &str, found: Arc<Fetched>) {
+    pub(super) fn keep(&self, key: Key, found: Arc<Fetched>) {
         let mut fetched = self.lock();
         if fetched.len() >= MOST {
             let oldest = fetched.iter().min_by_key(|(_, (_, used))| *used);
@@ -111,7 +141,7 @@ impl Spool {
                 fetched.remove(&oldest);
             }
         }
-        fetched.insert((host.to_owned(), path.to_owned()), (found, Instant::now()));
+        fetched.insert(key, (found, Instant::now()));
     }
 
     /// Lets go of what nobody has asked for in a while. It blocks for a moment.

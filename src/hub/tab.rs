@@ -399,7 +399,9 @@ async fn answer(asked: &mut Option<Outcome>) -> Option<Result<Encoded, String>> 
 }
 
 fn odd(e: impl std::fmt::Display) -> End {
-    End::Closed(CloseCode::Protocol, e.to_string())
+    // A reason has 123 bytes (RFC 6455, section 5.5).
+    let words = printable(&e.to_string()).chars().take(30).collect();
+    End::Closed(CloseCode::Protocol, words)
 }
 
 fn slow() -> End {

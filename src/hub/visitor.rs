@@ -57,6 +57,11 @@ impl Visitor {
             return Err(Problem::unknown("sign in first"));
         };
         // No browser sends a token of its own accord.
+        // Nor one for a page of another port of this host: to its cookies that is the same site.
+        let site = request.headers().get("sec-fetch-site").map(|value| value.as_bytes());
+        if !by_token && !matches!(site, None | Some(b"same-origin" | b"none")) {
+            return Err(Problem::forbidden("not from pages of another site"));
+        }
         let changes = !by_token && !matches!(*request.method(), Method::GET | Method::HEAD);
         let brought = request.headers().get(CSRF).map(|value| value.as_bytes());
         if changes && brought != Some(csrf(&secret).as_bytes()) {

@@ -194,7 +194,7 @@ fn a_file_of_the_outbox_is_given_in_parts_that_fit() {
         let (status, answer, body) = get(&[("range", "bytes=600000-"), ("if-range", &mark)]).await;
         assert!(status == 206 && body == all[600_000..], "{answer:?}");
         assert_eq!(header(&answer, "content-range"), "bytes 600000-999999/1000000");
-        let (status, answer, body) = get(&[("range", "bytes=1000000-")]).await;
+        let (status, answer, body) = get(&[("range", "bytes=1000000-"), ("if-range", &mark)]).await;
         assert_eq!(status, 416, "{body:?}");
         assert_eq!(header(&answer, "content-range"), "bytes */1000000");
         let (status, _, body) = get(&[("if-none-match", &mark)]).await;
@@ -205,6 +205,13 @@ fn a_file_of_the_outbox_is_given_in_parts_that_fit() {
         assert_eq!((head.status().as_u16(), &*header(&head, "content-length")), (200, "1000000"));
 
         // Whoever goes on gets what they have begun; whoever begins, what is there now.
+        fs::write(exchange.outbox().join("all.bin"), "another").unwrap();
+        // Without saying what they have a part of, nobody gets one of what is no more.
+        let (status, _, body) = get(&[("range", "bytes=3-")]).await;
+        assert_eq!((status, &body[..]), (206, &b"ther"[..]));
+        fs::write(exchange.outbox().join("all.bin"), &all).unwrap();
+        let (status, _, body) = get(&[]).await;
+        assert!(status == 200 && body == all[..]);
         fs::write(exchange.outbox().join("all.bin"), "another").unwrap();
         let (status, _, body) = get(&[("range", "bytes=999998-"), ("if-range", &mark)]).await;
         assert!(status == 206 && body == all[999_998..]);

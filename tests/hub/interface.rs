@@ -10,6 +10,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 #[test]
@@ -133,6 +135,24 @@ fn the_simplest_programs_see_pictures_one_after_another() {
         drop(live);
         let gone = problem(browser.get(&format!("{host}/live?fps=0"))).await;
         assert_eq!(gone.0, 400, "{}", gone.1);
+    });
+}
+
+#[test]
+fn a_request_that_is_not_ended_is_given_up() {
+    run(async {
+        let site = Site::of(1, &CARD);
+        let mut socket = TcpStream::connect(site.address).await.unwrap();
+        let head = format!(
+            "POST /api/v1/session HTTP/1.1\r\nHost: {}\r\nContent-Length: 20\r\n\r\n{{",
+            site.address
+        );
+        socket.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let ended = timeout(PATIENCE, socket.read_to_end(&mut answer)).await;
+        ended.expect("it is given up").unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
     });
 }
 

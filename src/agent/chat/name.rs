@@ -18,6 +18,8 @@ const PARENTHESES: [char; 14] =
 pub(super) fn shown(name: &str) -> String {
     // Fullwidth letters, and others that are the same but for their looks.
     let name = printable(&name.nfkc().collect::<String>()).replace(PARENTHESES, "");
+    // Nor for somebody who comes through a hub.
+    let name = name.replace(',', " ");
     let name: String = name.trim().chars().take(NAME).collect();
     let name = name.trim_end();
     if name.starts_with("somebody ") || name == "you" { format!("'{name}'") } else { name.into() }
@@ -56,6 +58,7 @@ mod tests {
             ("anna ()", "anna"),
             ("ａｎｎａ", "anna"),
             ("()", ""),
+            ("anna, by hub", "anna  by hub"),
             ("you", "'you'"),
             ("somebody on this machine", "'somebody on this machine'"),
             ("(somebody) at 10.0.0.9", "'somebody at 10.0.0.9'"),

@@ -6,8 +6,19 @@ use actix_web::http::StatusCode;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long it may take to say it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// It takes too long.
+pub(super) fn late() -> Problem {
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "what was announced has not come")
+}
 
 /// What a request says. Nothing at all says what `{}` does.
 pub(super) struct Body<T>(pub(super) T);
@@ -20,7 +31,8 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
         let kind = request.content_type().to_ascii_lowercase();
         let bytes = web::Bytes::from_request(request, payload);
         Box::pin(async move {
-            let bytes = bytes.await.map_err(|e| Problem::of(&e))?;
+            let bytes = timeout(PATIENCE, bytes).await.map_err(|_| late())?;
+            let bytes = bytes.map_err(|e| Problem::of(&e))?;
             read(&kind, &bytes).map(Self)
         })
     }
@@ -36,7 +48,12 @@ pub(super) fn some<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 fn read<T: DeserializeOwned>(kind: &str, bytes: &[u8]) -> Result<T, Problem> {
     match kind {
         _ if bytes.is_empty() => serde_json::from_slice(b"{}").map_err(Problem::bad),
-        "application/json" => serde_json::from_slice(bytes).map_err(Problem::bad),
+        "application/json" => {
+            // A list is no object, whatever the library makes of it.
+            let object =
+                serde_json::from_slice::<Map<String, Value>>(bytes).map_err(Problem::bad)?;
+            serde_json::from_value(object.into()).map_err(Problem::bad)
+        }
         "application/x-www-form-urlencoded" => {
             serde_urlencoded::from_bytes(bytes).map_err(Problem::bad)
         }

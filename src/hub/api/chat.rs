@@ -117,7 +117,7 @@ impl Page {
             let done = tokio::select! {
                 piece = incoming.next() => match piece {
                     Some(Ok(piece)) => self.take(piece).await,
-                    Some(Err(e)) => Err(End::Closed(CloseCode::Protocol, e.to_string())),
+                    Some(Err(_)) => Err(End::Closed(CloseCode::Protocol, "no WebSocket".into())),
                     None => Err(End::Gone),
                 },
                 told = told.recv() => match told {
@@ -152,7 +152,9 @@ impl Page {
         self.heard = Instant::now();
         match piece {
             Piece::Text(text) => {
-                let odd = |e: serde_json::Error| End::Closed(CloseCode::Invalid, e.to_string());
+                // Why is in its own words, and a reason is short.
+                let odd =
+                    |_| End::Closed(CloseCode::Invalid, "what is said is {\"say\": \"…\"}".into());
                 let words: Words = serde_json::from_str(&text).map_err(odd)?;
                 self.say(words.say).await
             }

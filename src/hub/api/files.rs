@@ -1,20 +1,24 @@
 //! Files: to machines, which take them into their inboxes, and from their outboxes.
 
+use super::body::late;
 use super::range::{Part, goes_on, nothing};
 use super::{Answer, find};
 use crate::address::Target;
 use crate::files::{Inbox, Source, clean, clean_path};
 use crate::hub::House;
 use crate::hub::events::{Event, Transfer};
+use crate::hub::feed::{Feed, feed};
 use crate::hub::problem::Problem;
 use crate::hub::roster::Member;
-use crate::hub::spool::{Fetched, LONGEST, Spool};
-use crate::hub::turns::Turn;
+use crate::hub::spool::{Fetched, Folder, LONGEST, Spool};
+use crate::hub::turns::{Place, Turn};
 use crate::hub::visitor::Visitor;
 use crate::text::printable;
 use crate::transfer::{self, Carried, Parcel, TransferError, Wanted, Watcher};
 use crate::trust::Role;
-use actix_multipart::{Field, Multipart};
+use actix_multipart::{Field, Multipart, MultipartError};
+use actix_web::body::SizedStream;
+use actix_web::http::Method;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, ContentDisposition, DispositionParam, EntityTag};
 use actix_web::web::Bytes;
@@ -27,9 +31,9 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
+use tracing::Instrument;
 
 /// How long a machine may be away while a file is on its way.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -38,6 +42,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const AT_ONCE: usize = 8;
 const FILES: usize = 1000;
 const HOSTS: usize = 1000;
+
+/// Uploads and downloads of one person at a time.
+const OWN: usize = 8;
+
+/// How long the next piece of a file may take to come.
+const PIECE_TIME: Duration = Duration::from_secs(30);
 
 /// The longest that a transfer may be called, in characters.
 const ID: usize = 200;
@@ -100,6 +110,7 @@ pub(super) async fn send(
     visitor.may(Role::Files)?;
     let member = find(&house, &name)?;
     let (by, id) = (&visitor.person.name, called(named.id.as_ref())?);
+    let _place = house.uploads.take_of(by, OWN).ok_or_else(many)?;
     let (parcels, _kept) = receive(&house, &request, body).await?;
     let mut sent = deliver(&house, vec![member], &parcels, by, id).await;
     match sent.pop() {
@@ -121,15 +132,21 @@ pub(super) async fn send_to_several(
     visitor.may(Role::Files)?;
     let members = members(&house, &several.hosts)?;
     let (by, id) = (&visitor.person.name, called(several.id.as_ref())?);
+    let _place = house.uploads.take_of(by, OWN).ok_or_else(many)?;
     let (parcels, _kept) = receive(&house, &request, body).await?;
     let sent = deliver(&house, members, &parcels, by, id).await;
     Ok(HttpResponse::Ok().json(json!({ "hosts": sent })))
 }
 
+/// Somebody wants more at a time than they may.
+fn many() -> Problem {
+    Problem::often(format!("{OWN} at a time are as many as you may send, or fetch"))
+}
+
 /// The machines of a list.
 fn members(house: &House, list: &str) -> Result<Vec<Member>, Problem> {
     let mut members: Vec<Member> = Vec::new();
-    for name in list.split(',').take(HOSTS) {
+    for name in list.split(',') {
         let found: Vec<Member> = match name.strip_prefix('@') {
             Some(group) => {
                 let all = house.roster.members();
@@ -142,6 +159,11 @@ fn members(house: &House, list: &str) -> Result<Vec<Member>, Problem> {
         }
         let new = found.into_iter().filter(|one| members.iter().all(|had| had.name != one.name));
         members.extend(new.collect::<Vec<_>>());
+        if members.len() > HOSTS {
+            return Err(Problem::bad(format!(
+                "{HOSTS} machines are as many as there may be at once"
+            )));
+        }
     }
     Ok(members)
 }
@@ -151,7 +173,7 @@ async fn receive(
     house: &House,
     request: &HttpRequest,
     body: web::Payload,
-) -> Result<(Vec<Parcel>, (Turn, TempDir)), Problem> {
+) -> Result<(Vec<Parcel>, (Turn, Folder)), Problem> {
     let said = request.headers().get(header::CONTENT_LENGTH);
     let said = said.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if said.is_some_and(|length| length > LONGEST) {
@@ -162,7 +184,7 @@ async fn receive(
     Spool::has_room(folder.path(), said.unwrap_or(0))?;
     let mut form = Multipart::new(request.headers(), body.into_inner());
     let (mut parcels, mut left) = (Vec::new(), LONGEST);
-    while let Some(mut field) = form.try_next().await.map_err(odd)? {
+    while let Some(mut field) = piece(&mut form).await? {
         if parcels.len() == FILES {
             return Err(Problem::bad(format!("{FILES} files are as many as there may be at once")));
         }
@@ -196,7 +218,7 @@ async fn keep(field: &mut Field, path: &Path, left: &mut u64) -> Result<(), Prob
     };
     let mut file = tokio::fs::File::create_new(path).await.map_err(failed)?;
     let mut unlooked = 0;
-    while let Some(bytes) = field.try_next().await.map_err(odd)? {
+    while let Some(bytes) = piece(field).await? {
         let length = bytes.len() as u64;
         *left = left.checked_sub(length).ok_or_else(long)?;
         unlooked += length;
@@ -209,12 +231,20 @@ async fn keep(field: &mut Field, path: &Path, left: &mut u64) -> Result<(), Prob
     file.flush().await.map_err(failed)
 }
 
+/// The next of what comes, which is not waited for without end.
+async fn piece<T>(
+    from: &mut (impl Stream<Item = Result<T, MultipartError>> + Unpin),
+) -> Result<Option<T>, Problem> {
+    let next = timeout(PIECE_TIME, from.try_next()).await;
+    next.map_err(|_| late())?.map_err(odd)
+}
+
 fn long() -> Problem {
     let words = format!("{} are the most that one request may bring", crate::files::size(LONGEST));
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, words)
 }
 
-fn odd(e: actix_multipart::MultipartError) -> Problem {
+fn odd(e: MultipartError) -> Problem {
     Problem::new(e.status_code(), format!("this is no form with files: {e}"))
 }
 
@@ -322,21 +352,24 @@ pub(super) async fn fetch(
     // What no file can be called is not there either.
     clean_path(&path).map_err(Problem::missing)?;
     let id = called(named.id.as_ref())?;
+    let by = visitor.person.name;
+    let place = house.downloads.take_of(&by, OWN).ok_or_else(many)?;
     // Whoever goes on gets the rest of what they have; everybody else what is there now.
-    let kept = goes_on(&request).then(|| house.spool.find(&name, &path)).flatten();
+    let key = (by, name, path);
+    let kept = house.spool.find(&key).filter(|kept| goes_on(&request, &kept.mark));
     let found = match kept {
         Some(found) => found,
         None => {
-            let watcher = Progress::of(&house, &visitor.person.name, id, &member.name);
-            let found = bring(&house, &member.target, &path, &watcher).await?;
-            let by = visitor.person.name;
+            let (by, name, path) = &key;
+            let watcher = Progress::of(&house, by, id, &member.name);
+            let found = bring(&house, &member.target, path, &watcher).await?;
             tracing::info!(by, machine = name, "fetched: {} bytes", found.size);
             let found = Arc::new(found);
-            house.spool.keep(&name, &path, Arc::clone(&found));
+            house.spool.keep(key, Arc::clone(&found));
             found
         }
     };
-    give(&request, found)
+    give(&request, found, place)
 }
 
 /// Fetches a file from a machine.
@@ -362,17 +395,18 @@ async fn bring(
 }
 
 /// What a file is that has come.
-fn look(path: PathBuf, name: String, folder: TempDir) -> Result<Fetched, Problem> {
+fn look(path: PathBuf, name: String, folder: Folder) -> Result<Fetched, Problem> {
     if path.is_dir() {
         return Err(Problem::bad(format!("'{name}' is a folder: name a file in it")));
     }
     let source = Source::open(&path, &name).map_err(Problem::own)?;
     let mark = blake3::Hash::from_bytes(source.hash.0).to_hex().to_string();
-    Ok(Fetched { path, name, size: source.size, mark, _folder: folder })
+    let fetched = std::time::Instant::now();
+    Ok(Fetched { path, name, size: source.size, mark, fetched, _folder: folder })
 }
 
-/// Gives of it what is asked for.
-fn give(request: &HttpRequest, found: Arc<Fetched>) -> Answer {
+/// Gives of it what is asked for. The place is held until it is taken.
+fn give(request: &HttpRequest, found: Arc<Fetched>, place: Place) -> Answer {
     let mark = EntityTag::new_strong(found.mark.clone());
     let part = Part::of(request, found.size, &mark);
     let (status, from, length) = match part {
@@ -399,8 +433,34 @@ fn give(request: &HttpRequest, found: Arc<Fetched>) -> Answer {
     if let Part::From(from, to) = part {
         answer.insert_header((header::CONTENT_RANGE, format!("bytes {from}-{to}/{}", found.size)));
     }
-    answer.no_chunking(length);
-    Ok(answer.streaming(pieces(found, from, length)))
+    if request.method() == Method::HEAD {
+        let nothing = stream::empty::<Result<Bytes, io::Error>>();
+        return Ok(answer.body(SizedStream::new(length, nothing)));
+    }
+    let (feed, body) = feed();
+    let reading = Reading { found, file: None, at: from, left: length };
+    let pour = async move {
+        let _place = place;
+        if let Err(e) = pour(reading, &feed).await {
+            // Whoever gets it is told by its end, which comes too early.
+            tracing::warn!("a file is not given to its end: {e}");
+        }
+    };
+    actix_web::rt::spawn(pour.in_current_span());
+    Ok(answer.body(SizedStream::new(length, body)))
+}
+
+/// Gives the bytes of a part as they are taken, for as long as they are.
+async fn pour(mut reading: Reading, feed: &Feed) -> io::Result<()> {
+    while reading.left > 0 {
+        let read = web::block(move || reading.read()).await;
+        let bytes;
+        (bytes, reading) = read.map_err(io::Error::other)??;
+        if feed.give(bytes).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// What a file that is given is called: for all, and for those who know more letters.
@@ -415,22 +475,6 @@ fn attachment(name: &str) -> ContentDisposition {
         about.parameters.push(DispositionParam::FilenameExt(whole));
     }
     about
-}
-
-/// The bytes of a part, read as they are taken.
-fn pieces(
-    found: Arc<Fetched>,
-    from: u64,
-    length: u64,
-) -> impl Stream<Item = Result<Bytes, io::Error>> {
-    let begin = Reading { found, file: None, at: from, left: length };
-    stream::try_unfold(begin, async |reading| {
-        if reading.left == 0 {
-            return Ok(None);
-        }
-        let read = web::block(move || reading.read()).await;
-        read.map_err(io::Error::other)?.map(Some)
-    })
 }
 
 struct Reading {

@@ -17,8 +17,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 /// The machines that there are.
-pub(super) async fn all(_: Visitor, house: web::Data<House>) -> HttpResponse {
-    HttpResponse::Ok().json(house.roster.members())
+pub(super) async fn all(visitor: Visitor, house: web::Data<House>) -> Answer {
+    visitor.may(Role::View)?;
+    Ok(HttpResponse::Ok().json(house.roster.members()))
 }
 
 /// What a machine is.

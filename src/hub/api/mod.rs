@@ -82,7 +82,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 }
 
 /// A resource, which says what it takes to whoever tries something else.
-fn at<const N: usize>(path: &str, routes: [(Method, Route); N]) -> Resource {
+pub(super) fn at<const N: usize>(path: &str, routes: [(Method, Route); N]) -> Resource {
     let mut resource = web::resource(path);
     let mut allowed = Vec::new();
     for (method, route) in routes {

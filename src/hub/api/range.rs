@@ -2,8 +2,8 @@
 
 use crate::hub::problem::Problem;
 use actix_web::HttpRequest;
-use actix_web::http::StatusCode;
 use actix_web::http::header::{self, ByteRangeSpec, EntityTag, Header, IfRange, Range};
+use actix_web::http::{Method, StatusCode};
 
 /// What of a file is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,10 @@ impl Part {
     pub(super) fn of(request: &HttpRequest, size: u64, mark: &EntityTag) -> Self {
         if knows(request, mark) {
             return Self::Known;
+        }
+        // There are parts of what is given alone.
+        if request.method() != Method::GET {
+            return Self::Whole;
         }
         let Ok(Range::Bytes(ranges)) = Range::parse(request) else { return Self::Whole };
         let [range] = ranges.as_slice() else { return Self::Whole };
@@ -56,9 +60,11 @@ fn knows(request: &HttpRequest, mark: &EntityTag) -> bool {
     })
 }
 
-/// Whether a request is for what somebody has a part of.
-pub(super) fn goes_on(request: &HttpRequest) -> bool {
-    request.headers().contains_key(header::RANGE)
+/// Whether a request is for the rest of what somebody has a part of, which has this mark.
+pub(super) fn goes_on(request: &HttpRequest, mark: &str) -> bool {
+    let has = matches!(IfRange::parse(request), Ok(IfRange::EntityTag(asked)) if
+        asked.strong_eq(&EntityTag::new_strong(mark.to_owned())));
+    has && request.headers().contains_key(header::RANGE)
 }
 
 /// There is no such part of what is so long.
@@ -86,7 +92,8 @@ mod tests {
             ("bytes=90-1000", Part::From(90, 99)),
             ("bytes=-1000", Part::From(0, 99)),
             ("bytes=100-", Part::Nothing),
-            ("bytes=5-4", Part::Nothing),
+            // What ends before it begins is no range.
+            ("bytes=5-4", Part::Whole),
             ("bytes=0-4,8-9", Part::Whole),
             ("lines=0-4", Part::Whole),
             ("bytes=x", Part::Whole),

@@ -129,13 +129,13 @@ async fn by_key(
         tracing::warn!(%from, "not signed in: {why}");
         Problem::unknown(why)
     };
-    let checked = agents::check(house, proof, Who::SignIn, "", challenge).await;
+    let peer =
+        request.peer_addr().ok_or_else(|| Problem::own("nobody knows from where it comes"))?;
+    let checked = agents::check(house, proof, Who::SignIn, "", challenge, peer).await;
     checked.map_err(|unwanted| refused(unwanted.to_string()))?;
     if !house.challenges.take(challenge) {
         return Err(refused("what was signed is too old, or was used already".into()));
     }
-    let peer =
-        request.peer_addr().ok_or_else(|| Problem::own("nobody knows from where it comes"))?;
     let (gate, key) = (Arc::clone(house.board.operators()), proof.key);
     let grant = web::block(move || gate.operator(&key, peer)).await.map_err(Problem::own)?;
     let print = key.fingerprint();
