@@ -330,10 +330,9 @@ fn whoever_is_taken_off_a_list_is_off_at_once() {
     assert!(said.contains("not known"), "{said}");
     let log = hall.site.log.await_line(|line| line.contains("--public-key"), "what lets it in");
     // What the log says lets it in.
-    let command = log.split('`').find(|part| part.starts_with("hightower trust '")).unwrap();
-    let mut words = command.split('\'');
-    let name = words.nth(1).unwrap().to_owned();
-    let key = words.nth(1).unwrap().to_owned();
+    let command = log.split('`').find_map(|part| part.strip_prefix("hightower trust ")).unwrap();
+    let (name, key) = command.split_once(" --public-key ").unwrap();
+    let (name, key) = (name.to_owned(), key.trim_matches('\'').to_owned());
     let mut trust = common::hightower();
     trust.args(["trust", &name, "--public-key", &key]).env("HIGHTOWER_CONFIG", &home);
     obeyed(&trust.output().unwrap());

@@ -122,13 +122,20 @@ fn what_makes_no_sense_or_is_too_long_ends_the_connection() {
     let hall = Hall::new(&[]);
     let at = hall.site.address;
     run(async {
+        // So much is logged in a second: these come first.
+        // A name that is a command to whoever copies it.
+        let mut caller = Caller::open(at, "/api/v1/agents").await.unwrap();
+        let (challenge, name) = (caller.challenge().await, "x';id|sh;'");
+        let stranger = proof("agent", &SecretKey::generate(), &at.to_string(), name, &challenge);
+        caller.say(&agent(name, &stranger)).await;
+        assert!(caller.refusal().await.contains("not known"));
         for path in ["/api/v1/agents", "/api/v1/hosts/lab-07/pipe"] {
             for message in [
+                Message::text(r#"{"x\n2026-01-01T00:00:00Z INFO signed in":{}}"#),
                 Message::text("x".repeat(100_000)),
                 Message::text("{}"),
                 Message::text(r#"{"open":{}}"#),
                 Message::text("["),
-                Message::text(r#"{"x\n2026-01-01T00:00:00Z INFO signed in":{}}"#),
                 Message::Binary(Bytes::from_static(b"HT")),
                 Message::Close(None),
             ] {
@@ -144,18 +151,13 @@ fn what_makes_no_sense_or_is_too_long_ends_the_connection() {
         let long = format!("/api/v1/hosts/{}/pipe", "x".repeat(300));
         let mut caller = Caller::open(at, &long).await.unwrap();
         assert!(caller.refusal().await.contains("so long a name"));
-        // A name that is a command to whoever copies it.
-        let mut caller = Caller::open(at, "/api/v1/agents").await.unwrap();
-        let (challenge, name) = (caller.challenge().await, "x';id|sh;'");
-        let stranger = proof("agent", &SecretKey::generate(), &at.to_string(), name, &challenge);
-        caller.say(&agent(name, &stranger)).await;
-        assert!(caller.refusal().await.contains("not known"));
     });
     let agent = hall.agent();
     obeyed(&hall.operator(&["start", "lab-07"]));
     drop(agent);
     let log = hall.site.end();
     assert!(log.lines().all(|line| !line.starts_with("2026-01-01")), "{log}");
+    assert!(log.contains("2026-01-01T00:00:00Z INFO signed in"), "it was not logged at all: {log}");
     assert!(
         log.contains("by a name that you give it") && !log.contains("hightower trust x'"),
         "{log}"
