@@ -46,7 +46,8 @@ pub fn know(address: SocketAddr) {
     }
 }
 
-/// How long those tests go on that can go on for ever; CI sets it to a minute.
+/// How long those tests go on that can go on for ever: `./dev test` says twenty seconds, `./dev full` a
+/// minute.
 pub fn soak() -> Duration {
     let seconds = std::env::var("HIGHTOWER_SOAK_SECONDS").ok();
     Duration::from_secs(seconds.and_then(|s| s.parse().ok()).unwrap_or(10))
