@@ -4,9 +4,9 @@
 //! not proven a key that the hub knows has five seconds, and is one of a crowd.
 
 use super::House;
-use super::api::at;
 use super::pipe;
 use super::problem::Problem;
+use super::resource::at;
 use super::switchboard::{Presence, Stranger};
 use super::visitor::is_own;
 use crate::rendezvous::words::{

@@ -25,6 +25,7 @@
 //! | `figures` | what is counted |
 //! | `health` | whether it is alive, and ready |
 //! | `request` | each request: counted, and found again in the log |
+//! | `resource` | a path, and what it takes |
 //! | `problem` | what went wrong |
 //! | `pages` | what a browser is given |
 //! | `relay` | a machine's pictures, for all who look |
@@ -49,6 +50,7 @@ mod problem;
 mod register;
 mod relay;
 mod request;
+mod resource;
 mod roster;
 mod sessions;
 mod spool;

@@ -1,7 +1,7 @@
 //! Pages: what a browser is given, all of it within this program.
 
-use super::api::at;
 use super::problem::Problem;
+use super::resource::at;
 use super::visitor::is_own;
 use actix_web::http::Method;
 use actix_web::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};

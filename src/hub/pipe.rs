@@ -5,7 +5,7 @@
 
 use super::House;
 use super::agents::{Unwanted, challenge, check, dismiss, hear, is_program, say};
-use super::api::at;
+use super::resource::at;
 use super::turns::{Place, Tabs};
 use crate::address::Target;
 use crate::rendezvous::PIECE;

@@ -10,12 +10,12 @@
 //! in by it is no more.
 
 use crate::text::printable;
-use crate::trust::{Roles, write_new};
+use crate::trust::{Roles, read_list, write_new};
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use ssh_key::rand_core::OsRng;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// The longest file that is read, in bytes.
@@ -182,16 +182,8 @@ impl Users {
 /// What is in the file; nothing where there is none.
 fn text(path: &Path) -> Result<String, UsersError> {
     let io = |cause| UsersError::Io { path: path.to_owned(), cause };
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
-        Err(e) => return Err(io(e)),
-    };
-    let mut text = String::new();
-    if file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(io)? as u64 > MAX_FILE {
-        return Err(io(io::Error::other(format!("it is longer than {MAX_FILE} bytes"))));
-    }
-    Ok(text)
+    let long = || io(io::Error::other(format!("it is longer than {MAX_FILE} bytes")));
+    read_list(path, MAX_FILE).map_err(io)?.ok_or_else(long)
 }
 
 /// The lines of a file but for a user's; comments stay.

@@ -11,6 +11,7 @@
 //! A hub in that file has this certificate and no other, whoever vouches for another one.
 
 use super::key::write_new;
+use super::read_list;
 use crate::text::printable;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -23,8 +24,8 @@ use rustls::{
 };
 use sha2::{Digest, Sha256};
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
@@ -171,16 +172,8 @@ impl KnownHubs {
 
     fn text(&self) -> Result<String, HubsError> {
         let io = |cause| HubsError::Io { path: self.0.clone(), cause };
-        let file = match File::open(&self.0) {
-            Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
-            Err(e) => return Err(io(e)),
-        };
-        let mut text = String::new();
-        if file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(io)? as u64 > MAX_FILE {
-            return Err(io(io::Error::other(format!("it is longer than {MAX_FILE} bytes"))));
-        }
-        Ok(text)
+        let long = || io(io::Error::other(format!("it is longer than {MAX_FILE} bytes")));
+        read_list(&self.0, MAX_FILE).map_err(io)?.ok_or_else(long)
     }
 
     fn replace(&self, text: &str) -> Result<(), HubsError> {

@@ -10,8 +10,8 @@ use super::key::{PublicKey, PublicKeyError};
 use crate::address::Target;
 use crate::text::printable;
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// The longest file that is read, in bytes: some ten thousand agents.
@@ -203,17 +203,8 @@ impl KnownAgents {
 
     fn text(&self) -> Result<String, KnownError> {
         let io = |cause| KnownError::Io { path: self.0.clone(), cause };
-        let file = match File::open(&self.0) {
-            Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
-            Err(e) => return Err(io(e)),
-        };
-        let mut text = String::new();
-        let length = file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(io)?;
-        if length as u64 > MAX_FILE {
-            return Err(KnownError::Long(self.0.clone()));
-        }
-        Ok(text)
+        let long = || KnownError::Long(self.0.clone());
+        super::read_list(&self.0, MAX_FILE).map_err(io)?.ok_or_else(long)
     }
 
     fn replace(&self, text: &str) -> io::Result<()> {

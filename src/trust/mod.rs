@@ -13,6 +13,7 @@ mod grant;
 pub mod hubs;
 mod key;
 mod known;
+mod list;
 mod neighbour;
 mod operators;
 mod pairing;
@@ -30,6 +31,7 @@ pub use grant::{
 pub(crate) use key::write_new;
 pub use key::{KeyError, PublicKey, PublicKeyError, SecretKey, load_public};
 pub use known::{KnownAgent, KnownAgents, KnownError, Standing};
+pub(crate) use list::read_list;
 pub use neighbour::Transport;
 pub use operators::{Fault, LineError, Operator, Operators, OperatorsError, Unwelcome};
 pub use pairing::{Code, CodeError, Ends, Half, Proofs};

@@ -25,12 +25,13 @@ mod session;
 
 use super::House;
 use super::problem::Problem;
+use super::resource::at;
 use super::roster::Member;
 use super::visitor::is_own;
 use super::{agents, pipe};
-use actix_web::http::header::{self, ContentType};
-use actix_web::http::{Method, StatusCode};
-use actix_web::{HttpRequest, HttpResponse, Resource, ResponseError, Route, guard, web};
+use actix_web::http::Method;
+use actix_web::http::header::ContentType;
+use actix_web::{HttpRequest, HttpResponse, Route, web};
 
 /// The longest body of a request that holds no file, in bytes.
 const LONGEST: usize = 64 << 10;
@@ -79,34 +80,6 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
             Err(Problem::missing("there is no such thing here"))
         }));
     config.service(api);
-}
-
-/// A resource, which says what it takes to whoever tries something else.
-pub(super) fn at<const N: usize>(path: &str, routes: [(Method, Route); N]) -> Resource {
-    let mut resource = web::resource(path);
-    let mut allowed = Vec::new();
-    for (method, route) in routes {
-        allowed.push(method.to_string());
-        resource = resource.route(match method {
-            Method::GET => {
-                allowed.push("HEAD".into());
-                route.guard(guard::Any(guard::Get()).or(guard::Head()))
-            }
-            other => route.method(other),
-        });
-    }
-    let allowed = allowed.join(", ");
-    resource.default_service(web::to(move || {
-        let problem = Problem::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            format_args!("what is here takes {allowed}"),
-        );
-        let mut answer = problem.error_response();
-        if let Ok(allowed) = header::HeaderValue::from_str(&allowed) {
-            answer.headers_mut().insert(header::ALLOW, allowed);
-        }
-        async { answer }
-    }))
 }
 
 /// What there is here, as OpenAPI has it.
