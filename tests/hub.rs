@@ -3,6 +3,8 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+#[path = "hub/commands.rs"]
+mod commands;
 mod common;
 #[cfg(target_os = "linux")]
 #[path = "hub/crowd.rs"]
@@ -17,6 +19,8 @@ mod files;
 mod interface;
 #[path = "hub/login.rs"]
 mod login;
+#[path = "hub/proxy.rs"]
+mod proxy;
 #[path = "hub/site.rs"]
 #[allow(dead_code, reason = "each test file uses its part")]
 mod site;

@@ -4,6 +4,9 @@
 /** The waits before it is tried again, in milliseconds: the first, and the longest. */
 const BACK_OFF = [250, 4000];
 
+/** Lines that may wait for an answer: as many as the hub takes. */
+const WAITING = 32;
+
 /** Lines that are kept on the page. */
 const LINES = 500;
 
@@ -21,6 +24,11 @@ export class Chat {
   #timer;
   /** Whether it is over, so that trying again helps nobody. */
   #over = false;
+  /** As whom this page comes back after a cut, and what it had then. @type {Record<string, string>} */
+  #had = {};
+  /** Lines that were not answered, and how many there were in all. @type {Map<number, string>} */
+  #lines = new Map();
+  #count = 0;
 
   /**
    * @param {string} name of the machine
@@ -44,21 +52,33 @@ export class Chat {
     socket?.close();
   }
 
-  /** Says something; false where there is no connection to the hub. @param {string} text */
+  /** Says something, now or when there is a connection again; false where it is over. @param {string} text */
   say(text) {
-    if (this.#socket?.readyState !== WebSocket.OPEN) return false;
-    this.#socket.send(JSON.stringify({ say: text }));
+    if (this.#over || this.#lines.size >= WAITING) return false;
+    this.#count += 1;
+    this.#lines.set(this.#count, text);
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#send(this.#count, text);
+    else this.#line("", `is said when there is a connection again: ${text}`);
     return true;
+  }
+
+  /** @param {number} line @param {string} text */
+  #send(line, text) {
+    this.#socket?.send(JSON.stringify({ say: text, line }));
   }
 
   #connect() {
     const url = new URL(this.path, location.href);
+    url.search = new URLSearchParams(this.#had).toString();
     url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     const socket = new WebSocket(url);
     this.#socket = socket;
     let opened = false;
     this.state.textContent = "connecting";
-    socket.addEventListener("open", () => { opened = true; });
+    socket.addEventListener("open", () => {
+      opened = true;
+      for (const [line, text] of this.#lines) this.#send(line, text);
+    });
     socket.addEventListener("message", ({ data }) => {
       if (socket === this.#socket) this.#tell(JSON.parse(data));
     });
@@ -76,16 +96,22 @@ export class Chat {
     switch (told.event) {
       case "present": {
         this.#wait = BACK_OFF[0];
+        this.#had = { member: told.member, room: told.room, event: told.after };
         const others = told.present.filter((/** @type {Member} */ one) => one.id !== told.you).map(called).sort();
         this.state.textContent = others.length ? `present: ${others.join(", ")}` : "nobody else is present";
         if (told.missing) this.#line("", `${told.missing} things that happened are lost`);
         break;
       }
+      case "sent":
+        this.#lines.delete(told.line);
+        break;
       case "said":
+        this.#saw(told);
         this.#line(told.own ? "you" : called(told.who), told.text, told.time_us);
         break;
       case "joined":
       case "left":
+        this.#saw(told);
         // One's own coming and going is told otherwise.
         if (!told.own) this.#line("", `${called(told.who)} has ${told.event}`, told.time_us);
         break;
@@ -100,12 +126,19 @@ export class Chat {
         this.#line("", "is said when the machine is connected again");
         break;
       case "not_sent":
+        this.#lines.delete(told.line);
         this.#line("", `not said: ${told.text} (${told.error})`);
         break;
       case "unanswered":
+        this.#lines.delete(told.line);
         this.#line("", `sent, and nobody knows whether it was heard: ${told.text} (${told.error})`);
         break;
     }
+  }
+
+  /** An event was shown. @param {{number: number}} told */
+  #saw({ number }) {
+    this.#had.event = String(number);
   }
 
   /** What others say is text, and never markup. @param {string} name @param {string} words @param {number} [at] */

@@ -1,11 +1,13 @@
 //! `hightower fetch`: a file or a folder of a machine's outbox.
 
-use super::machines::{self, Machines, Outcome, Whom};
+use super::at_hub;
+use super::machines::{self, GOES_ON, Machines, Outcome, Whom};
 use super::progress::Bars;
 use super::send::outcome;
 use super::trust::{TrustArgs, runtime};
 use crate::address::Target;
 use crate::files::{Inbox, Space, clean_path};
+use crate::hub::HubPlace;
 use crate::text::printable;
 use crate::transfer::{Wanted, fetch};
 use crate::viewer::save;
@@ -47,8 +49,8 @@ Examples:
 #[command(override_usage = USAGE)]
 pub(super) struct FetchArgs {
     /// The machine, or @GROUP of hightower.toml, and the name, with slashes where it is in a folder:
-    /// lab-07:results.csv, lab-07:4000:results.csv with a port, [::1]:results.csv. With --from or
-    /// --all the name alone.
+    /// lab-07:results.csv, lab-07:4000:results.csv with a port, [::1]:results.csv; a file of a machine
+    /// at a hub, https://HUB/lab-07:results.csv. With --from or --all the name alone.
     #[arg(value_name = "HOST:NAME")]
     what: String,
     /// The folder that it is put into.
@@ -86,6 +88,13 @@ impl FromStr for What {
         if let Some((group, name)) = text.split_once(':').filter(|_| text.starts_with('@')) {
             return Ok(Self { whom: group.parse()?, name: checked(name)? });
         }
+        if HubPlace::is_meant(text) {
+            const AT_HUB: &str = "give https://HUB/NAME:FILE";
+            let behind = text.find("://").map_or(0, |at| at + 3);
+            let slash = text[behind..].find('/').ok_or(AT_HUB)? + behind;
+            let at = text[slash..].rfind(':').ok_or(AT_HUB)? + slash;
+            return Ok(Self { whom: text[..at].parse()?, name: checked(&text[at + 1..])? });
+        }
         // What is in brackets has colons of its own.
         let after = if text.starts_with('[') { text.find(']').ok_or(WRONG)? } else { 0 };
         let colon = |from: usize| text[from..].find(':').map(|at| from + at);
@@ -122,7 +131,16 @@ pub(super) fn run(args: FetchArgs) -> Result<ExitCode> {
             (vec![whom], name)
         }
     };
-    let is_one = args.from.is_empty() && matches!(hosts[..], [Whom::Machine(_)]);
+    let is_group = |one: &Whom| match one {
+        Whom::Machine(_) => false,
+        Whom::Group(_) => true,
+        Whom::AtHub(place) => place.group().is_some(),
+    };
+    let is_one = args.from.is_empty() && matches!(&hosts[..], [one] if !is_group(one));
+    if let Some(places) = at_hub::places(&hosts)? {
+        let what = at_hub::Fetch { path: &name, into: &args.into, is_one, retry: args.retry };
+        return at_hub::fetch(places, args.json, &args.trust, what);
+    }
     let targets = Machines { hosts, all: args.all }.targets()?;
     let security = args.trust.security(&targets)?;
     let names: Vec<String> = targets.iter().map(Target::to_string).collect();
@@ -159,7 +177,8 @@ pub(super) fn run(args: FetchArgs) -> Result<ExitCode> {
     };
     let aside = |print: &mut dyn FnMut() -> std::io::Result<()>| bars.aside(print);
     let runtime = runtime()?;
-    let exit = runtime.block_on(machines::each_shown(&targets, AT_ONCE, args.json, work, aside));
+    let each = machines::each_shown(&targets, AT_ONCE, args.json, work, aside, GOES_ON);
+    let exit = runtime.block_on(each);
     // What is still read or written when it was interrupted ends with this program.
     runtime.shutdown_background();
     for (target, wanted) in wanted {

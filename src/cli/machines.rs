@@ -5,11 +5,13 @@ use crate::address::Target;
 use crate::config::{ConfigFile, group_name};
 use crate::directory::Directory;
 use crate::discovery::Search;
-use anyhow::{Context, Result, ensure};
+use crate::hub::HubPlace;
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use futures_util::stream::{self, StreamExt};
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
+use std::fmt::Display;
 use std::future::Future;
 use std::io::Write;
 use std::process::ExitCode;
@@ -44,6 +46,8 @@ pub(super) struct Machines {
 pub(super) enum Whom {
     Machine(Target),
     Group(String),
+    /// A machine at a hub, or a group of them.
+    AtHub(HubPlace),
 }
 
 impl FromStr for Whom {
@@ -52,6 +56,9 @@ impl FromStr for Whom {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.strip_prefix('@') {
             Some(name) => group_name(name).map(|name| Self::Group(name.into())),
+            None if HubPlace::is_meant(text) => {
+                text.parse().map(Self::AtHub).map_err(|e| format!("{e}"))
+            }
             None => text.parse().map(Self::Machine).map_err(|e| format!("{e}")),
         }
     }
@@ -59,10 +66,13 @@ impl FromStr for Whom {
 
 /// The machine of a command that has one; a group is refused with a word on what to do instead.
 pub(super) fn alone(text: &str, instead: &str) -> Result<Target, String> {
-    match text.starts_with('@') {
-        true => Err(format!("that is a group, and this is for one machine: {instead}")),
-        false => text.parse().map_err(|e| format!("{e}")),
+    if text.starts_with('@') {
+        return Err(format!("that is a group, and this is for one machine: {instead}"));
     }
+    if HubPlace::is_meant(text) {
+        return Err("that is a machine at a hub, and this is done with a machine itself".into());
+    }
+    text.parse().map_err(|e| format!("{e}"))
 }
 
 /// The machines that were typed, each once, in that order.
@@ -73,6 +83,9 @@ pub(super) fn expand(whom: &[Whom]) -> Result<Vec<Target>> {
     for one in whom {
         match one {
             Whom::Machine(target) => targets.push(target.clone()),
+            Whom::AtHub(place) => {
+                bail!("'{place}' is a machine at a hub, and this is done with a machine itself")
+            }
             Whom::Group(name) => {
                 let file = match &mut file {
                     Some(file) => file,
@@ -154,6 +167,10 @@ pub(super) async fn everybody(file: &[Target]) -> Result<(Vec<Target>, usize)> {
     Ok((targets, strangers))
 }
 
+/// What is said of files when it was interrupted.
+pub(super) const GOES_ON: &str =
+    "What has arrived is kept for a day: the same command goes on from there.";
+
 /// What came of a command on a machine.
 pub(super) struct Outcome {
     /// In words for people, or why it failed.
@@ -196,35 +213,36 @@ impl Outcome {
 
 /// Does something on all machines, so many at a time, and prints a line for each as it is done;
 /// of several, a summary on standard error.
-pub(super) async fn each<F: Future<Output = Outcome>>(
-    targets: &[Target],
+pub(super) async fn each<T: Display + Clone, F: Future<Output = Outcome>>(
+    targets: &[T],
     at_once: usize,
     json: bool,
-    work: impl Fn(Target) -> F,
+    work: impl Fn(T) -> F,
 ) -> Result<ExitCode> {
     follow(targets, at_once, json, work, |print| print(), None).await
 }
 
 /// As [`each`], of files; `aside` is to take out of the way what else is shown while a line is printed.
-/// Ctrl-C ends it, with a line for each machine that is not done.
-pub(super) async fn each_shown<F: Future<Output = Outcome>>(
-    targets: &[Target],
+/// Ctrl-C ends it, with a line for each machine that is not done, and these words.
+pub(super) async fn each_shown<T: Display + Clone, F: Future<Output = Outcome>>(
+    targets: &[T],
     at_once: usize,
     json: bool,
-    work: impl Fn(Target) -> F,
+    work: impl Fn(T) -> F,
     aside: impl Fn(&mut dyn FnMut() -> std::io::Result<()>) -> std::io::Result<()>,
+    interrupted: &str,
 ) -> Result<ExitCode> {
     let signals = Signals::hear().context("Ctrl-C can't be heard")?;
-    follow(targets, at_once, json, work, aside, Some(signals)).await
+    follow(targets, at_once, json, work, aside, Some((signals, interrupted))).await
 }
 
-async fn follow<F: Future<Output = Outcome>>(
-    targets: &[Target],
+async fn follow<T: Display + Clone, F: Future<Output = Outcome>>(
+    targets: &[T],
     at_once: usize,
     json: bool,
-    work: impl Fn(Target) -> F,
+    work: impl Fn(T) -> F,
     aside: impl Fn(&mut dyn FnMut() -> std::io::Result<()>) -> std::io::Result<()>,
-    mut signals: Option<Signals>,
+    mut signals: Option<(Signals, &str)>,
 ) -> Result<ExitCode> {
     let names: Vec<String> = targets.iter().map(ToString::to_string).collect();
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
@@ -263,17 +281,18 @@ async fn follow<F: Future<Output = Outcome>>(
         }));
     }
     if !left.is_empty() {
-        let words = "What has arrived is kept for a day: the same command goes on from there.";
-        drop(writeln!(std::io::stderr(), "{words}"));
+        if let Some((_, words)) = signals.filter(|(_, words)| !words.is_empty()) {
+            drop(writeln!(std::io::stderr(), "{words}"));
+        }
         return Ok(ExitCode::from(INTERRUPTED));
     }
     Ok(if done == targets.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Waits for Ctrl-C, where it is heard.
-async fn interruption(signals: &mut Option<Signals>) {
+async fn interruption(signals: &mut Option<(Signals, &str)>) {
     match signals {
-        Some(signals) => drop(signals.next().await),
+        Some((signals, _)) => drop(signals.next().await),
         None => std::future::pending().await,
     }
 }

@@ -3,6 +3,7 @@
 #![allow(rustdoc::broken_intra_doc_links, reason = "doc comments here are help texts")]
 
 mod agent;
+mod at_hub;
 mod audit;
 mod chat;
 mod config;

@@ -1,5 +1,6 @@
 //! `hightower start`, `stop`, `lock`, `unlock` and `mouse`: one order to one or many machines.
 
+use super::at_hub;
 use super::machines::{self, Machines, Outcome};
 use super::room;
 use super::trust::TrustArgs;
@@ -18,7 +19,8 @@ const AT_ONCE: usize = 256;
 /// The machines an order is for, or a whole room.
 #[derive(Debug, Args)]
 pub(super) struct Whom {
-    /// Machines: NAME, ADDRESS, NAME:PORT, [IPV6]:PORT, or @GROUP of hightower.toml.
+    /// Machines: NAME, ADDRESS, NAME:PORT, [IPV6]:PORT, or @GROUP of hightower.toml; at a hub
+    /// https://HUB/NAME or https://HUB/@GROUP.
     #[arg(value_name = "HOST", required_unless_present_any = ["groups", "all"])]
     hosts: Vec<machines::Whom>,
     /// Every agent that is in this group by its own settings (`hightower agent --group`) and on a
@@ -45,6 +47,9 @@ pub(super) struct Whom {
 impl Whom {
     fn give(self, order: &Message) -> Result<ExitCode> {
         let Self { hosts, groups, all, port, json, trust } = self;
+        if let Some(places) = at_hub::places(&hosts)? {
+            return at_hub::order(places, json, &trust, order);
+        }
         ensure!(
             !trust.is_via() || !hosts.is_empty(),
             "by a hub an order goes to machines that are named: HOST or @GROUP"

@@ -1,5 +1,6 @@
 //! `hightower say`: one message to one or many machines.
 
+use super::at_hub;
 use super::machines::{Machines, Outcome, Whom, each};
 use super::trust::{TrustArgs, runtime};
 use crate::saying::{self, Saying};
@@ -22,8 +23,9 @@ const AT_ONCE: usize = 64;
     override_usage = "hightower say [OPTIONS] <HOST>... <TEXT>\n       hightower say [OPTIONS] --all <TEXT>"
 )]
 pub(super) struct SayArgs {
-    /// Machines: NAME, ADDRESS, NAME:PORT, [IPV6]:PORT, or @GROUP of hightower.toml; and last what to
-    /// say: UTF-8 of at most 4096 bytes, or - to take it from standard input.
+    /// Machines: NAME, ADDRESS, NAME:PORT, [IPV6]:PORT, or @GROUP of hightower.toml; at a hub
+    /// https://HUB/NAME or https://HUB/@GROUP; and last what to say: UTF-8 of at most 4096 bytes, or -
+    /// to take it from standard input.
     #[arg(value_names = ["HOST", "TEXT"], required = true, num_args = 1..)]
     words: Vec<String>,
     /// To every machine of hightower.toml, and every agent you know that is found on this machine's
@@ -51,11 +53,14 @@ pub(super) fn run(args: SayArgs) -> Result<ExitCode> {
         Some(dash) if dash == "-" => from_input()?,
         text => text.unwrap_or_default(),
     };
-    let saying = &Saying::new(text)?;
+    let saying = &Saying::new(text.clone())?;
     let hosts = words.iter().map(|word| {
         word.parse::<Whom>().map_err(|why| anyhow!("'{}' is no machine: {why}", printable(word)))
     });
     let hosts = hosts.collect::<Result<Vec<_>>>()?;
+    if let Some(places) = at_hub::places(&hosts)? {
+        return at_hub::say(places, args.json, &args.trust, &text);
+    }
     let targets = Machines { hosts, all: args.all }.targets()?;
     let security = &args.trust.security(&targets)?;
     runtime()?.block_on(each(&targets, AT_ONCE, args.json, async |target| {

@@ -1,11 +1,13 @@
 //! `hightower send`: files and folders to one or many machines.
 
-use super::machines::{self, Outcome, Whom};
+use super::at_hub;
+use super::machines::{self, GOES_ON, Outcome, Whom};
 use super::progress::Bars;
 use super::trust::{TrustArgs, runtime};
 use crate::address::Target;
 use crate::directory::Directory;
 use crate::files::{FileError, size};
+use crate::hub::HubPlace;
 use crate::transfer::{Carried, Parcel, send};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
@@ -25,10 +27,13 @@ const AT_ONCE: usize = 16;
 ///
 /// FILEs come first: whatever is there as a file or folder is one. From the first word that is not,
 /// all are machines. Name machines with --to where that is not clear.
+///
+/// To machines at a hub a file is sent once, and the hub hands it to each. What is broken off on the
+/// way to the hub is sent anew.
 #[derive(Debug, Args)]
 pub(super) struct SendArgs {
     /// Files and folders, and then machines: NAME, ADDRESS, NAME:PORT, [IPV6]:PORT, or @GROUP of
-    /// hightower.toml.
+    /// hightower.toml; at a hub https://HUB/NAME or https://HUB/@GROUP, to which files alone are sent.
     #[arg(value_name = "FILE… HOST", required = true)]
     words: Vec<OsString>,
     /// A machine, or @GROUP; may be given again. All other words are files then.
@@ -55,6 +60,10 @@ pub(super) fn run(args: SendArgs) -> Result<ExitCode> {
         true => (args.words.iter().map(PathBuf::from).collect(), args.to),
         false => divide(&args.words)?,
     };
+    if let Some(places) = at_hub::places(&hosts)? {
+        ensure!(!args.image, "a picture is not shown by a hub: name machines for that");
+        return at_hub::send(places, args.json, &args.trust, &files);
+    }
     let mut parcels = Vec::new();
     for path in &files {
         let parcel = Parcel::of(path);
@@ -86,7 +95,8 @@ pub(super) fn run(args: SendArgs) -> Result<ExitCode> {
             Err(e) => Outcome::failed(format!("{:#}", anyhow::Error::from(e))),
         }
     };
-    let each = machines::each_shown(&targets, AT_ONCE, args.json, work, |print| bars.aside(print));
+    let aside = |print: &mut dyn FnMut() -> std::io::Result<()>| bars.aside(print);
+    let each = machines::each_shown(&targets, AT_ONCE, args.json, work, aside, GOES_ON);
     let runtime = runtime()?;
     let exit = runtime.block_on(each);
     // What is still read when it was interrupted ends with this program.
@@ -144,7 +154,7 @@ fn divide(words: &[OsString]) -> Result<(Vec<PathBuf>, Vec<Whom>)> {
             "'{name}' is a file here, and comes after a machine: files come first. If the machine is \
              meant, name all machines with --to"
         );
-        let looks = name.contains(std::path::MAIN_SEPARATOR);
+        let looks = name.contains(std::path::MAIN_SEPARATOR) && !HubPlace::is_meant(&name);
         ensure!(!looks, FileError::Missing(name.clone().into_owned()));
         name.parse().map_err(|e| anyhow::anyhow!("'{name}' is no file here, and no machine: {e}"))
     });

@@ -1,5 +1,6 @@
 //! `hightower shot`: one picture of each machine, into files.
 
+use super::at_hub;
 use super::machines::{self, Machines};
 use super::signal::interruption;
 use super::trust::TrustArgs;
@@ -34,7 +35,8 @@ Exit code: 0 when there is a picture of every machine, 1 when not, 130 after Ctr
 ///
 /// All are visited at once. A file is named by its machine, and replaces one of that name. Where
 /// monitoring is off, it is on for the picture alone, and off again afterwards, unless somebody
-/// else has come to watch meanwhile.
+/// else has come to watch meanwhile. A machine at a hub is https://HUB/NAME, and a group of them
+/// https://HUB/@GROUP.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ShotArgs {
@@ -73,6 +75,10 @@ struct Outcome {
 /// # Errors
 /// When nothing can be begun. What went wrong on a machine is told in its line.
 pub(super) fn run(args: ShotArgs) -> anyhow::Result<ExitCode> {
+    if let Some(places) = at_hub::places(&args.machines.hosts)? {
+        let limit = args.timeout;
+        return at_hub::shot(places, args.json, &args.trust, (&args.out, args.scale, limit));
+    }
     let hosts = args.machines.targets()?;
     let places = places(&hosts, &args.out)?;
     std::fs::create_dir_all(&args.out)

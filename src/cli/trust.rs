@@ -72,9 +72,13 @@ struct WayArgs {
 impl WayArgs {
     /// By a hub, for the operator with this key.
     fn by(&self, hub: &HubUrl, key: &SecretKey, place: &Place) -> Result<Arc<dyn Detour>> {
+        Ok(Arc::new(Via::new(hub.clone(), self.tls(hub, place)?, key.clone())))
+    }
+
+    /// How it is made sure which hub it is.
+    fn tls(&self, hub: &HubUrl, place: &Place) -> Result<HubTls> {
         let known = KnownHubs::at(place.known_hubs());
-        let tls = HubTls::of(&hub.name(), &known, self.hub_certificate.as_deref())?;
-        Ok(Arc::new(Via::new(hub.clone(), tls, key.clone())))
+        Ok(HubTls::of(&hub.name(), &known, self.hub_certificate.as_deref())?)
     }
 }
 
@@ -185,6 +189,13 @@ impl TrustArgs {
         let credentials = Credentials::new(&key, known, self.accept_new)?;
         let plain = PlainWith::Nobody;
         Ok(Security { plain, credentials: Some(Arc::new(credentials)) }.by(via))
+    }
+
+    /// What it takes to sign in at a hub: the key, and how the hub is made sure of.
+    pub(super) fn at_hub(&self, hub: &HubUrl) -> Result<(SecretKey, HubTls)> {
+        ensure!(!self.is_via(), "machines at a hub are reached by that: leave --via away");
+        let place = Place::find()?;
+        Ok((self.key.load(&place)?, self.way.tls(hub, &place)?))
     }
 
     /// Whether machines are reached by a hub alone.

@@ -20,6 +20,7 @@ use actix_ws::{CloseCode, CloseReason, Message as Piece, MessageStream, Session}
 use if_addrs::get_if_addrs;
 use ssh_key::rand_core::{OsRng, RngCore};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -316,11 +317,13 @@ async fn call(
 ) -> Result<HttpResponse, actix_web::Error> {
     is_program(&request)?;
     let waiting = Secret::of(&call).and_then(|call| house.board.answer(&call));
-    let waiting = waiting.ok_or_else(|| Problem::missing("nobody waits for this call"))?;
+    let missing = || Problem::missing("nobody waits for this call");
+    let (waiting, line) = waiting.ok_or_else(missing)?;
     let (response, session, incoming) = actix_ws::handle(&request, body)?;
     let (near, far) = tokio::io::duplex(pipe::KEPT);
     if waiting.send(near).is_ok() {
-        let work = pipe::pump(session, incoming, far, || true);
+        let board = Arc::clone(&house.board);
+        let work = pipe::pump(session, incoming, far, move || board.knows(&line));
         actix_web::rt::spawn(work.in_current_span());
     }
     Ok(response)

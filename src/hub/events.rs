@@ -2,7 +2,7 @@
 //!
 //! They are of now: whoever is late misses the oldest, is told how many, and asks for what is there.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tokio::sync::broadcast;
 
@@ -29,20 +29,21 @@ pub(super) enum Event {
 }
 
 /// How far a file has come.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct Transfer {
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Transfer {
     /// What whoever wants it has called it.
-    pub(super) id: String,
+    pub id: String,
     /// The machine.
-    pub(super) host: String,
+    pub host: String,
     /// What the file is called.
-    pub(super) file: String,
-    /// Its length, and how much of that is there, in bytes.
-    pub(super) size: u64,
-    pub(super) moved: u64,
+    pub file: String,
+    /// Its length, in bytes.
+    pub size: u64,
+    /// How much of that is there, in bytes.
+    pub moved: u64,
     /// Why it does not go on, while the connection is made anew.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) waits: Option<String>,
+    pub waits: Option<String>,
     /// Whose it is: nobody else is told.
     #[serde(skip)]
     pub(super) by: String,

@@ -61,7 +61,8 @@ mod users;
 mod visitor;
 
 pub use certificate::{Certificate, CertificateError};
-pub use client::{Client, ClientError};
+pub use client::{Client, ClientError, HubPlace, PlaceError, Relay, Sent, Visit};
+pub use events::Transfer;
 pub use roster::{Dialled, Member, Roster};
 pub use sessions::LINK;
 pub use users::{User, Users, UsersError};
@@ -184,6 +185,9 @@ struct House {
     requests: request::Numbers,
     /// Files of each who brings some, and of each who gets some.
     uploads: Tabs,
+    /// Calls and chats of each person at each machine.
+    calls: Tabs,
+    chats: Tabs,
     downloads: Tabs,
     /// Where it listens.
     port: u16,
@@ -275,6 +279,8 @@ impl Hub {
             figures,
             requests: request::Numbers::default(),
             uploads: Tabs::default(),
+            calls: Tabs::default(),
+            chats: Tabs::default(),
             downloads: Tabs::default(),
             port: address.port(),
             names: config.names,

@@ -11,7 +11,7 @@ use crate::crowd::Crowd;
 use crate::rendezvous::words::{MAX_ADDRESSES, Machine, Secret};
 use crate::text::printable;
 use crate::throttle::Throttle;
-use crate::trust::{Gate, KnownAgents, KnownError, Place, Plain, PublicKey};
+use crate::trust::{Gate, KnownAgent, KnownAgents, KnownError, Place, Plain, PublicKey};
 use crate::viewer::{Cause, Detour, Lead, Stream};
 use futures_util::future::BoxFuture;
 use sha2::{Digest, Sha256};
@@ -73,6 +73,8 @@ struct Agent {
 /// Somebody who waits for a machine to call.
 struct Waiting {
     machine: u64,
+    /// What the machine is called, and its key.
+    line: (Target, PublicKey),
     to: oneshot::Sender<DuplexStream>,
 }
 
@@ -91,6 +93,8 @@ struct Lines {
 pub(super) struct Switchboard {
     roster: Roster,
     known: KnownAgents,
+    /// Those of them that there were when the file was looked at last.
+    list: Mutex<Vec<KnownAgent>>,
     operators: Arc<Gate>,
     lines: Mutex<Lines>,
     strangers: Mutex<Crowd>,
@@ -120,7 +124,10 @@ impl Switchboard {
         let operators = Gate::new(Plain::Never, Some(place.hub_operators()), Audit::default());
         let (lines, strangers) = (Mutex::default(), Mutex::new(Crowd::new(STRANGERS)));
         let log = Mutex::new(Throttle::new(LOG_LINES));
-        Arc::new(Self { roster, known, operators, lines, strangers, log })
+        let board =
+            Self { roster, known, list: Mutex::default(), operators, lines, strangers, log };
+        board.look();
+        Arc::new(board)
     }
 
     /// Whom the hub lets ask for machines.
@@ -163,6 +170,8 @@ impl Switchboard {
         let claimed = target.to_string();
         let name = names.iter().find(|name| name.eq_ignore_ascii_case(&claimed));
         let name = name.or(names.first()).ok_or(Stranger::Unknown)?;
+        // It may have been let in this moment.
+        self.look();
         name.parse().map_err(|_| Stranger::Name(printable(name)))
     }
 
@@ -220,7 +229,8 @@ impl Switchboard {
             if waiting.len() >= WAITING || own >= OWN {
                 return Err(not_called("too many wait for it"));
             }
-            waiting.insert(kept(&secret), Waiting { machine: agent.number, to });
+            let line = (agent.target.clone(), agent.key);
+            waiting.insert(kept(&secret), Waiting { machine: agent.number, line, to });
             let forget = Forget { board: Arc::clone(self), kept: kept(&secret) };
             if agent.calls.try_send(secret).is_err() {
                 drop(lines);
@@ -235,9 +245,30 @@ impl Switchboard {
         }
     }
 
-    /// Who waits for this call; once.
-    pub(super) fn answer(&self, secret: &Secret) -> Option<oneshot::Sender<DuplexStream>> {
-        lock(&self.lines).waiting.remove(&kept(secret)).map(|waiting| waiting.to)
+    /// Who waits for this call, and which machine's it is; once.
+    pub(super) fn answer(
+        &self,
+        secret: &Secret,
+    ) -> Option<(oneshot::Sender<DuplexStream>, (Target, PublicKey))> {
+        let waiting = lock(&self.lines).waiting.remove(&kept(secret))?;
+        Some((waiting.to, waiting.line))
+    }
+
+    /// Whether a machine is known by this name and this key, as it was looked at last.
+    pub(super) fn knows(&self, (target, key): &(Target, PublicKey)) -> bool {
+        let name = target.to_string();
+        let is_named =
+            |one: &KnownAgent| one.names.iter().any(|one| one.eq_ignore_ascii_case(&name));
+        lock(&self.list).iter().any(|one| one.key == *key && is_named(one))
+    }
+
+    /// Looks at the file of known agents.
+    fn look(&self) {
+        let known = self.known.list().unwrap_or_else(|e| {
+            tracing::error!("{e}: nobody is known by it");
+            Vec::new()
+        });
+        *lock(&self.list) = known;
     }
 
     /// When the file of known agents was changed last.
@@ -246,15 +277,12 @@ impl Switchboard {
         Some((about.modified().ok()?, about.len()))
     }
 
-    /// Ends the connections of those that are not known any more. Reads a file: not for an async
+    /// Ends the connections of those that are not known any more by their names. Reads a file: not for an async
     /// thread.
     pub(super) fn review(&self) {
-        let known = self.known.list().unwrap_or_else(|e| {
-            tracing::error!("{e}: nobody is known by it");
-            Vec::new()
-        });
-        let is_known = |agent: &Agent| known.iter().any(|one| one.key == agent.key);
+        self.look();
         // Whose words have no sender any more is told so by that.
+        let is_known = |agent: &Agent| self.knows(&(agent.target.clone(), agent.key));
         lock(&self.lines).agents.retain(|_, agent| is_known(agent));
     }
 }
@@ -383,7 +411,7 @@ mod tests {
             let to = board.answer(&secret).expect("somebody waits");
             assert!(board.answer(&secret).is_none(), "once");
             let (near, far) = tokio::io::duplex(64);
-            to.send(near).expect("they wait still");
+            to.0.send(near).expect("they wait still");
             far
         };
         let (called, _far) = tokio::join!(board.call(&lab), caller);

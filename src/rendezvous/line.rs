@@ -6,6 +6,7 @@ use super::words::{FromHub, LONGEST, ToHub};
 use crate::text::printable;
 use crate::trust::hubs::{Fingerprint, HubTls};
 use crate::viewer::{Stream, keep_alive, network};
+use futures_util::stream::FuturesUnordered;
 use futures_util::{SinkExt, StreamExt};
 use rustls::pki_types::ServerName;
 use std::io;
@@ -25,9 +26,6 @@ pub(crate) const PIECE: usize = 16 << 10;
 
 /// What a message may have that is read, in bytes: more than anybody sends.
 const MESSAGE: usize = 64 << 10;
-
-/// How long one of a hub's addresses has.
-const SHARE: Duration = Duration::from_secs(2);
 
 /// Why a hub is not talked to.
 #[derive(Debug, thiserror::Error)]
@@ -239,26 +237,30 @@ pub(crate) enum Heard {
     Sign,
 }
 
-/// Connects to a hub, one address after the other, and makes sure who is there.
+/// Connects to a hub, at all its addresses at once, and makes sure who is there.
 async fn reach(hub: &HubUrl, tls: &HubTls) -> Result<(Box<dyn Stream>, SocketAddr), LineError> {
     let unreached = |cause| LineError::Unreached { hub: hub.clone(), cause };
     let found = tokio::net::lookup_host((hub.host(), hub.port())).await.map_err(unreached)?;
     // A name of the loopback that leads elsewhere is not called in the clear.
     let found = found.filter(|address| hub.is_secure() || address.ip().is_loopback());
-    let mut failed = io::Error::from(io::ErrorKind::NotFound);
-    for peer in found {
-        match timeout(SHARE, TcpStream::connect(peer)).await {
-            Ok(Ok(stream)) => {
-                if let Err(error) = keep_alive(&stream) {
-                    tracing::debug!(%peer, %error, "socket options");
-                }
-                return Ok((secure(hub, tls, stream).await?, peer));
-            }
-            Ok(Err(cause)) => failed = cause,
-            Err(_) => failed = io::ErrorKind::TimedOut.into(),
+    let call = async |peer| {
+        let stream = TcpStream::connect(peer).await.map_err(unreached)?;
+        if let Err(error) = keep_alive(&stream) {
+            tracing::debug!(%peer, %error, "socket options");
+        }
+        Ok((secure(hub, tls, stream).await?, peer))
+    };
+    let mut calls: FuturesUnordered<_> = found.map(call).collect();
+    // What is wrong with who is there says more than that somebody is not.
+    let mut failed = None;
+    while let Some(called) = calls.next().await {
+        match called {
+            Ok(reached) => return Ok(reached),
+            Err(LineError::Unreached { .. }) if failed.is_some() => {}
+            Err(e) => failed = Some(e),
         }
     }
-    Err(unreached(failed))
+    Err(failed.unwrap_or_else(|| unreached(io::ErrorKind::NotFound.into())))
 }
 
 async fn secure(

@@ -39,7 +39,7 @@ const SHOWN: Duration = Duration::from_secs(2);
 /// Something to say.
 #[derive(Debug, Clone)]
 pub(crate) struct Line {
-    /// Which it is, of all that were typed.
+    /// Which it is, of all that were typed: greater than that of any before.
     pub(crate) typed: u64,
     pub(crate) text: Arc<str>,
 }
@@ -48,7 +48,7 @@ pub(crate) struct Line {
 #[derive(Debug)]
 pub(crate) enum Told {
     /// It is in the room.
-    In { you: u64, present: Vec<Member>, missing: u64, newest: u64, way: Way },
+    In { you: u64, present: Vec<Member>, missing: u64, newest: u64, way: Way, had: Had },
     /// Something has happened there.
     Happened(Event),
     /// It is not connected, and tries again.
@@ -220,7 +220,8 @@ impl Talk {
             if self.state.you != you || way == Way::Anew {
                 (self.state.you, self.state.unseen) = (you, 0);
             }
-            self.tell(Told::In { you, present, missing, newest, way }).await;
+            let had = Had { room: room.room, event: joined.after };
+            self.tell(Told::In { you, present, missing, newest, way, had }).await;
         }
         for mut event in room.events {
             match &mut self.state.had {
@@ -262,8 +263,7 @@ impl Talk {
             self.state.last = Some(Instant::now());
             return;
         };
-        self.state.number += 1;
-        let (member, number) = (self.state.member, self.state.number);
+        let (member, number) = (self.state.member, line.typed);
         let behalf = self.behalf.clone();
         let say = Say { member, number, text: line.text.to_string(), behalf };
         self.state.waiting.push_back((say, line));

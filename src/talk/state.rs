@@ -18,8 +18,6 @@ const LAST: Duration = Duration::from_secs(30);
 /// What outlives a connection.
 pub(crate) struct State {
     pub(super) member: u64,
-    /// Of the message that was numbered last.
-    pub(super) number: u64,
     pub(super) had: Option<Had>,
     pub(super) waiting: VecDeque<(Say, Line)>,
     /// Whether the first of them may have been heard: it was sent, and not answered.
@@ -38,10 +36,14 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new() -> Self {
+        Self::again(RandomState::new().build_hasher().finish(), None)
+    }
+
+    /// Of a talk that somebody goes on with who had this number in the room, and these events.
+    pub(crate) fn again(member: u64, had: Option<Had>) -> Self {
         Self {
-            member: RandomState::new().build_hasher().finish(),
-            number: 0,
-            had: None,
+            member,
+            had,
             waiting: VecDeque::new(),
             sent: false,
             lost: None,

@@ -220,7 +220,7 @@ impl HubTls {
         Self::by(pins, roots)
     }
 
-    /// That takes whatever certificate is shown, to see which it is: nothing may be said by it.
+    /// That takes no certificate, to see which one is shown: nothing is said by it.
     ///
     /// # Errors
     /// What the library has against it, which is nothing.

@@ -24,10 +24,22 @@ pub fn prepare(path: &Path) -> anyhow::Result<()> {
 /// # Errors
 /// When it can't be written; what stood there before still does then.
 pub fn write(path: &Path, picture: &Picture) -> anyhow::Result<()> {
+    put(path, |out| Ok(picture.write_png(out)?))
+}
+
+/// Has a file written beside the path, which nobody else may read, and puts it in place when it is
+/// whole.
+///
+/// # Errors
+/// When it can't be written; what stood there before still does then.
+pub fn put(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<fs::File>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let (path, temporary) = places(path)?;
     let written = || -> anyhow::Result<()> {
         let mut out = BufWriter::new(create(&temporary)?);
-        picture.write_png(&mut out)?;
+        write(&mut out)?;
         out.flush()?;
         fs::rename(&temporary, &path)?;
         Ok(())

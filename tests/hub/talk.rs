@@ -18,10 +18,20 @@ struct Talk {
 
 impl Talk {
     async fn open(site: &Site, browser: &Browser) -> Self {
-        let url = site.url(&format!("/api/v1/hosts/{}/chat", site.agents[0].address));
+        Self::back(site, browser, "").await
+    }
+
+    /// Comes back, with what it had.
+    async fn back(site: &Site, browser: &Browser, had: &str) -> Self {
+        let url = site.url(&format!("/api/v1/hosts/{}/chat?{had}", site.agents[0].address));
         let request = browser.client.ws(url).set_header("cookie", &*browser.cookie);
         let (_, socket) = request.origin(site.url("")).connect().await.unwrap();
         Self { socket: Box::new(socket), told: Vec::new() }
+    }
+
+    async fn line(&mut self, line: u64, text: &str) {
+        let said = json!({ "say": text, "line": line }).to_string();
+        self.socket.send(Piece::Text(said.into())).await.unwrap();
     }
 
     async fn say(&mut self, text: &str) {
@@ -88,6 +98,43 @@ fn who_talks_through_a_hub_is_called_by_their_own_name_and_the_hubs() {
         site.agents.push(Agent::card(&[&CARD[..], &["--listen", &address]].concat()));
         assert_eq!(anna.next("present").await["anew"], true);
         drop(ben);
+    });
+}
+
+#[test]
+fn a_page_that_was_cut_off_loses_nothing_and_says_nothing_twice() {
+    run(async {
+        let site = Site::of(1, &CARD);
+        let (anna, ben) = (site.person("anna", "message").await, site.person("ben", "all").await);
+        let mut page = Talk::open(&site, &anna).await;
+        let had = page.next("present").await;
+        let mut ben = Talk::open(&site, &ben).await;
+        ben.next("present").await;
+        page.next("joined").await;
+        page.line(1, "one").await;
+        page.next("sent").await;
+        let own = page.next("said").await;
+        assert_eq!(ben.next("said").await["text"], "one");
+        // The network breaks, and the answer to the first line is lost with it.
+        drop(page);
+        ben.next("left").await;
+        ben.say("meanwhile").await;
+        ben.next("said").await;
+        let number = |name: &str| had[name].as_str().unwrap().to_owned();
+        let had =
+            format!("member={}&room={}&event={}", number("member"), number("room"), own["number"]);
+        let mut page = Talk::back(&site, &anna, &had).await;
+        let present = page.next("present").await;
+        assert_eq!((&present["missing"], &present["again"]), (&json!(0), &json!(true)));
+        for (line, text) in [(1, "one"), (2, "two")] {
+            page.line(line, text).await;
+            assert_eq!(page.next("sent").await["line"], line);
+        }
+        assert_eq!(page.next("said").await["text"], "meanwhile");
+        assert_eq!(page.next("said").await["text"], "two");
+        assert_eq!(ben.next("said").await["text"], "two", "the first line was said once");
+        page.line(2, "two").await;
+        assert!(page.next("not_sent").await["error"].as_str().unwrap().contains("after"));
     });
 }
 

@@ -1,5 +1,9 @@
 //! The talk with who sits at a machine, by a WebSocket: texts of JSON, what happens as `hightower chat
-//! --json` prints it, and `{"say": "..."}` the other way.
+//! --json` prints it, and `{"say": "...", "line": 1}` the other way.
+//!
+//! A page that was cut off comes back as the `member` that it was, says which `room` and `event` it had
+//! last, and says again the lines that were not answered by `sent`: nothing is lost, and nothing is
+//! said twice.
 
 use super::{Answer, find};
 use crate::chat::Unsaid;
@@ -12,13 +16,18 @@ use crate::trust::Role;
 use actix_web::{HttpRequest, web};
 use actix_ws::{CloseCode, CloseReason, Message as Piece, MessageStream, Session};
 use futures_util::StreamExt;
+use hightower_proto::message::Had;
 use serde::Deserialize;
 use serde_json::json;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tracing::Instrument;
+
+/// Pages of one person that talk at one machine: an agent has sixteen places for a hub's users.
+const OWN: usize = 2;
 
 /// What happened that waits for a slow page.
 const NEWS: usize = 64;
@@ -31,41 +40,62 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_secs(2);
 const QUIET: Duration = Duration::from_secs(30);
 
+/// What a page says.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Words {
     say: String,
+    /// Which it is of those that this member says, from 1 on and always more. Said again, it is taken
+    /// once.
+    line: Option<u64>,
+}
+
+/// What a page that was cut off had.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Before {
+    member: Option<u64>,
+    room: Option<u64>,
+    event: Option<u64>,
 }
 
 pub(super) async fn chat(
     visitor: Visitor,
     house: web::Data<House>,
     name: web::Path<String>,
+    before: web::Query<Before>,
     request: HttpRequest,
     body: web::Payload,
 ) -> Answer {
     visitor.may(Role::Message)?;
-    let member = find(&house, &name)?;
+    let machine = find(&house, &name)?;
     let place = house.tabs.take(&visitor.person.name)?;
+    let own = format!("{} {}", visitor.person.name, machine.name);
+    let many = || Problem::often(format!("you talk there in {OWN} pages already"));
+    let seat = house.chats.take_of(&own, OWN).ok_or_else(many)?;
     let handshake = actix_ws::handle(&request, body);
     let (response, session, incoming) = handshake.map_err(Problem::bad)?;
     let (lines, typed) = mpsc::channel(WAITING);
     let (tell, told) = mpsc::channel(NEWS);
     let (goes, going) = watch::channel(());
+    let had = before.room.zip(before.event).map(|(room, event)| Had { room, event });
+    let member = before.member.unwrap_or_else(|| RandomState::new().build_hasher().finish());
+    let state = State::again(member, had);
     let talk = Talk {
-        place: talk::Place::Machine(member.target, house.security.clone()),
+        place: talk::Place::Machine(machine.target, house.security.clone()),
         lines: typed,
         told: tell,
         index: 0,
         patient: true,
         behalf: Some(visitor.person.name.clone()),
         going,
-        state: State::new(),
+        state,
     };
     actix_web::rt::spawn(talk.run().in_current_span());
     let leave = visitor.leave(&house, Role::Message);
-    let page = Page { session, host: member.name, lines, typed: 0, you: 0, heard: Instant::now() };
-    actix_web::rt::spawn(page.serve(incoming, told, goes, leave, place).in_current_span());
+    let (host, heard) = (machine.name, Instant::now());
+    let page = Page { session, host, lines, member, typed: 0, you: 0, heard };
+    actix_web::rt::spawn(page.serve(incoming, told, goes, leave, (place, seat)).in_current_span());
     Ok(response)
 }
 
@@ -80,6 +110,9 @@ struct Page {
     session: Session,
     host: String,
     lines: mpsc::Sender<Line>,
+    /// As whom it comes back.
+    member: u64,
+    /// The number of the line that was said last.
     typed: u64,
     /// Who we are in the room.
     you: u64,
@@ -94,7 +127,7 @@ impl Page {
         mut told: mpsc::Receiver<(usize, Told)>,
         _goes: watch::Sender<()>,
         leave: Leave,
-        _place: Place,
+        _places: (Place, Place),
     ) {
         let (code, words) = match self.talk(&mut incoming, &mut told, &leave).await {
             End::Gone => return,
@@ -136,8 +169,14 @@ impl Page {
         if let Told::In { you, .. } = told {
             self.you = *you;
         }
-        let text = told.report(&self.host, self.you).to_string();
-        self.write(text).await
+        let mut report = told.report(&self.host, self.you);
+        if let (Told::In { had, .. }, Some(report)) = (told, report.as_object_mut()) {
+            // What a page says to come back. Numbers of 64 bits are not JavaScript's.
+            let Had { room, event } = had;
+            let all = [("member", &self.member), ("room", room), ("after", event)];
+            report.extend(all.map(|(name, number)| (name.into(), number.to_string().into())));
+        }
+        self.write(report.to_string()).await
     }
 
     async fn write(&mut self, text: String) -> Result<(), End> {
@@ -156,7 +195,7 @@ impl Page {
                 let odd =
                     |_| End::Closed(CloseCode::Invalid, "what is said is {\"say\": \"…\"}".into());
                 let words: Words = serde_json::from_str(&text).map_err(odd)?;
-                self.say(words.say).await
+                self.say(words).await
             }
             Piece::Ping(bytes) => self.session.pong(&bytes).await.map_err(|_| End::Gone),
             Piece::Pong(_) | Piece::Nop => Ok(()),
@@ -168,11 +207,13 @@ impl Page {
     }
 
     /// Says a line, or tells why not.
-    async fn say(&mut self, text: String) -> Result<(), End> {
+    async fn say(&mut self, Words { say: text, line }: Words) -> Result<(), End> {
+        let typed = line.unwrap_or(self.typed.saturating_add(1));
         let why = match Unsaid::check(&text) {
+            _ if typed <= self.typed => format!("line {typed} comes after {}", self.typed),
             Ok(()) => {
-                self.typed += 1;
-                let line = Line { typed: self.typed, text: Arc::from(text.as_str()) };
+                self.typed = typed;
+                let line = Line { typed, text: Arc::from(text.as_str()) };
                 match self.lines.try_send(line) {
                     Ok(()) => return Ok(()),
                     Err(mpsc::error::TrySendError::Full(_)) => {
@@ -183,7 +224,9 @@ impl Page {
             }
             Err(why) => why.to_string(),
         };
-        let refused = json!({ "event": "not_sent", "text": text, "error": why, "host": self.host });
+        let refused = json!({
+            "event": "not_sent", "line": typed, "text": text, "error": why, "host": self.host,
+        });
         self.write(refused.to_string()).await
     }
 

@@ -6,6 +6,7 @@ use crate::call::Call;
 use crate::hub::House;
 use crate::hub::events::Event;
 use crate::hub::problem::Problem;
+use crate::hub::turns::Place;
 use crate::hub::visitor::Visitor;
 use crate::order::{self, OrderError};
 use crate::saying::{self, Saying, Unheard};
@@ -22,6 +23,17 @@ pub(super) async fn all(visitor: Visitor, house: web::Data<House>) -> Answer {
     Ok(HttpResponse::Ok().json(house.roster.members()))
 }
 
+/// Calls of one person to one machine at a time: an agent takes all of a hub for one caller, and takes
+/// so many a second of one.
+const CALLS: usize = 4;
+
+/// A call of somebody's, until it is dropped.
+fn calling(house: &House, visitor: &Visitor, machine: &str) -> Result<Place, Problem> {
+    let many = || Problem::often(format!("you call '{machine}' {CALLS} times already"));
+    let own = format!("{} {machine}", visitor.person.name);
+    house.calls.take_of(&own, CALLS).ok_or_else(many)
+}
+
 /// What a machine is.
 pub(super) async fn one(
     visitor: Visitor,
@@ -30,6 +42,7 @@ pub(super) async fn one(
 ) -> Answer {
     visitor.may(Role::View)?;
     let member = find(&house, &name)?;
+    let _place = calling(&house, &visitor, &member.name)?;
     let call = Call::to(&member.target, &house.security).await.map_err(Problem::machine)?;
     let welcome = harmless::welcome(call.welcome.clone());
     drop(call.close("asked what there was to ask").await);
@@ -42,6 +55,7 @@ pub(super) async fn one(
 
 async fn order(house: &House, visitor: &Visitor, name: &str, message: Message) -> Answer {
     let member = find(house, name)?;
+    let _place = calling(house, visitor, &member.name)?;
     let command = message.packet().command;
     let by = &visitor.person.name;
     let failed = |e: &dyn std::fmt::Display| {
@@ -131,6 +145,7 @@ pub(super) async fn say(
 ) -> Answer {
     visitor.may(Role::Message)?;
     let member = find(&house, &name)?;
+    let _place = calling(&house, &visitor, &member.name)?;
     let behalf = Some(visitor.person.name.clone());
     let saying = Saying::on_behalf(words.text, behalf).map_err(Problem::bad)?;
     let heard = saying.deliver(&member.target, &house.security).await.map_err(|e| match e {

@@ -1,0 +1,183 @@
+//! Files to machines at a hub, and from them.
+
+use super::Tour;
+use crate::cli::machines::{GOES_ON, Outcome, each_shown};
+use crate::cli::progress::{Bar, Bars};
+use crate::cli::trust::{TrustArgs, runtime};
+use crate::files::{Inbox, size};
+use crate::hub::{HubPlace, Relay, Sent, Transfer, Visit};
+use crate::rendezvous::HubUrl;
+use crate::transfer::Watcher;
+use anyhow::{Context, Result, ensure};
+use futures_util::future::{FutureExt, LocalBoxFuture, Shared};
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// Files that are fetched at a time: a hub gives one person eight.
+const AT_ONCE: usize = 4;
+
+/// What came of files at the machines of a hub, or why nothing did.
+type Came<'a> = Shared<LocalBoxFuture<'a, Rc<Result<Vec<Sent>, String>>>>;
+
+/// Sends files: once to each hub, which hands them to its machines.
+pub(in crate::cli) fn send(
+    places: Vec<HubPlace>,
+    json: bool,
+    trust: &TrustArgs,
+    files: &[PathBuf],
+) -> Result<ExitCode> {
+    let mut bytes = 0;
+    for path in files {
+        let about = std::fs::metadata(path).with_context(|| path.display().to_string())?;
+        ensure!(about.is_file(), "{} is no file: by a hub files alone are sent", path.display());
+        bytes += about.len();
+    }
+    let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+    let runtime = runtime()?;
+    let exit = runtime.block_on(async {
+        let tour = Tour::begin(places, trust).await?;
+        let hubs = tour.hubs();
+        // What is shown in all is what moves in all: to the hubs, and on from them.
+        let all = hubs.len() + tour.places.len();
+        let bars = Bars::new(all, Some(bytes), width(&tour.places), json);
+        let (bars, files, begun) = (&bars, &files, Instant::now());
+        let came: HashMap<HubUrl, Came<'_>> = hubs
+            .into_iter()
+            .map(|(hub, visit, names)| {
+                let sending = sending(hub.clone(), visit, names, files, bytes, bars);
+                (hub, sending.boxed_local().shared())
+            })
+            .collect();
+        let work = async |place: HubPlace| {
+            let Some(came) = came.get(&place.hub) else { return Outcome::failed("not signed in") };
+            match &*came.clone().await {
+                Ok(all) => outcome(all.iter().find(|one| one.name == place.name), bytes, begun),
+                Err(why) => Outcome::failed(why),
+            }
+        };
+        let aside = |print: &mut dyn FnMut() -> io::Result<()>| bars.aside(print);
+        let done = each_shown(&tour.places, tour.places.len(), json, work, aside, "").await;
+        drop(came);
+        tour.end().await;
+        done
+    });
+    // What is still read when it was interrupted ends with this program.
+    runtime.shutdown_background();
+    exit
+}
+
+/// Sends files to the machines of one hub.
+async fn sending(
+    hub: HubUrl,
+    visit: Rc<Visit>,
+    names: Vec<String>,
+    files: &[&Path],
+    bytes: u64,
+    bars: &Bars,
+) -> Rc<Result<Vec<Sent>, String>> {
+    let way = bars.bar(&hub.to_string());
+    way.begins("to the hub", bytes, 0);
+    let place = |name: &String| HubPlace { hub: hub.clone(), name: name.clone() }.to_string();
+    let machines: HashMap<&String, Bar<'_>> =
+        names.iter().map(|name| (name, bars.bar(&place(name)))).collect();
+    let relays: HashMap<&String, Relay<'_, Bar<'_>>> =
+        machines.iter().map(|(name, bar)| (*name, Relay::new(bar))).collect();
+    let handed = |now: &Transfer| {
+        if let Some(relay) = relays.get(&now.host) {
+            relay.tell(&now.file, now);
+        }
+    };
+    let sent = visit.send(&names, files, |taken| way.moved(taken), handed).await;
+    way.end(sent.is_ok());
+    for (name, bar) in &machines {
+        let well = |one: &Sent| one.name == **name && one.error.is_none();
+        bar.end(sent.as_ref().is_ok_and(|sent| sent.iter().any(well)));
+    }
+    Rc::new(sent.map_err(|e| e.to_string()))
+}
+
+fn outcome(sent: Option<&Sent>, bytes: u64, begun: Instant) -> Outcome {
+    let Some(sent) = sent else {
+        return Outcome::failed("the hub does not say what came of it");
+    };
+    if let Some(why) = &sent.error {
+        return Outcome::failed(why);
+    }
+    let files = sent.files.len();
+    let many = if files == 1 { "1 file".into() } else { format!("{files} files") };
+    let seconds = begun.elapsed().as_secs_f64();
+    let names = sent.files.join(", ");
+    let size = size(bytes);
+    Outcome::done(format!("{many}, {size} in {seconds:.1} s, verified there as {names}"))
+        .with("files", files)
+        .with("bytes", bytes)
+        .with("names", sent.files.clone())
+        .with("seconds", seconds)
+}
+
+fn width(places: &[HubPlace]) -> usize {
+    places.iter().map(|one| one.to_string().chars().count()).max().unwrap_or(0)
+}
+
+/// What is fetched.
+pub(in crate::cli) struct Fetch<'a> {
+    pub(in crate::cli) path: &'a str,
+    /// The folder that it is put into; of several, each machine's is in there.
+    pub(in crate::cli) into: &'a Path,
+    pub(in crate::cli) is_one: bool,
+    /// How long a broken connection is tried to be made anew.
+    pub(in crate::cli) retry: Duration,
+}
+
+/// Fetches a file of each.
+pub(in crate::cli) fn fetch(
+    places: Vec<HubPlace>,
+    json: bool,
+    trust: &TrustArgs,
+    Fetch { path, into, is_one, retry }: Fetch<'_>,
+) -> Result<ExitCode> {
+    let runtime = runtime()?;
+    let exit = runtime.block_on(async {
+        let tour = Tour::begin(places, trust).await?;
+        let folders = tour.files();
+        let bars = Bars::new(tour.places.len(), None, width(&tour.places), json);
+        let (bars, tour_of, folders) = (&bars, &tour, &folders);
+        let work = async |place: HubPlace| {
+            let (Some(visit), Some(name)) = (tour_of.visit(&place), folders.get(&place)) else {
+                return Outcome::failed("nobody is signed in there");
+            };
+            let folder = if is_one { into.to_owned() } else { into.join(name) };
+            let inbox = match Inbox::open(folder.clone(), u64::MAX) {
+                Ok(inbox) => inbox,
+                Err(e) => return Outcome::failed(e),
+            };
+            let (bar, begun) = (bars.bar(&place.to_string()), Instant::now());
+            let fetched = visit.fetch(&place.name, path, &inbox, retry, &bar).await;
+            bar.end(fetched.is_ok());
+            let arrived = match fetched {
+                Ok(arrived) => arrived,
+                Err(e) => return Outcome::failed(e),
+            };
+            let bytes = std::fs::metadata(&arrived.path).map_or(0, |about| about.len());
+            let seconds = begun.elapsed().as_secs_f64();
+            let (size, path) = (size(bytes), arrived.path.display());
+            Outcome::done(format!("1 file, {size} in {seconds:.1} s, verified here as {path}"))
+                .with("files", 1)
+                .with("bytes", bytes)
+                .with("names", vec![arrived.name])
+                .with("folder", folder.to_string_lossy())
+                .with("seconds", seconds)
+        };
+        let aside = |print: &mut dyn FnMut() -> io::Result<()>| bars.aside(print);
+        let done = each_shown(&tour.places, AT_ONCE, json, work, aside, GOES_ON).await;
+        tour.end().await;
+        done
+    });
+    // What is still written when it was interrupted ends with this program.
+    runtime.shutdown_background();
+    exit
+}

@@ -1,0 +1,208 @@
+//! Machines at a hub in place of others: what is done there is done by the hub.
+
+mod files;
+
+pub(super) use files::{Fetch, fetch, send};
+
+use super::machines::{Outcome, Whom, each};
+use super::trust::{TrustArgs, runtime};
+use crate::files::size;
+use crate::hub::{Client, HubPlace, Visit};
+use crate::rendezvous::HubUrl;
+use crate::viewer::save;
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use hightower_proto::Message;
+use image::{ImageFormat, ImageReader};
+use std::collections::{HashMap, HashSet};
+use std::io::{Cursor, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// Machines that a hub is asked for at a time.
+const AT_ONCE: usize = 8;
+
+/// The machines at hubs, if that is what was typed.
+pub(super) fn places(hosts: &[Whom]) -> Result<Option<Vec<HubPlace>>> {
+    let places = hosts.iter().filter_map(|one| match one {
+        Whom::AtHub(place) => Some(place.clone()),
+        _ => None,
+    });
+    let places: Vec<HubPlace> = places.collect();
+    ensure!(
+        places.is_empty() || places.len() == hosts.len(),
+        "machines at a hub and others are not named together"
+    );
+    Ok((!places.is_empty()).then_some(places))
+}
+
+/// Visits at hubs, and the machines there.
+struct Tour {
+    visits: HashMap<HubUrl, Rc<Visit>>,
+    places: Vec<HubPlace>,
+}
+
+impl Tour {
+    /// Signs in at each of the hubs, and asks for the groups that are meant.
+    async fn begin(typed: Vec<HubPlace>, trust: &TrustArgs) -> Result<Self> {
+        let mut tour = Self { visits: HashMap::new(), places: Vec::new() };
+        for place in typed {
+            let visit = match tour.visits.get(&place.hub) {
+                Some(visit) => Rc::clone(visit),
+                None => {
+                    let (key, tls) = trust.at_hub(&place.hub)?;
+                    let visit = Client::new(place.hub.clone(), &tls)?.sign_in(&key).await?;
+                    let visit = Rc::new(visit);
+                    tour.visits.insert(place.hub.clone(), Rc::clone(&visit));
+                    visit
+                }
+            };
+            let Some(group) = place.group() else {
+                tour.places.push(place);
+                continue;
+            };
+            let all = visit.machines().await?;
+            let members = all.into_iter().filter(|one| one.groups.contains(group));
+            let members: Vec<_> =
+                members.map(|one| HubPlace { hub: place.hub.clone(), name: one.name }).collect();
+            ensure!(!members.is_empty(), "there is no machine in {place}");
+            tour.places.extend(members);
+        }
+        let mut seen = HashSet::new();
+        tour.places.retain(|place| seen.insert(place.clone()));
+        Ok(tour)
+    }
+
+    fn visit(&self, place: &HubPlace) -> Option<Rc<Visit>> {
+        self.visits.get(&place.hub).cloned()
+    }
+
+    /// What a file, or a folder, is called of each.
+    fn files(&self) -> HashMap<HubPlace, String> {
+        let names: Vec<_> = self.places.iter().map(|place| place.name.clone()).collect();
+        self.places.iter().cloned().zip(save::safe_names(&names)).collect()
+    }
+
+    /// The hubs, and what is meant of each.
+    fn hubs(&self) -> Vec<(HubUrl, Rc<Visit>, Vec<String>)> {
+        let of = |hub: &HubUrl| {
+            let there = self.places.iter().filter(|place| place.hub == *hub);
+            there.map(|place| place.name.clone()).collect::<Vec<_>>()
+        };
+        let all = self.visits.iter().map(|(hub, visit)| (hub.clone(), Rc::clone(visit), of(hub)));
+        all.filter(|(_, _, names)| !names.is_empty()).collect()
+    }
+
+    async fn end(self) {
+        for visit in self.visits.into_values().filter_map(Rc::into_inner) {
+            visit.end().await;
+        }
+    }
+}
+
+/// Does something with each, and signs out.
+async fn visit<F: Future<Output = Outcome>>(
+    typed: Vec<HubPlace>,
+    json: bool,
+    trust: &TrustArgs,
+    work: impl Fn(Rc<Visit>, HubPlace) -> F,
+) -> Result<ExitCode> {
+    let tour = Tour::begin(typed, trust).await?;
+    let done =
+        each(&tour.places, AT_ONCE, json, async |place: HubPlace| match tour.visit(&place) {
+            Some(visit) => work(visit, place).await,
+            None => Outcome::failed("nobody is signed in there"),
+        });
+    let done = done.await;
+    tour.end().await;
+    done
+}
+
+/// Gives an order.
+pub(super) fn order(
+    places: Vec<HubPlace>,
+    json: bool,
+    trust: &TrustArgs,
+    order: &Message,
+) -> Result<ExitCode> {
+    let (what, seconds) = match order {
+        Message::StartMonitor => ("start", None),
+        Message::StopMonitor => ("stop", None),
+        Message::LockMouse { lease_ms } => ("lock", lease_ms.map(|ms| f64::from(ms) / 1000.0)),
+        Message::UnlockMouse => ("unlock", None),
+        _ => bail!("a hub has no such order"),
+    };
+    let work = async |visit: Rc<Visit>, place: HubPlace| match visit
+        .order(&place.name, what, seconds)
+        .await
+    {
+        Ok(done) => Outcome::done(&*done.done).with("lease_ms", done.lease_ms),
+        Err(e) => Outcome::failed(e),
+    };
+    runtime()?.block_on(visit(places, json, trust, work))
+}
+
+/// Says something.
+pub(super) fn say(
+    places: Vec<HubPlace>,
+    json: bool,
+    trust: &TrustArgs,
+    text: &str,
+) -> Result<ExitCode> {
+    let work = async |visit: Rc<Visit>, place: HubPlace| match visit.say(&place.name, text).await {
+        Ok(done) => Outcome::done(&*done.done).with("heard_by", done.heard_by),
+        Err(e) => Outcome::failed(e),
+    };
+    runtime()?.block_on(visit(places, json, trust, work))
+}
+
+/// Takes pictures, one file each in the folder.
+pub(super) fn shot(
+    places: Vec<HubPlace>,
+    json: bool,
+    trust: &TrustArgs,
+    (folder, scale, limit): (&Path, u32, Duration),
+) -> Result<ExitCode> {
+    ensure!(matches!(scale, 1 | 2 | 4 | 8 | 16), "a hub has the scales 1, 2, 4, 8 and 16");
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("the folder {} can't be made", folder.display()))?;
+    runtime()?.block_on(async {
+        let tour = Tour::begin(places, trust).await?;
+        let files = tour.files();
+        let done = each(&tour.places, AT_ONCE, json, async |place: HubPlace| {
+            let (Some(visit), Some(file)) = (tour.visit(&place), files.get(&place)) else {
+                return Outcome::failed("nobody is signed in there");
+            };
+            let path = folder.join(format!("{file}.png"));
+            match picture(&visit, &place, scale, limit, &path).await {
+                Ok(outcome) => outcome,
+                Err(e) => Outcome::failed(format!("{e:#}")),
+            }
+        });
+        let done = done.await;
+        tour.end().await;
+        done
+    })
+}
+
+/// Takes the picture of one.
+async fn picture(
+    visit: &Visit,
+    place: &HubPlace,
+    scale: u32,
+    limit: Duration,
+    path: &Path,
+) -> Result<Outcome> {
+    let png = timeout(limit, visit.picture(&place.name, scale)).await;
+    let png = png.map_err(|_| anyhow!("there was no picture within {limit:.0?}"))??;
+    let about = ImageReader::with_format(Cursor::new(&png), ImageFormat::Png).into_dimensions();
+    let (width, height) = about.context("what the hub gives is no picture")?;
+    save::put(path, |out| Ok(out.write_all(&png)?))?;
+    let (bytes, shown) = (size(png.len() as u64), path.display());
+    Ok(Outcome::done(format!("{width}x{height}  {bytes}  {shown}"))
+        .with("path", path.to_string_lossy())
+        .with("width", width)
+        .with("height", height))
+}

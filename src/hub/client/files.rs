@@ -1,0 +1,335 @@
+//! Files by a hub: sent in one form, whatever the number of machines, and fetched in as many parts as
+//! the network makes of them.
+
+use super::visit::Visit;
+use super::{ClientError, PIECE_TIME, Relay};
+use crate::files::{Arrived, Begun, FileError, Inbox};
+use crate::hub::events::Transfer;
+use crate::text::printable;
+use crate::transfer::Watcher;
+use hightower_proto::message::{Digest, Offer};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, IF_RANGE, RANGE};
+use reqwest::multipart::{Form, Part};
+use reqwest::{Body, Response, StatusCode};
+use serde::Deserialize;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::fs::File;
+use tokio::io::AsyncReadExt;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, interval, sleep, timeout};
+
+/// How much of a file is read at once, in bytes.
+const PIECE: usize = 256 << 10;
+
+/// How often it is looked how much the hub has taken.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How long a hub may take nothing more of what is sent: it may have to wait for its own turn first.
+const STALLED: Duration = Duration::from_secs(60);
+
+/// How long machines may take to get what the hub has.
+const DELIVERED: Duration = Duration::from_secs(3600);
+
+/// The waits before a connection is made anew: the first, and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+
+/// What need not be written otherwise in a path.
+const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_');
+
+/// What came of files at a machine.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Sent {
+    /// The machine.
+    pub name: String,
+    /// In words for people, if it took them.
+    pub done: Option<String>,
+    /// What they are called there.
+    #[serde(default)]
+    pub files: Vec<String>,
+    /// Why it did not.
+    pub error: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct AllSent {
+    hosts: Vec<Sent>,
+}
+
+/// What a file is of which parts are fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct About {
+    size: u64,
+    hash: Digest,
+}
+
+impl Visit {
+    /// Sends files to machines: they go to the hub once, and each machine verifies them. Says how much
+    /// the hub has `taken`, and what is `handed` on.
+    ///
+    /// # Errors
+    /// Why nothing was sent. What came of it at each machine is in the answer.
+    pub async fn send(
+        &self,
+        names: &[String],
+        files: &[&Path],
+        taken: impl Fn(u64),
+        handed: impl Fn(&Transfer),
+    ) -> Result<Vec<Sent>, ClientError> {
+        let read = Arc::new(AtomicU64::new(0));
+        let (mut form, mut length) = (Form::new(), 0);
+        for path in files {
+            let (part, bytes) = part(path, &read).await?;
+            (form, length) = (form.part("file", part), length + bytes);
+        }
+        let id = name();
+        let names: Vec<_> = names.iter().map(|name| encoded(name)).collect();
+        let path = self.client.at(&format!("/files?hosts={}&id={id}", names.join("%2C")));
+        let sending = self.client.ask(self.signed(self.client.slow.post(path)).multipart(form));
+        let following = self.follow(&id, handed);
+        tokio::pin!(sending, following);
+        let (mut look, mut last) = (interval(LOOK), (0, Instant::now()));
+        loop {
+            tokio::select! {
+                sent = &mut sending => return sent.map(|AllSent { hosts }| hosts),
+                () = &mut following => {}
+                _ = look.tick() => {}
+            }
+            let now = read.load(Ordering::Relaxed);
+            if now != last.0 {
+                last = (now, Instant::now());
+                taken(now);
+            }
+            let (patience, why) = match now < length {
+                true => (STALLED, "it takes nothing any more"),
+                false => (DELIVERED, "it does not say what came of it"),
+            };
+            if last.1.elapsed() > patience {
+                return Err(self.client.lost(why));
+            }
+        }
+    }
+
+    /// Fetches a file of a machine's outbox into this inbox, verified. Where the connection breaks it
+    /// goes on, as long as it is not away for longer than `patience`.
+    ///
+    /// # Errors
+    /// Why not. What has arrived is kept for a day.
+    pub async fn fetch<W: Watcher>(
+        &self,
+        name: &str,
+        path: &str,
+        inbox: &Inbox,
+        patience: Duration,
+        watcher: &W,
+    ) -> Result<Arrived, ClientError> {
+        let fetching = Fetching {
+            visit: self,
+            url: self.at(name, &format!("/files/{}", utf8_percent_encode(path, PATH))),
+            called: path.rsplit('/').next().unwrap_or_default(),
+            inbox,
+            watcher,
+        };
+        let (mut about, mut moved, mut pause) = (None, Instant::now(), PAUSES.0);
+        loop {
+            let last = match fetching.attempt(&mut about).await {
+                Ok(arrived) => return Ok(arrived),
+                Err(Failed { progress, why }) => {
+                    if progress {
+                        (moved, pause) = (Instant::now(), PAUSES.0);
+                    }
+                    why
+                }
+            };
+            if !last.may_pass() {
+                return Err(last);
+            }
+            if moved.elapsed() >= patience {
+                return Err(ClientError::Lost { patience, last: Box::new(last) });
+            }
+            watcher.waits(&last.to_string());
+            sleep(pause).await;
+            pause = (pause * 2).min(PAUSES.1);
+        }
+    }
+}
+
+/// A file as a part of a form, and its length.
+async fn part(path: &Path, read: &Arc<AtomicU64>) -> Result<(Part, u64), ClientError> {
+    let called = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let fault = |cause| ClientError::File {
+        name: printable(&path.to_string_lossy()),
+        why: FileError::io("read", path)(cause),
+    };
+    let file = File::open(path).await.map_err(fault)?;
+    let length = file.metadata().await.map_err(fault)?.len();
+    let read = Arc::clone(read);
+    let pieces = futures_util::stream::try_unfold(file.take(length), move |mut file| {
+        let read = Arc::clone(&read);
+        async move {
+            let mut piece = Vec::with_capacity(PIECE);
+            let count = (&mut file).take(PIECE as u64).read_to_end(&mut piece).await?;
+            read.fetch_add(count as u64, Ordering::Relaxed);
+            Ok::<_, std::io::Error>((count > 0).then_some((piece, file)))
+        }
+    });
+    let part = Part::stream_with_length(Body::wrap_stream(pieces), length);
+    Ok((part.file_name(called.unwrap_or_default()), length))
+}
+
+/// A file that is fetched.
+struct Fetching<'a, W> {
+    visit: &'a Visit,
+    url: String,
+    called: &'a str,
+    inbox: &'a Inbox,
+    watcher: &'a W,
+}
+
+/// Why an attempt failed, and whether something came by it.
+struct Failed {
+    progress: bool,
+    why: ClientError,
+}
+
+impl From<ClientError> for Failed {
+    fn from(why: ClientError) -> Self {
+        Self { progress: false, why }
+    }
+}
+
+impl<W: Watcher> Fetching<'_, W> {
+    /// One connection.
+    async fn attempt(&self, known: &mut Option<About>) -> Result<Arrived, Failed> {
+        let client = &self.visit.client;
+        let about = match *known {
+            Some(about) => about,
+            None => *known.insert(self.look().await?),
+        };
+        let offer = Offer {
+            transfer: 0,
+            name: self.called.to_owned(),
+            size: about.size,
+            hash: about.hash,
+            folder: None,
+            path: None,
+            total: None,
+            again: false,
+            show: false,
+        };
+        let fault = |why| ClientError::File { name: printable(self.called), why };
+        let (inbox, owner) = (self.inbox.clone(), self.url.clone());
+        let begun = blocking(move || inbox.begin(&owner, &offer)).await.map_err(fault)?;
+        let mut incoming = match begun {
+            Begun::Arrived(arrived) => return Ok(arrived),
+            Begun::Incoming(incoming) => incoming,
+        };
+        let held = incoming.offset();
+        self.watcher.begins(self.called, about.size, held);
+        let mut progress = false;
+        // Of what is empty, or all there, there is no part.
+        if held < about.size {
+            let Some(mut rest) = self.rest(about, held).await? else {
+                // It is another file now, of which nothing is here.
+                *known = None;
+                return Err(client.lost("the file was changed there").into());
+            };
+            loop {
+                let piece = timeout(PIECE_TIME, rest.chunk()).await;
+                let piece = piece.map_err(|_| client.lost("nothing more comes"));
+                let piece = piece.and_then(|piece| piece.map_err(|e| client.unreached(&e)));
+                let Some(piece) = piece.map_err(|why| Failed { progress, why })? else { break };
+                progress = true;
+                let offset = incoming.offset();
+                let written;
+                (incoming, written) = blocking(move || {
+                    let written = incoming.write(offset, piece);
+                    (incoming, written)
+                })
+                .await;
+                written.map_err(fault)?;
+                self.watcher.moved(incoming.offset());
+            }
+        }
+        if !incoming.is_whole() {
+            // So the hub says that it can't go on.
+            return Err(Failed { progress, why: client.lost("it ended too early") });
+        }
+        Ok(blocking(move || incoming.finish()).await.map_err(fault)?)
+    }
+
+    /// Has the hub bring the file, and asks what it is.
+    async fn look(&self) -> Result<About, ClientError> {
+        let client = &self.visit.client;
+        let id = name();
+        let url = format!("{}?id={id}", self.url);
+        let looking = async {
+            let head = client.answer(self.visit.signed(client.slow.head(&url))).await;
+            match head {
+                // There are no words in it. They come with what would have a body.
+                Err(ClientError::Odd { .. }) => {
+                    client.answer(self.visit.signed(client.slow.get(&url))).await
+                }
+                answer => answer,
+            }
+        };
+        let (relay, called) = (Relay::new(self.watcher), format!("{}, to the hub", self.called));
+        let brought = |now: &Transfer| relay.tell(&called, now);
+        let answer = tokio::select! {
+            answer = timeout(DELIVERED, looking) => answer,
+            () = self.visit.follow(&id, brought) => return Err(client.lost("it says nothing")),
+        };
+        let answer = answer.map_err(|_| client.lost("it does not get it from the machine"))??;
+        about(&answer).ok_or_else(|| client.odd(answer.status()))
+    }
+
+    /// What is not here yet of the file that was looked at, if it still is that.
+    async fn rest(&self, about: About, held: u64) -> Result<Option<Response>, ClientError> {
+        let client = &self.visit.client;
+        let mark = format!("\"{}\"", blake3::Hash::from_bytes(about.hash.0).to_hex());
+        let request = client.slow.get(&self.url).header(RANGE, format!("bytes={held}-"));
+        let request = self.visit.signed(request).header(IF_RANGE, mark);
+        // Where the hub has let go of it, it gets it from the machine again.
+        let answer = timeout(DELIVERED, client.answer(request)).await;
+        let rest = answer.map_err(|_| client.lost("it does not get it from the machine"))??;
+        if self::about(&rest).is_none_or(|now| now.hash != about.hash) {
+            return Ok(None);
+        }
+        let range = rest.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
+        let fits = range.is_some_and(|range| range.starts_with(&format!("bytes {held}-")));
+        match rest.status() == StatusCode::PARTIAL_CONTENT && fits {
+            true => Ok(Some(rest)),
+            false => Err(client.odd(rest.status())),
+        }
+    }
+}
+
+/// A name as a part of an address.
+fn encoded(name: &str) -> String {
+    utf8_percent_encode(name, NON_ALPHANUMERIC).to_string()
+}
+
+/// What no other transfer is called.
+fn name() -> String {
+    format!("{:016x}", RandomState::new().build_hasher().finish())
+}
+
+/// The length of what a hub gives, and the hash of the file that it is of.
+fn about(answer: &Response) -> Option<About> {
+    let header = |name| answer.headers().get(name)?.to_str().ok();
+    let size = header(CONTENT_LENGTH)?.parse().ok()?;
+    let mark = header(ETAG)?.strip_prefix('"')?.strip_suffix('"')?;
+    Some(About { size, hash: Digest(*blake3::Hash::from_hex(mark).ok()?.as_bytes()) })
+}
+
+/// Runs what blocks.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(e) => std::panic::resume_unwind(e.into_panic()),
+    }
+}

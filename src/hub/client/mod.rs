@@ -1,0 +1,290 @@
+//! A program's end of a hub's interface.
+//!
+//! | file | what |
+//! |---|---|
+//! | `place` | a machine at a hub, as a user names it |
+//! | `visit` | what an operator has done who is signed in |
+//! | `files` | files by it |
+//! | `news` | how they come on |
+
+mod files;
+mod news;
+mod place;
+mod visit;
+
+pub use files::Sent;
+pub use news::Relay;
+pub use place::{HubPlace, PlaceError};
+pub use visit::Visit;
+
+use crate::files::FileError;
+use crate::rendezvous::HubUrl;
+use crate::rendezvous::words::{Challenge, Proof, Who};
+use crate::text::printable;
+use crate::trust::SecretKey;
+use crate::trust::hubs::HubTls;
+use reqwest::redirect::Policy;
+use reqwest::{Response, StatusCode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::error::Error;
+use std::time::Duration;
+
+/// How long a hub may take to be reached, and to say something.
+const CONNECT: Duration = Duration::from_secs(10);
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// How long the next piece of a file may take to come.
+const PIECE_TIME: Duration = Duration::from_secs(30);
+
+/// How soon a connection is asked whether it still is there, how often from then on, and how many times.
+const ALIVE: (Duration, Duration, u32) = (Duration::from_secs(10), Duration::from_secs(5), 3);
+
+/// Redirects that are followed, within the hub.
+const REDIRECTS: usize = 5;
+
+/// The longest answer that is read, in bytes.
+const LONGEST: usize = 1 << 20;
+
+/// Why a hub did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// It was not reached, or is not the one that is known.
+    #[error("the hub {hub} is not reached: {why}")]
+    Unreached {
+        /// The hub.
+        hub: HubUrl,
+        /// The library's words, and those of what is beneath.
+        why: String,
+    },
+    /// It does not do it.
+    #[error("the hub {hub} refuses: {why}")]
+    Refused {
+        /// The hub.
+        hub: HubUrl,
+        /// The status of its answer.
+        status: StatusCode,
+        /// In its words.
+        why: String,
+    },
+    /// A file here.
+    #[error("'{name}': {why}")]
+    File {
+        /// Which.
+        name: String,
+        /// What is wrong with it.
+        why: FileError,
+    },
+    /// The connection broke too often, or for too long.
+    #[error("the connection could not be made anew for {:.0?}: {last}", .patience)]
+    Lost {
+        /// How long it was tried.
+        patience: Duration,
+        /// What went wrong last.
+        last: Box<ClientError>,
+    },
+    /// It says what makes no sense.
+    #[error("{hub} answers {status}, and not as a hub does")]
+    Odd {
+        /// The hub.
+        hub: HubUrl,
+        /// The status of its answer.
+        status: StatusCode,
+    },
+}
+
+impl ClientError {
+    /// Whether it may be otherwise a moment later.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreached { .. } => true,
+            // It has too much to do, or a gateway before it does not reach it.
+            Self::Refused { status, .. } | Self::Odd { status, .. } => matches!(
+                *status,
+                StatusCode::TOO_MANY_REQUESTS
+                    | StatusCode::BAD_GATEWAY
+                    | StatusCode::SERVICE_UNAVAILABLE
+                    | StatusCode::GATEWAY_TIMEOUT
+            ),
+            Self::File { .. } | Self::Lost { .. } => false,
+        }
+    }
+}
+
+/// A hub, for who has an operator's key.
+#[derive(Debug, Clone)]
+pub struct Client {
+    hub: HubUrl,
+    http: reqwest::Client,
+    /// For what takes its time, and says nothing meanwhile.
+    slow: reqwest::Client,
+}
+
+/// What a hub says is wrong.
+#[derive(Deserialize)]
+struct Problem {
+    detail: String,
+}
+
+#[derive(Deserialize)]
+struct Link {
+    link: String,
+}
+
+#[derive(Deserialize)]
+struct Token {
+    token: String,
+}
+
+impl Client {
+    /// Of this hub, which is made sure of so. Proxies are those that the environment names.
+    ///
+    /// # Errors
+    /// What the library has against it.
+    pub fn new(hub: HubUrl, tls: &HubTls) -> Result<Self, ClientError> {
+        let secure = hub.is_secure();
+        let builder = || {
+            let http = reqwest::Client::builder()
+                .tls_backend_preconfigured((*tls.config()).clone())
+                .user_agent(crate::agent::SOFTWARE)
+                .connect_timeout(CONNECT)
+                .tcp_keepalive(ALIVE.0)
+                .tcp_keepalive_interval(ALIVE.1)
+                .tcp_keepalive_retries(ALIVE.2)
+                .redirect(within(&hub));
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            let http = http.tcp_user_timeout(ALIVE.0 + ALIVE.1 * ALIVE.2);
+            // What is said to this machine itself is not sent to a proxy.
+            if secure { http } else { http.no_proxy() }
+        };
+        let built = builder().read_timeout(ANSWER).build();
+        match built.and_then(|http| Ok((http, builder().build()?))) {
+            Ok((http, slow)) => Ok(Self { hub, http, slow }),
+            Err(e) => Err(ClientError::Unreached { why: words(&e), hub }),
+        }
+    }
+
+    /// A link that signs whoever opens it in as the operator who has this key, once.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn link(&self, key: &SecretKey) -> Result<String, ClientError> {
+        let Link { link } = self.claim(key, "make_link").await?;
+        // It is a part of an address, and goes to a terminal.
+        match link.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            true => Ok(format!("{}/#link={link}", self.hub)),
+            false => Err(ClientError::Odd { hub: self.hub.clone(), status: StatusCode::OK }),
+        }
+    }
+
+    /// Signs the operator with this key in.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn sign_in(self, key: &SecretKey) -> Result<Visit, ClientError> {
+        let Token { token } = self.claim(key, "token").await?;
+        Ok(Visit::new(self, token))
+    }
+
+    /// Proves the key, and gives what is wanted for it.
+    async fn claim<T: DeserializeOwned>(
+        &self,
+        key: &SecretKey,
+        wanted: &str,
+    ) -> Result<T, ClientError> {
+        let challenge: Challenge = self.ask(self.http.get(self.at("/session/challenge"))).await?;
+        let authority = self.hub.authority();
+        let proof = Proof::new(Who::SignIn, key, &authority, "", &challenge);
+        let claim = json!({
+            "key": key.public().to_string(), "hub": authority, "signature": proof.signature(),
+            "nonce": challenge.nonce, "time_ms": challenge.time_ms, wanted: true,
+        });
+        self.ask(self.post("/session", &claim)).await
+    }
+
+    fn at(&self, path: &str) -> String {
+        format!("{}/api/v1{path}", self.hub)
+    }
+
+    fn post(&self, path: &str, claim: &Value) -> reqwest::RequestBuilder {
+        let request = self.http.post(self.at(path));
+        request.header("content-type", "application/json").body(claim.to_string())
+    }
+
+    /// Has a request answered.
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<T, ClientError> {
+        let answer = self.answer(request).await?;
+        let odd = self.odd(answer.status());
+        let body = self.read(answer, LONGEST).await?;
+        serde_json::from_slice(&body).map_err(|_| odd)
+    }
+
+    /// The answer, where it is not that it is not done.
+    async fn answer(&self, request: reqwest::RequestBuilder) -> Result<Response, ClientError> {
+        let answer = request.send().await.map_err(|e| self.unreached(&e))?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let body = self.read(answer, LONGEST).await?;
+        let Problem { detail } = serde_json::from_slice(&body).map_err(|_| self.odd(status))?;
+        Err(ClientError::Refused { hub: self.hub.clone(), status, why: printable(&detail) })
+    }
+
+    fn odd(&self, status: StatusCode) -> ClientError {
+        ClientError::Odd { hub: self.hub.clone(), status }
+    }
+
+    fn lost(&self, why: &str) -> ClientError {
+        ClientError::Unreached { hub: self.hub.clone(), why: why.to_owned() }
+    }
+
+    fn unreached(&self, e: &reqwest::Error) -> ClientError {
+        ClientError::Unreached { why: words(e), hub: self.hub.clone() }
+    }
+
+    /// What an answer holds, unless that is too long.
+    async fn read(&self, mut answer: Response, longest: usize) -> Result<Vec<u8>, ClientError> {
+        let mut body = Vec::new();
+        while let Some(piece) = answer.chunk().await.map_err(|e| self.unreached(&e))? {
+            if body.len() + piece.len() > longest {
+                return Err(self.odd(answer.status()));
+            }
+            body.extend_from_slice(&piece);
+        }
+        Ok(body)
+    }
+}
+
+/// Follows redirects that stay with the hub: a key's proof, or a token, is for nobody else.
+fn within(hub: &HubUrl) -> Policy {
+    let origin = hub.to_string();
+    Policy::custom(move |attempt| {
+        let to = attempt.url().origin().ascii_serialization();
+        match (to == origin, attempt.previous().len() > REDIRECTS) {
+            (true, false) => attempt.follow(),
+            (true, true) => attempt.error("it redirects too often"),
+            (false, _) => attempt.error(format!("it redirects to {to}, which is another host")),
+        }
+    })
+}
+
+/// An error, and what is beneath it: the library's own words leave that out.
+fn words(error: &reqwest::Error) -> String {
+    let mut words = String::new();
+    let mut next: Option<&dyn Error> = Some(error);
+    while let Some(one) = next {
+        let one_words = one.to_string();
+        if !words.ends_with(&one_words) {
+            words += if words.is_empty() { "" } else { ": " };
+            words += &one_words;
+        }
+        next = one.source();
+    }
+    printable(&words)
+}

@@ -1,0 +1,113 @@
+//! What an operator has done at a hub who is signed in there.
+
+use super::{Client, ClientError};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::RequestBuilder;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// How long something may take that a machine is asked for.
+const ORDER: Duration = Duration::from_secs(60);
+
+/// The longest picture, in bytes: that of a viewer.
+const PICTURE: usize = 64 << 20;
+
+/// An operator's visit at a hub.
+pub struct Visit {
+    pub(super) client: Client,
+    token: String,
+}
+
+/// A machine that a hub lists.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Listed {
+    /// What it is called there.
+    pub name: String,
+    /// The groups that it is in.
+    pub groups: BTreeSet<String>,
+}
+
+/// What a machine did.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Done {
+    /// In words for people.
+    pub done: String,
+    /// Of a lock: for how long.
+    pub lease_ms: Option<u32>,
+    /// Of a message: how many others are in the chat.
+    pub heard_by: Option<u32>,
+}
+
+impl Visit {
+    pub(super) fn new(client: Client, token: String) -> Self {
+        Self { client, token }
+    }
+
+    /// A request that says who makes it.
+    pub(super) fn signed(&self, request: RequestBuilder) -> RequestBuilder {
+        request.bearer_auth(&self.token)
+    }
+
+    /// Where something of a machine is.
+    pub(super) fn at(&self, name: &str, rest: &str) -> String {
+        let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
+        self.client.at(&format!("/hosts/{name}{rest}"))
+    }
+
+    /// The machines that there are.
+    ///
+    /// # Errors
+    /// Why the hub does not say.
+    pub async fn machines(&self) -> Result<Vec<Listed>, ClientError> {
+        let request = self.client.http.get(self.client.at("/hosts"));
+        self.client.ask(self.signed(request).timeout(ORDER)).await
+    }
+
+    /// Has a machine do something: `start`, `stop`, `lock`, `unlock`.
+    ///
+    /// # Errors
+    /// Why it did not.
+    pub async fn order(
+        &self,
+        name: &str,
+        what: &str,
+        seconds: Option<f64>,
+    ) -> Result<Done, ClientError> {
+        let said = seconds.map_or(Value::Object(Default::default()), |s| json!({ "seconds": s }));
+        self.post(name, &format!("/{what}"), &said).await
+    }
+
+    /// Says something to who sits there.
+    ///
+    /// # Errors
+    /// Why it was not said.
+    pub async fn say(&self, name: &str, text: &str) -> Result<Done, ClientError> {
+        self.post(name, "/messages", &json!({ "text": text })).await
+    }
+
+    async fn post(&self, name: &str, rest: &str, said: &Value) -> Result<Done, ClientError> {
+        let request = self.client.http.post(self.at(name, rest)).timeout(ORDER);
+        let request = request.header("content-type", "application/json").body(said.to_string());
+        self.client.ask(self.signed(request)).await
+    }
+
+    /// What a machine shows now, as a PNG.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn picture(&self, name: &str, scale: u32) -> Result<Vec<u8>, ClientError> {
+        let path = self.at(name, &format!("/screen.png?scale={scale}"));
+        let request = self.signed(self.client.http.get(path)).timeout(ORDER);
+        let answer = self.client.answer(request).await?;
+        self.client.read(answer, PICTURE).await
+    }
+
+    /// Signs out. Where that does not arrive, the hub forgets it after a while.
+    pub async fn end(self) {
+        let request = self.client.http.delete(self.client.at("/session"));
+        let request = self.signed(request).timeout(Duration::from_secs(2));
+        drop(request.send().await);
+    }
+}

@@ -1,0 +1,376 @@
+//! Commands for machines at a hub, in place of others.
+
+use super::proxy::Proxy;
+use super::site::Site;
+use super::{CARD, SIZE};
+use crate::common::homes::{obeyed, refused};
+use crate::common::{Agent, PATIENCE, card, hightower, stderr, stdout};
+use hightower::trust::SecretKey;
+use serde_json::{Value, json};
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Instant;
+use tempfile::TempDir;
+
+/// An operator, a hub that lets them in, and two machines there: lab-07 and lab-08, in the room.
+struct Desk {
+    site: Site,
+    /// The operator's folder, and a folder of files.
+    home: TempDir,
+    files: TempDir,
+    _agents: [Agent; 2],
+    root: String,
+}
+
+impl Desk {
+    fn new(roles: &str) -> Self {
+        Self::of(roles, None)
+    }
+
+    /// The hub has this certificate, and the key to it, if there is one.
+    fn of(roles: &str, certificate: Option<(&Path, &Path)>) -> Self {
+        let [home, hub, files] = [(); 3].map(|()| TempDir::new().unwrap());
+        let key = SecretKey::generate();
+        key.save(&home.path().join("operator_key"), "anna", None).unwrap();
+        let line = format!("{roles} {} anna\n", key.public());
+        fs::write(hub.path().join("hub_operators"), line).unwrap();
+        let agents = ["lab-07", "lab-08"].map(|name| {
+            let [inbox, outbox] = ["in", "out"].map(|part| files.path().join(name).join(part));
+            fs::create_dir_all(&outbox).unwrap();
+            fs::write(outbox.join("results.csv"), format!("{name},2")).unwrap();
+            let [inbox, outbox] = [&inbox, &outbox].map(|path| path.to_str().unwrap());
+            Agent::card(&[&CARD[..], &["--inbox", inbox, "--outbox", outbox]].concat())
+        });
+        let [one, two] = [&agents[0], &agents[1]].map(|agent| agent.address);
+        let config = format!(
+            "[hosts]\nlab-07 = \"{one}\"\nlab-08 = \"{two}\"\n[groups]\nroom = [\"lab-07\", \"lab-08\"]\n"
+        );
+        fs::write(hub.path().join("hightower.toml"), config).unwrap();
+        let mut args = vec!["@room".to_owned()];
+        if let Some((certificate, key)) = certificate {
+            let [certificate, key] = [certificate, key].map(|path| path.display().to_string());
+            args.extend(["--certificate".into(), certificate, "--tls-key".into(), key]);
+        }
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let site = Site::in_home(hub, vec![], &args);
+        let root = match certificate {
+            Some(_) => format!("https://localhost:{}", site.address.port()),
+            None => site.url(""),
+        };
+        Self { site, home, files, _agents: agents, root }
+    }
+
+    /// A machine at the hub, or a group.
+    fn at(&self, name: &str) -> String {
+        format!("{}/{name}", self.root)
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = hightower();
+        command.args(args).env("HIGHTOWER_CONFIG", self.home.path());
+        command.current_dir(self.files.path()).env("HTTP_PROXY", "http://127.0.0.1:1");
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    fn path(&self, rest: &str) -> PathBuf {
+        self.files.path().join(rest)
+    }
+}
+
+/// The lines of JSON that were printed.
+fn lines(output: &Output) -> Vec<Value> {
+    let all = stdout(output);
+    let mut lines: Vec<Value> =
+        all.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    lines.sort_by_key(|line| line["host"].to_string());
+    lines
+}
+
+#[test]
+fn orders_messages_and_pictures_take_machines_at_a_hub_and_groups_of_them() {
+    let desk = Desk::new("all");
+    let (seven, room) = (desk.at("lab-07"), desk.at("@room"));
+    let said = |output: Output, words: &str| {
+        obeyed(&output);
+        assert!(stdout(&output).contains(words), "{words}: {}", stdout(&output));
+    };
+    said(desk.run(&["stop", &seven]), "stopped");
+    said(desk.run(&["start", &seven]), "monitoring");
+    let both = desk.run(&["stop", &room]);
+    obeyed(&both);
+    assert!(stderr(&both).contains("2 machines: 2 done, 0 failed"), "{}", stderr(&both));
+    for name in ["lab-07", "lab-08"] {
+        assert!(stdout(&both).contains(&desk.at(name)), "{}", stdout(&both));
+    }
+    // There is no mouse at a test card: the machine refuses, in its own words.
+    let locked = desk.run(&["lock", "--for", "20s", "--json", &seven]);
+    assert!(!locked.status.success());
+    assert_eq!(lines(&locked)[0]["ok"], false);
+    refused(&locked, "no display");
+
+    let heard = desk.run(&["say", "--json", &room, &seven, "Five minutes left."]);
+    obeyed(&heard);
+    let heard = lines(&heard);
+    assert_eq!(heard.len(), 2, "whoever is meant twice is told once: {heard:?}");
+    assert_eq!((&heard[0]["host"], &heard[0]["heard_by"]), (&json!(seven), &json!(0)));
+
+    said(desk.run(&["start", &room]), "monitoring");
+    said(desk.run(&["shot", &room, "-o", "shots"]), "320x200");
+    for name in ["lab-07", "lab-08"] {
+        card::assert_in(&desk.path(&format!("shots/{name}.png")), SIZE, 20.0, 600);
+    }
+    let half = desk.run(&["shot", &seven, "--scale", "2", "--json"]);
+    obeyed(&half);
+    let half = &lines(&half)[0];
+    assert_eq!((&half["width"], &half["height"]), (&json!(160), &json!(100)));
+    assert_eq!(half["path"], "./lab-07.png");
+    refused(&desk.run(&["shot", &seven, "--scale", "3"]), "1, 2, 4, 8 and 16");
+    refused(&desk.run(&["shot", &seven, "--timeout", "1ms"]), "no picture within 1ms");
+}
+
+#[test]
+fn files_are_sent_to_machines_at_a_hub_and_fetched_from_them() {
+    let desk = Desk::new("view,files");
+    let (seven, room) = (desk.at("lab-07"), desk.at("@room"));
+    fs::write(desk.path("plan.pdf"), "the plan").unwrap();
+    fs::write(desk.path("grün & blau.txt"), "colours").unwrap();
+    let sent = desk.run(&["send", "--json", "plan.pdf", "grün & blau.txt", &room]);
+    obeyed(&sent);
+    for line in lines(&sent) {
+        assert_eq!(line["names"], json!(["plan.pdf", "grün & blau.txt"]), "{line}");
+        assert_eq!((&line["files"], &line["bytes"]), (&json!(2), &json!(15)));
+    }
+    for name in ["lab-07", "lab-08"] {
+        let read = |file: &str| fs::read_to_string(desk.path(&format!("{name}/in/{file}")));
+        assert_eq!(read("plan.pdf").unwrap(), "the plan");
+        assert_eq!(read("grün & blau.txt").unwrap(), "colours");
+    }
+    obeyed(&desk.run(&["send", "plan.pdf", &seven]));
+    assert_eq!(fs::read_to_string(desk.path("lab-07/in/plan (2).pdf")).unwrap(), "the plan");
+
+    obeyed(&desk.run(&["fetch", &format!("{seven}:results.csv")]));
+    assert_eq!(fs::read_to_string(desk.path("results.csv")).unwrap(), "lab-07,2");
+    let both = desk.run(&["fetch", "--json", &format!("{room}:results.csv"), "exam"]);
+    obeyed(&both);
+    for (line, name) in lines(&both).iter().zip(["lab-07", "lab-08"]) {
+        assert_eq!(line["folder"], format!("exam/{name}"));
+        let read = fs::read_to_string(desk.path(&format!("exam/{name}/results.csv")));
+        assert_eq!(read.unwrap(), format!("{name},2"));
+    }
+    obeyed(&desk.run(&["fetch", "--from", &seven, "results.csv", "work"]));
+    assert!(desk.path("work/lab-07/results.csv").is_file());
+    // What is empty has no part that could be fetched.
+    fs::write(desk.path("lab-07/out/empty"), "").unwrap();
+    obeyed(&desk.run(&["fetch", &format!("{seven}:empty")]));
+    assert_eq!(fs::read(desk.path("empty")).unwrap(), b"");
+
+    refused(&desk.run(&["fetch", &format!("{seven}:none.csv")]), "none.csv");
+    refused(&desk.run(&["fetch", &seven]), "https://HUB/NAME:FILE");
+    fs::create_dir(desk.path("lab-07/out/work")).unwrap();
+    fs::write(desk.path("lab-07/out/work/a"), "a").unwrap();
+    refused(&desk.run(&["fetch", &format!("{seven}:work")]), "name a file in it");
+    obeyed(&desk.run(&["fetch", &format!("{seven}:work/a")]));
+    refused(&desk.run(&["send", "exam", &seven]), "by a hub files alone");
+    refused(&desk.run(&["send", "none", &seven]), "none");
+}
+
+#[test]
+fn what_can_t_be_done_at_a_hub_is_said_so() {
+    let desk = Desk::new("view");
+    let seven = desk.at("lab-07");
+    refused(&desk.run(&["start", &desk.at("lab-09")]), "no machine is called 'lab-09'");
+    refused(&desk.run(&["start", &desk.at("@bath")]), "no machine in");
+    refused(&desk.run(&["start", &desk.root]), "https://HUB/NAME");
+    refused(&desk.run(&["lock", &seven]), "the role control");
+    refused(&desk.run(&["start", &seven, "lab-08"]), "not named together");
+    refused(&desk.run(&["start", &seven, "--via", &desk.root]), "leave --via away");
+    refused(&desk.run(&["view", &seven]), "a machine at a hub");
+    refused(&desk.run(&["info", &seven]), "a machine at a hub");
+    refused(&desk.run(&["start", "http://10.0.0.1:18517/lab-07"]), "https://");
+    refused(&desk.run(&["start", "http://127.0.0.1:1/lab-07"]), "is not reached");
+    // What is too much for who may not send any of it is answered all the same.
+    let file = fs::File::create(desk.path("large")).unwrap();
+    file.set_len(300 << 20).unwrap();
+    refused(&desk.run(&["send", "large", &seven]), "files");
+    // Nobody knows this key there.
+    SecretKey::generate().save(&desk.home.path().join("other"), "ben", None).unwrap();
+    refused(&desk.run(&["start", &seven, "--key", "other"]), "not");
+    let other = desk.home.path().join("other");
+    let other = ["start", &seven, "--key", other.to_str().unwrap()];
+    refused(&desk.run(&other), "may not sign in here");
+    let empty = TempDir::new().unwrap();
+    let without = desk.command(&["start", &seven]).env("HIGHTOWER_CONFIG", empty.path()).output();
+    refused(&without.unwrap(), "keygen");
+}
+
+/// A hub with a certificate, which the operator trusts, and commands go by a proxy.
+struct Abroad {
+    desk: Desk,
+    certificate: PathBuf,
+    _folder: TempDir,
+}
+
+impl Abroad {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let (certificate, key) = (folder.path().join("c.pem"), folder.path().join("k.pem"));
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        fs::write(&certificate, made.cert.pem()).unwrap();
+        fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        let desk = Desk::of("all", Some((&certificate, &key)));
+        Self { desk, certificate, _folder: folder }
+    }
+
+    fn run(&self, proxy: &Proxy, args: &[&str]) -> Output {
+        let mut command = self.desk.command(args);
+        command.env("HTTPS_PROXY", format!("http://{}", proxy.address)).env_remove("NO_PROXY");
+        command.env("HIGHTOWER_HUB_CERTIFICATE", &self.certificate).output().unwrap()
+    }
+}
+
+/// Bytes that nothing makes shorter.
+fn noise(length: usize) -> Vec<u8> {
+    let mut hash = blake3::Hasher::new();
+    hash.update(b"noise");
+    let mut bytes = vec![0; length];
+    hash.finalize_xof().fill(&mut bytes);
+    bytes
+}
+
+#[test]
+fn a_file_goes_to_the_hub_once_for_all_machines_and_by_the_proxy_of_the_environment() {
+    let abroad = Abroad::new();
+    let (desk, sent) = (&abroad.desk, noise(6_000_000));
+    fs::write(desk.path("film"), &sent).unwrap();
+    let proxy = Proxy::cutting(&[]);
+    obeyed(&abroad.run(&proxy, &["send", "film", &desk.at("@room")]));
+    for name in ["lab-07", "lab-08"] {
+        assert!(fs::read(desk.path(&format!("{name}/in/film"))).unwrap() == sent);
+    }
+    let up = proxy.up();
+    assert!((6_000_000..7_000_000).contains(&up), "{up} bytes");
+    // Whoever is not known by their certificate gets nothing.
+    let mut other = desk.command(&["send", "film", &desk.at("lab-07")]);
+    let other = other.env("HTTPS_PROXY", format!("http://{}", proxy.address)).output().unwrap();
+    refused(&other, "certificate");
+    assert!(proxy.up() - up < 10_000);
+}
+
+#[test]
+fn a_fetch_that_is_cut_off_goes_on_where_it_was() {
+    let abroad = Abroad::new();
+    let (desk, sent) = (&abroad.desk, noise(8_000_000));
+    fs::write(desk.path("lab-07/out/film"), &sent).unwrap();
+    let proxy = Proxy::cutting(&[2_000_000, 3_000_000]);
+    let what = format!("{}:film", desk.at("lab-07"));
+    let fetched = abroad.run(&proxy, &["fetch", &what]);
+    obeyed(&fetched);
+    assert!(fs::read(desk.path("film")).unwrap() == sent);
+    assert_eq!(proxy.left(), 0, "all cuts were made");
+    assert!(proxy.connections() >= 3);
+    let down = proxy.down();
+    assert!((8_000_000..9_500_000).contains(&down), "{down} bytes: what was there came again");
+
+    // Another file of that name is another file, and where nothing comes back it ends.
+    fs::write(desk.path("lab-07/out/film"), noise(8_000_001)).unwrap();
+    let proxy = Proxy::breaking(2_000_000);
+    refused(&abroad.run(&proxy, &["fetch", "--retry", "1s", &what]), "made anew for 1s");
+    let proxy = Proxy::cutting(&[]);
+    obeyed(&abroad.run(&proxy, &["fetch", &what]));
+    assert!(fs::read(desk.path("film (2)")).unwrap() == noise(8_000_001));
+    assert!(proxy.down() < 7_000_000, "{} bytes", proxy.down());
+}
+
+#[test]
+fn redirects_are_followed_within_the_hub() {
+    let desk = Desk::new("all");
+    let picture = fs::read(shot(&desk)).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let root = format!("http://{}", listener.local_addr().unwrap());
+    let moved = format!("{root}/moved/screen");
+    let serving = std::thread::spawn(move || {
+        let mut asked = Vec::new();
+        for client in listener.incoming() {
+            let mut client = BufReader::new(client.unwrap());
+            let mut first = String::new();
+            client.read_line(&mut first).unwrap();
+            let (mut line, mut length) = (String::new(), 0);
+            while client.read_line(&mut line).unwrap() > 2 {
+                if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+                line.clear();
+            }
+            std::io::copy(&mut std::io::Read::take(&mut client, length), &mut std::io::sink())
+                .unwrap();
+            let path = first.split(' ').nth(1).unwrap().to_owned();
+            let (status, more, body) = match path.split('?').next().unwrap() {
+                "/api/v1/session/challenge" => {
+                    let nonce = "ab".repeat(32);
+                    ("200 OK", "", json!({ "nonce": nonce, "time_ms": 5 }).to_string().into_bytes())
+                }
+                "/api/v1/session" => ("200 OK", "", br#"{"token":"t"}"#.to_vec()),
+                "/moved/screen" => ("200 OK", "", picture.clone()),
+                _ => ("307 Temporary Redirect", &*moved, Vec::new()),
+            };
+            let head = format!(
+                "HTTP/1.1 {status}\r\nLocation: {more}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                body.len()
+            );
+            let mut client = client.into_inner();
+            client.write_all(head.as_bytes()).unwrap();
+            client.write_all(&body).unwrap();
+            asked.push(first.trim().to_owned());
+            if first.starts_with("DELETE") {
+                return asked;
+            }
+        }
+        asked
+    });
+    obeyed(&desk.run(&["shot", &format!("{root}/lab-09")]));
+    card::assert_in(&desk.path("lab-09.png"), SIZE, 20.0, 600);
+    let asked = serving.join().unwrap();
+    assert!(asked.iter().any(|line| line.starts_with("GET /moved/screen")), "{asked:?}");
+}
+
+/// A picture that a hub has given.
+fn shot(desk: &Desk) -> PathBuf {
+    obeyed(&desk.run(&["shot", &desk.at("lab-07")]));
+    desk.path("lab-07.png")
+}
+
+#[test]
+fn what_is_interrupted_says_so_and_goes_on_when_it_is_fetched_again() {
+    let abroad = Abroad::new();
+    let (desk, sent) = (&abroad.desk, noise(9_000_000));
+    fs::write(desk.path("lab-07/out/film"), &sent).unwrap();
+    let what = format!("{}:film", desk.at("lab-07"));
+    // Cut there, and never reached again.
+    let proxy = Proxy::breaking(6_000_000);
+    let mut command = desk.command(&["fetch", "--retry", "10m", &what]);
+    command.env("HTTPS_PROXY", format!("http://{}", proxy.address)).env_remove("NO_PROXY");
+    command.env("HIGHTOWER_HUB_CERTIFICATE", &abroad.certificate);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let start = Instant::now();
+    while proxy.left() > 0 {
+        assert!(start.elapsed() < PATIENCE, "it was not cut");
+        std::thread::yield_now();
+    }
+    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(interrupted.unwrap().success());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{}", stderr(&ended));
+    assert!(stdout(&ended).contains("interrupted"), "{}", stdout(&ended));
+    assert!(stderr(&ended).contains("goes on from there"), "{}", stderr(&ended));
+    let proxy = Proxy::cutting(&[]);
+    obeyed(&abroad.run(&proxy, &["fetch", &what]));
+    assert!(fs::read(desk.path("film")).unwrap() == sent);
+    assert!(proxy.down() < 7_000_000, "{} bytes", proxy.down());
+}
