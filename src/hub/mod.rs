@@ -29,6 +29,7 @@
 //! | `problem` | what went wrong |
 //! | `pages` | what a browser is given |
 //! | `relay` | a machine's pictures, for all who look |
+//! | `socket` | a page's WebSocket |
 //! | `tab` | one who looks |
 //! | `client` | a program's end of the interface |
 //! | `feed` | an answer that is made while it is taken |
@@ -53,6 +54,7 @@ mod request;
 mod resource;
 mod roster;
 mod sessions;
+mod socket;
 mod spool;
 mod switchboard;
 mod tab;

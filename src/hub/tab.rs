@@ -9,14 +9,14 @@
 //! nothing, and costs nothing.
 
 use super::relay::{Relay, is_live};
+use super::socket::{End, LOOK, Socket, slow};
 use super::turns::Place;
 use super::visitor::Leave;
 use crate::canvas::Version;
 use crate::frames::{Encode, Encoded, Link, Rendition, Screen};
 use crate::text::printable;
 use crate::viewer::{View, now_us};
-use actix_web::web::Bytes;
-use actix_ws::{CloseCode, CloseReason, Message as Piece, MessageStream, Session};
+use actix_ws::{CloseCode, Message as Piece, MessageStream, Session};
 use futures_util::StreamExt;
 use hightower_proto::message::{Goodbye, Hello, Pong, Reply, State, Welcome};
 use hightower_proto::stream::Options;
@@ -28,7 +28,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use tracing::Instrument;
 
 /// How many updates may be under way that were not acknowledged.
@@ -38,31 +38,17 @@ pub(super) const CREDIT: usize = 2;
 /// ones are long on their way to a telephone.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How long it may say nothing at all; it answers pings by itself.
-const QUIET: Duration = Duration::from_secs(30);
-
 /// How long it may take to say hello.
 const HELLO: Duration = Duration::from_secs(5);
-
-/// How often all that is looked at.
-const LOOK: Duration = Duration::from_secs(2);
 
 /// What a tab may say in one packet, in bytes.
 const LONGEST: u64 = 4096;
 
 type Outcome = Pin<Box<dyn Future<Output = Result<Encoded, String>>>>;
 
-/// Why it ends.
-enum End {
-    /// The other end has closed, or is gone.
-    Gone,
-    /// What came was no such stream, or took too long.
-    Closed(CloseCode, String),
-}
-
 /// One who looks.
 struct Tab {
-    session: Session,
+    socket: Socket,
     relay: Arc<Relay>,
     decoder: Decoder,
     link: Link,
@@ -77,7 +63,6 @@ struct Tab {
     /// The version to which no step could be made, and why.
     failed: Option<(Version, String)>,
     began: Instant,
-    heard: Instant,
     /// What was said of the machine last.
     told: Told,
 }
@@ -130,7 +115,7 @@ async fn look(
     let options = Options { limits, ..Options::agent() };
     let now = Instant::now();
     let mut tab = Tab {
-        session: session.clone(),
+        socket: Socket::new(session, PATIENCE),
         relay,
         decoder: Decoder::new(options),
         link: Link::default(),
@@ -141,15 +126,14 @@ async fn look(
         not_before: now,
         failed: None,
         began: now,
-        heard: now,
         told: Told::default(),
     };
     let Err(end) = tab.run(&mut incoming, &leave).await;
-    if let End::Closed(code, words) = end {
+    if let End::Closed(_, words) = &end {
         tab.relay.figures.dropped.inc();
         tracing::debug!("a tab is closed: {words}");
-        drop(session.close(Some(CloseReason { code, description: Some(words) })).await);
     }
+    tab.socket.end(end).await;
 }
 
 /// Counts a tab, until it is dropped.
@@ -202,11 +186,8 @@ impl Tab {
                 _ = changes.changed() => {}
                 () = sleep_until(due), if waits => {}
                 _ = look.tick() => {
-                    if !leave() {
-                        let words = "you may not look any more".into();
-                        return Err(End::Closed(CloseCode::Policy, words));
-                    }
-                    self.look_for_silence().await?;
+                    self.look_for_silence()?;
+                    self.socket.look(leave).await?;
                 }
             }
         }
@@ -294,47 +275,36 @@ impl Tab {
         }
         self.link.sent(&step, Instant::now());
         for piece in step.pieces.iter() {
-            self.write(piece.clone()).await?;
+            self.socket.binary(piece.clone()).await?;
         }
         self.relay.figures.sendings.sent(step.kind, step.length);
         Ok(())
     }
 
     async fn say(&mut self, message: &Message) -> Result<(), End> {
-        self.write(message.encode()).await
-    }
-
-    async fn write(&mut self, bytes: Bytes) -> Result<(), End> {
-        match timeout(PATIENCE, self.session.binary(bytes)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(End::Gone),
-            Err(_) => Err(slow()),
-        }
+        self.socket.binary(message.encode()).await
     }
 
     /// Takes in what a message holds.
     async fn take(&mut self, piece: Piece) -> Result<(), End> {
-        self.heard = Instant::now();
-        match piece {
-            Piece::Binary(bytes) => {
-                self.decoder.buffer().extend_from_slice(&bytes);
-                loop {
-                    match self.decoder.next_item() {
-                        Ok(Some(Item::Packet(packet))) => {
-                            let message = Message::parse(&packet).map_err(odd)?;
-                            self.hear(message).await?;
-                        }
-                        Ok(Some(Item::Frame(_))) => {}
-                        Ok(None) => return Ok(()),
-                        Err(e) => return Err(odd(e)),
-                    }
-                }
+        let bytes = match self.socket.heard(piece).await? {
+            Some(Piece::Binary(bytes)) => bytes,
+            Some(_) => {
+                let words = "packets come as binary messages".into();
+                return Err(End::Closed(CloseCode::Unsupported, words));
             }
-            Piece::Ping(bytes) => self.session.pong(&bytes).await.map_err(|_| End::Gone),
-            Piece::Pong(_) | Piece::Nop => Ok(()),
-            Piece::Close(_) => Err(End::Gone),
-            Piece::Text(_) | Piece::Continuation(_) => {
-                Err(End::Closed(CloseCode::Unsupported, "packets come as binary messages".into()))
+            None => return Ok(()),
+        };
+        self.decoder.buffer().extend_from_slice(&bytes);
+        loop {
+            match self.decoder.next_item() {
+                Ok(Some(Item::Packet(packet))) => {
+                    let message = Message::parse(&packet).map_err(odd)?;
+                    self.hear(message).await?;
+                }
+                Ok(Some(Item::Frame(_))) => {}
+                Ok(None) => return Ok(()),
+                Err(e) => return Err(odd(e)),
             }
         }
     }
@@ -373,20 +343,16 @@ impl Tab {
         Ok(())
     }
 
-    /// Ends a tab that acknowledges nothing, and asks one that says nothing whether it is there.
-    async fn look_for_silence(&mut self) -> Result<(), End> {
+    /// Ends a tab that acknowledges nothing, or does not say hello.
+    fn look_for_silence(&self) -> Result<(), End> {
         let unheard = self.link.unheard_since().is_some_and(|since| since.elapsed() > PATIENCE);
-        if unheard || self.heard.elapsed() > QUIET {
+        if unheard {
             return Err(slow());
         }
         if self.hello.is_none() && self.began.elapsed() > HELLO {
             return Err(End::Closed(CloseCode::Policy, "HELLO is missing".into()));
         }
-        match timeout(PATIENCE, self.session.ping(b"")).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(End::Gone),
-            Err(_) => Err(slow()),
-        }
+        Ok(())
     }
 }
 
@@ -402,8 +368,4 @@ fn odd(e: impl std::fmt::Display) -> End {
     // A reason has 123 bytes (RFC 6455, section 5.5).
     let words = printable(&e.to_string()).chars().take(30).collect();
     End::Closed(CloseCode::Protocol, words)
-}
-
-fn slow() -> End {
-    End::Closed(CloseCode::Away, "nothing was taken, or acknowledged, for too long".into())
 }

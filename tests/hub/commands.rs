@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 /// An operator, a hub that lets them in, and two machines there: lab-07 and lab-08, in the room.
 struct Desk {
-    site: Site,
+    _site: Site,
     /// The operator's folder, and a folder of files.
     home: TempDir,
     files: TempDir,
@@ -60,7 +60,7 @@ impl Desk {
             Some(_) => format!("https://localhost:{}", site.address.port()),
             None => site.url(""),
         };
-        Self { site, home, files, _agents: agents, root }
+        Self { _site: site, home, files, _agents: agents, root }
     }
 
     /// A machine at the hub, or a group.
@@ -201,7 +201,6 @@ fn what_can_t_be_done_at_a_hub_is_said_so() {
     refused(&desk.run(&["send", "large", &seven]), "files");
     // Nobody knows this key there.
     SecretKey::generate().save(&desk.home.path().join("other"), "ben", None).unwrap();
-    refused(&desk.run(&["start", &seven, "--key", "other"]), "not");
     let other = desk.home.path().join("other");
     let other = ["start", &seven, "--key", other.to_str().unwrap()];
     refused(&desk.run(&other), "may not sign in here");

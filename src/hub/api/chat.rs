@@ -9,12 +9,13 @@ use super::{Answer, find};
 use crate::chat::Unsaid;
 use crate::hub::House;
 use crate::hub::problem::Problem;
+use crate::hub::socket::{End, LOOK, Socket};
 use crate::hub::turns::Place;
 use crate::hub::visitor::{Leave, Visitor};
 use crate::talk::{self, Line, State, Talk, Told, WAITING};
 use crate::trust::Role;
 use actix_web::{HttpRequest, web};
-use actix_ws::{CloseCode, CloseReason, Message as Piece, MessageStream, Session};
+use actix_ws::{CloseCode, Message as Piece, MessageStream};
 use futures_util::StreamExt;
 use hightower_proto::message::Had;
 use serde::Deserialize;
@@ -23,7 +24,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval};
 use tracing::Instrument;
 
 /// Pages of one person that talk at one machine: an agent has sixteen places for a hub's users.
@@ -34,11 +35,6 @@ const NEWS: usize = 64;
 
 /// How long a page may take nothing.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// How often it is looked whether it is still there, and how long it may say nothing: browsers answer
-/// by themselves.
-const LOOK: Duration = Duration::from_secs(2);
-const QUIET: Duration = Duration::from_secs(30);
 
 /// What a page says.
 #[derive(Deserialize)]
@@ -93,21 +89,15 @@ pub(super) async fn chat(
     };
     actix_web::rt::spawn(talk.run().in_current_span());
     let leave = visitor.leave(&house, Role::Message);
-    let (host, heard) = (machine.name, Instant::now());
-    let page = Page { session, host, lines, member, typed: 0, you: 0, heard };
+    let (host, socket) = (machine.name, Socket::new(session, PATIENCE));
+    let page = Page { socket, host, lines, member, typed: 0, you: 0 };
     actix_web::rt::spawn(page.serve(incoming, told, goes, leave, (place, seat)).in_current_span());
     Ok(response)
 }
 
-/// Why it ends.
-enum End {
-    Gone,
-    Closed(CloseCode, String),
-}
-
 /// A page in which somebody talks.
 struct Page {
-    session: Session,
+    socket: Socket,
     host: String,
     lines: mpsc::Sender<Line>,
     /// As whom it comes back.
@@ -116,7 +106,6 @@ struct Page {
     typed: u64,
     /// Who we are in the room.
     you: u64,
-    heard: Instant,
 }
 
 impl Page {
@@ -129,13 +118,11 @@ impl Page {
         leave: Leave,
         _places: (Place, Place),
     ) {
-        let (code, words) = match self.talk(&mut incoming, &mut told, &leave).await {
-            End::Gone => return,
-            End::Closed(code, words) => (code, words),
-        };
-        tracing::debug!(machine = self.host, "a talk is closed: {words}");
-        let closed = self.session.close(Some(CloseReason { code, description: Some(words) }));
-        drop(timeout(PATIENCE, closed).await);
+        let end = self.talk(&mut incoming, &mut told, &leave).await;
+        if let End::Closed(_, words) = &end {
+            tracing::debug!(machine = self.host, "a talk is closed: {words}");
+        }
+        self.socket.end(end).await;
     }
 
     async fn talk(
@@ -157,7 +144,7 @@ impl Page {
                     Some((_, told)) => self.tell(&told).await,
                     None => Err(End::Closed(CloseCode::Normal, "the talk has ended".into())),
                 },
-                _ = look.tick() => self.look(leave).await,
+                _ = look.tick() => self.socket.look(leave).await,
             };
             if let Err(end) = done {
                 return end;
@@ -176,34 +163,22 @@ impl Page {
             let all = [("member", &self.member), ("room", room), ("after", event)];
             report.extend(all.map(|(name, number)| (name.into(), number.to_string().into())));
         }
-        self.write(report.to_string()).await
-    }
-
-    async fn write(&mut self, text: String) -> Result<(), End> {
-        match timeout(PATIENCE, self.session.text(text)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(End::Gone),
-            Err(_) => Err(slow()),
-        }
+        self.socket.text(report.to_string()).await
     }
 
     async fn take(&mut self, piece: Piece) -> Result<(), End> {
-        self.heard = Instant::now();
-        match piece {
-            Piece::Text(text) => {
-                // Why is in its own words, and a reason is short.
-                let odd =
-                    |_| End::Closed(CloseCode::Invalid, "what is said is {\"say\": \"…\"}".into());
-                let words: Words = serde_json::from_str(&text).map_err(odd)?;
-                self.say(words).await
+        let text = match self.socket.heard(piece).await? {
+            Some(Piece::Text(text)) => text,
+            Some(_) => {
+                let words = "what is said comes as a text".into();
+                return Err(End::Closed(CloseCode::Unsupported, words));
             }
-            Piece::Ping(bytes) => self.session.pong(&bytes).await.map_err(|_| End::Gone),
-            Piece::Pong(_) | Piece::Nop => Ok(()),
-            Piece::Close(_) => Err(End::Gone),
-            Piece::Binary(_) | Piece::Continuation(_) => {
-                Err(End::Closed(CloseCode::Unsupported, "what is said comes as a text".into()))
-            }
-        }
+            None => return Ok(()),
+        };
+        // Why is in its own words, and a reason is short.
+        let odd = |_| End::Closed(CloseCode::Invalid, "what is said is {\"say\": \"…\"}".into());
+        let words: Words = serde_json::from_str(&text).map_err(odd)?;
+        self.say(words).await
     }
 
     /// Says a line, or tells why not.
@@ -227,24 +202,6 @@ impl Page {
         let refused = json!({
             "event": "not_sent", "line": typed, "text": text, "error": why, "host": self.host,
         });
-        self.write(refused.to_string()).await
+        self.socket.text(refused.to_string()).await
     }
-
-    async fn look(&mut self, leave: &Leave) -> Result<(), End> {
-        if !leave() {
-            return Err(End::Closed(CloseCode::Policy, "you may not talk any more".into()));
-        }
-        if self.heard.elapsed() > QUIET {
-            return Err(slow());
-        }
-        match timeout(PATIENCE, self.session.ping(b"")).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(End::Gone),
-            Err(_) => Err(slow()),
-        }
-    }
-}
-
-fn slow() -> End {
-    End::Closed(CloseCode::Away, "nothing was taken for too long".into())
 }

@@ -9,19 +9,22 @@
 //! | `screens` | what they show |
 //! | `live` | the same as pictures one after another, for the simplest clients |
 //! | `chat` | the talk with who sits there |
-//! | `files` | files to them and from them |
+//! | `upload`, `download` | files to them, and from them |
+//! | `transfers` | how far those are |
 //! | `range` | a part of a file |
 //! | `events` | what happens, as it does |
 
 mod body;
 mod chat;
+mod download;
 mod events;
-mod files;
 mod live;
 mod machines;
 mod range;
 mod screens;
 mod session;
+mod transfers;
+mod upload;
 
 use super::House;
 use super::problem::Problem;
@@ -60,7 +63,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         ))
         .service(at("/session/challenge", [on(&get, to().to(session::challenge))]))
         .service(at("/events", [on(&get, to().to(events::follow))]))
-        .service(at("/files", [on(&post, to().to(files::send_to_several))]))
+        .service(at("/files", [on(&post, to().to(upload::send_to_several))]))
         .service(at("/hosts", [on(&get, to().to(machines::all))]))
         .service(at("/hosts/{name}", [on(&get, to().to(machines::one))]))
         .service(at("/hosts/{name}/stream", [on(&get, to().to(screens::stream))]))
@@ -72,8 +75,8 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .service(at("/hosts/{name}/unlock", [on(&post, to().to(machines::unlock))]))
         .service(at("/hosts/{name}/messages", [on(&post, to().to(machines::say))]))
         .service(at("/hosts/{name}/chat", [on(&get, to().to(chat::chat))]))
-        .service(at("/hosts/{name}/files", [on(&post, to().to(files::send))]))
-        .service(at("/hosts/{name}/files/{path:.+}", [on(&get, to().to(files::fetch))]))
+        .service(at("/hosts/{name}/files", [on(&post, to().to(upload::send))]))
+        .service(at("/hosts/{name}/files/{path:.+}", [on(&get, to().to(download::fetch))]))
         .configure(agents::routes)
         .configure(pipe::routes)
         .default_service(web::to(async || -> Answer {

@@ -241,7 +241,7 @@ impl<W: Watcher> Fetching<'_, W> {
             loop {
                 let piece = timeout(PIECE_TIME, rest.chunk()).await;
                 let piece = piece.map_err(|_| client.lost("nothing more comes"));
-                let piece = piece.and_then(|piece| piece.map_err(|e| client.unreached(&e)));
+                let piece = piece.and_then(|piece| piece.map_err(|e| client.unreached(e)));
                 let Some(piece) = piece.map_err(|why| Failed { progress, why })? else { break };
                 progress = true;
                 let offset = incoming.offset();

@@ -35,6 +35,11 @@ use std::time::Duration;
 const CONNECT: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(30);
 
+/// How long what is sent may not be taken at all: longer than a hub waits for its turn, and than it is
+/// waited for here.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNTAKEN: Duration = Duration::from_secs(90);
+
 /// How long the next piece of a file may take to come.
 const PIECE_TIME: Duration = Duration::from_secs(30);
 
@@ -100,10 +105,11 @@ impl ClientError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Unreached { .. } => true,
-            // It has too much to do, or a gateway before it does not reach it.
+            // It has too much to do, or stood still, or a gateway before it does not reach it.
             Self::Refused { status, .. } | Self::Odd { status, .. } => matches!(
                 *status,
-                StatusCode::TOO_MANY_REQUESTS
+                StatusCode::REQUEST_TIMEOUT
+                    | StatusCode::TOO_MANY_REQUESTS
                     | StatusCode::BAD_GATEWAY
                     | StatusCode::SERVICE_UNAVAILABLE
                     | StatusCode::GATEWAY_TIMEOUT
@@ -154,15 +160,14 @@ impl Client {
                 .tcp_keepalive_interval(ALIVE.1)
                 .tcp_keepalive_retries(ALIVE.2)
                 .redirect(within(&hub));
-            #[cfg(any(target_os = "linux", target_os = "android"))]
-            let http = http.tcp_user_timeout(ALIVE.0 + ALIVE.1 * ALIVE.2);
             // What is said to this machine itself is not sent to a proxy.
             if secure { http } else { http.no_proxy() }
         };
         let built = builder().read_timeout(ANSWER).build();
-        match built.and_then(|http| Ok((http, builder().build()?))) {
+        let slow = || with_patience(builder()).build();
+        match built.and_then(|http| Ok((http, slow()?))) {
             Ok((http, slow)) => Ok(Self { hub, http, slow }),
-            Err(e) => Err(ClientError::Unreached { why: words(&e), hub }),
+            Err(e) => Err(ClientError::Unreached { why: words(e), hub }),
         }
     }
 
@@ -226,7 +231,7 @@ impl Client {
 
     /// The answer, where it is not that it is not done.
     async fn answer(&self, request: reqwest::RequestBuilder) -> Result<Response, ClientError> {
-        let answer = request.send().await.map_err(|e| self.unreached(&e))?;
+        let answer = request.send().await.map_err(|e| self.unreached(e))?;
         let status = answer.status();
         if status.is_success() {
             return Ok(answer);
@@ -244,14 +249,14 @@ impl Client {
         ClientError::Unreached { hub: self.hub.clone(), why: why.to_owned() }
     }
 
-    fn unreached(&self, e: &reqwest::Error) -> ClientError {
+    fn unreached(&self, e: reqwest::Error) -> ClientError {
         ClientError::Unreached { why: words(e), hub: self.hub.clone() }
     }
 
     /// What an answer holds, unless that is too long.
     async fn read(&self, mut answer: Response, longest: usize) -> Result<Vec<u8>, ClientError> {
         let mut body = Vec::new();
-        while let Some(piece) = answer.chunk().await.map_err(|e| self.unreached(&e))? {
+        while let Some(piece) = answer.chunk().await.map_err(|e| self.unreached(e))? {
             if body.len() + piece.len() > longest {
                 return Err(self.odd(answer.status()));
             }
@@ -259,6 +264,13 @@ impl Client {
         }
         Ok(body)
     }
+}
+
+/// The library gives up what is not taken for half a minute; a hub may wait for its turn so long.
+fn with_patience(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let builder = builder.tcp_user_timeout(UNTAKEN);
+    builder
 }
 
 /// Follows redirects that stay with the hub: a key's proof, or a token, is for nobody else.
@@ -274,10 +286,11 @@ fn within(hub: &HubUrl) -> Policy {
     })
 }
 
-/// An error, and what is beneath it: the library's own words leave that out.
-fn words(error: &reqwest::Error) -> String {
-    let mut words = String::new();
-    let mut next: Option<&dyn Error> = Some(error);
+/// An error, and what is beneath it, which the library's own words leave out; not the address, which
+/// whoever reads it has not typed so.
+fn words(error: reqwest::Error) -> String {
+    let (mut words, error) = (String::new(), error.without_url());
+    let mut next: Option<&dyn Error> = Some(&error);
     while let Some(one) = next {
         let one_words = one.to_string();
         if !words.ends_with(&one_words) {
