@@ -320,11 +320,9 @@ fn whoever_is_taken_off_a_list_is_off_at_once() {
     let watch = Watch::start(view);
     watch.wait_for("pictures", |seen| seen.frames > 3);
     let home = hall.site.home.path().to_owned();
-    fs::write(home.join("hub_operators"), "# nobody\n").unwrap();
-    watch.wait_for("that it is lost", |seen| !seen.losses.is_empty());
-    watch.wait_for("why", |seen| seen.losses.iter().any(|why| why.contains("hub_operators")));
-    drop(watch);
+    // With a machine go the connections by which somebody looks at it.
     fs::write(home.join("known_agents"), "").unwrap();
+    watch.wait_for("that it is lost", |seen| !seen.losses.is_empty());
     hall.site.log.await_line(|line| line.contains("lab-07 is gone"), "that it is gone");
     let said = agent.await_log("not reached by the hub");
     assert!(said.contains("not known"), "{said}");
@@ -338,6 +336,10 @@ fn whoever_is_taken_off_a_list_is_off_at_once() {
     obeyed(&trust.output().unwrap());
     agent.await_log(&format!("reaches this agent as '{name}'"));
     assert!(key.parse() == Ok(hall.key.public()));
+    // Nor is an operator told of machines any more.
+    fs::write(home.join("hub_operators"), "# nobody\n").unwrap();
+    watch.wait_for("why", |seen| seen.losses.iter().any(|why| why.contains("hub_operators")));
+    drop(watch);
     let other = SecretKey::generate();
     let line = other.public().to_string();
     let mut trust = common::hightower();

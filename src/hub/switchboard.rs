@@ -277,8 +277,8 @@ impl Switchboard {
         Some((about.modified().ok()?, about.len()))
     }
 
-    /// Ends the connections of those that are not known any more by their names. Reads a file: not for an async
-    /// thread.
+    /// Ends the connections of those that are not known any more by their names. Reads a file: not for
+    /// an async thread.
     pub(super) fn review(&self) {
         self.look();
         // Whose words have no sender any more is told so by that.

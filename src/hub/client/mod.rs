@@ -4,17 +4,18 @@
 //! |---|---|
 //! | `place` | a machine at a hub, as a user names it |
 //! | `visit` | what an operator has done who is signed in |
-//! | `files` | files by it |
+//! | `upload`, `download` | files by it |
 //! | `news` | how they come on |
 
-mod files;
+mod download;
 mod news;
 mod place;
+mod upload;
 mod visit;
 
-pub use files::Sent;
 pub use news::Relay;
 pub use place::{HubPlace, PlaceError};
+pub use upload::Sent;
 pub use visit::Visit;
 
 use crate::files::FileError;

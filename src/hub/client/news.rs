@@ -6,6 +6,7 @@ use crate::text::printable;
 use crate::transfer::Watcher;
 use std::cell::RefCell;
 use std::future::pending;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -80,4 +81,9 @@ impl<'a, W: Watcher> Relay<'a, W> {
 /// The transfer that a line tells of, if it does.
 fn transfer(line: &[u8]) -> Option<Transfer> {
     serde_json::from_slice(line.strip_prefix(b"data: ")?).ok()
+}
+
+/// What no other transfer is called.
+pub(super) fn name() -> String {
+    format!("{:016x}", RandomState::new().build_hasher().finish())
 }

@@ -52,7 +52,7 @@ impl Visit {
 
     /// Where something of a machine is.
     pub(super) fn at(&self, name: &str, rest: &str) -> String {
-        let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
+        let name = encoded(name);
         self.client.at(&format!("/hosts/{name}{rest}"))
     }
 
@@ -110,4 +110,9 @@ impl Visit {
         let request = self.signed(request).timeout(Duration::from_secs(2));
         drop(request.send().await);
     }
+}
+
+/// A name as a part of an address.
+pub(super) fn encoded(name: &str) -> String {
+    utf8_percent_encode(name, NON_ALPHANUMERIC).to_string()
 }

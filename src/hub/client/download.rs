@@ -1,64 +1,28 @@
-//! Files by a hub: sent in one form, whatever the number of machines, and fetched in as many parts as
-//! the network makes of them.
+//! Files from machines by a hub, in as many parts as the network makes of them.
 
+use super::news::{Relay, name};
 use super::visit::Visit;
-use super::{ClientError, PIECE_TIME, Relay};
-use crate::files::{Arrived, Begun, FileError, Inbox};
+use super::{ClientError, PIECE_TIME};
+use crate::files::{Arrived, Begun, Inbox};
 use crate::hub::events::Transfer;
 use crate::text::printable;
 use crate::transfer::Watcher;
 use hightower_proto::message::{Digest, Offer};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, IF_RANGE, RANGE};
-use reqwest::multipart::{Form, Part};
-use reqwest::{Body, Response, StatusCode};
-use serde::Deserialize;
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use reqwest::{Response, StatusCode};
 use std::time::Duration;
-use tokio::fs::File;
-use tokio::io::AsyncReadExt;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, interval, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
-/// How much of a file is read at once, in bytes.
-const PIECE: usize = 256 << 10;
-
-/// How often it is looked how much the hub has taken.
-const LOOK: Duration = Duration::from_millis(100);
-
-/// How long a hub may take nothing more of what is sent: it may have to wait for its own turn first.
-const STALLED: Duration = Duration::from_secs(60);
-
-/// How long machines may take to get what the hub has.
-const DELIVERED: Duration = Duration::from_secs(3600);
+/// How long the hub may take to get a file from a machine.
+const BROUGHT: Duration = Duration::from_secs(3600);
 
 /// The waits before a connection is made anew: the first, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
 /// What need not be written otherwise in a path.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_');
-
-/// What came of files at a machine.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Sent {
-    /// The machine.
-    pub name: String,
-    /// In words for people, if it took them.
-    pub done: Option<String>,
-    /// What they are called there.
-    #[serde(default)]
-    pub files: Vec<String>,
-    /// Why it did not.
-    pub error: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct AllSent {
-    hosts: Vec<Sent>,
-}
 
 /// What a file is of which parts are fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,52 +32,6 @@ struct About {
 }
 
 impl Visit {
-    /// Sends files to machines: they go to the hub once, and each machine verifies them. Says how much
-    /// the hub has `taken`, and what is `handed` on.
-    ///
-    /// # Errors
-    /// Why nothing was sent. What came of it at each machine is in the answer.
-    pub async fn send(
-        &self,
-        names: &[String],
-        files: &[&Path],
-        taken: impl Fn(u64),
-        handed: impl Fn(&Transfer),
-    ) -> Result<Vec<Sent>, ClientError> {
-        let read = Arc::new(AtomicU64::new(0));
-        let (mut form, mut length) = (Form::new(), 0);
-        for path in files {
-            let (part, bytes) = part(path, &read).await?;
-            (form, length) = (form.part("file", part), length + bytes);
-        }
-        let id = name();
-        let names: Vec<_> = names.iter().map(|name| encoded(name)).collect();
-        let path = self.client.at(&format!("/files?hosts={}&id={id}", names.join("%2C")));
-        let sending = self.client.ask(self.signed(self.client.slow.post(path)).multipart(form));
-        let following = self.follow(&id, handed);
-        tokio::pin!(sending, following);
-        let (mut look, mut last) = (interval(LOOK), (0, Instant::now()));
-        loop {
-            tokio::select! {
-                sent = &mut sending => return sent.map(|AllSent { hosts }| hosts),
-                () = &mut following => {}
-                _ = look.tick() => {}
-            }
-            let now = read.load(Ordering::Relaxed);
-            if now != last.0 {
-                last = (now, Instant::now());
-                taken(now);
-            }
-            let (patience, why) = match now < length {
-                true => (STALLED, "it takes nothing any more"),
-                false => (DELIVERED, "it does not say what came of it"),
-            };
-            if last.1.elapsed() > patience {
-                return Err(self.client.lost(why));
-            }
-        }
-    }
-
     /// Fetches a file of a machine's outbox into this inbox, verified. Where the connection breaks it
     /// goes on, as long as it is not away for longer than `patience`.
     ///
@@ -156,29 +74,6 @@ impl Visit {
             pause = (pause * 2).min(PAUSES.1);
         }
     }
-}
-
-/// A file as a part of a form, and its length.
-async fn part(path: &Path, read: &Arc<AtomicU64>) -> Result<(Part, u64), ClientError> {
-    let called = path.file_name().map(|name| name.to_string_lossy().into_owned());
-    let fault = |cause| ClientError::File {
-        name: printable(&path.to_string_lossy()),
-        why: FileError::io("read", path)(cause),
-    };
-    let file = File::open(path).await.map_err(fault)?;
-    let length = file.metadata().await.map_err(fault)?.len();
-    let read = Arc::clone(read);
-    let pieces = futures_util::stream::try_unfold(file.take(length), move |mut file| {
-        let read = Arc::clone(&read);
-        async move {
-            let mut piece = Vec::with_capacity(PIECE);
-            let count = (&mut file).take(PIECE as u64).read_to_end(&mut piece).await?;
-            read.fetch_add(count as u64, Ordering::Relaxed);
-            Ok::<_, std::io::Error>((count > 0).then_some((piece, file)))
-        }
-    });
-    let part = Part::stream_with_length(Body::wrap_stream(pieces), length);
-    Ok((part.file_name(called.unwrap_or_default()), length))
 }
 
 /// A file that is fetched.
@@ -280,7 +175,7 @@ impl<W: Watcher> Fetching<'_, W> {
         let (relay, called) = (Relay::new(self.watcher), format!("{}, to the hub", self.called));
         let brought = |now: &Transfer| relay.tell(&called, now);
         let answer = tokio::select! {
-            answer = timeout(DELIVERED, looking) => answer,
+            answer = timeout(BROUGHT, looking) => answer,
             () = self.visit.follow(&id, brought) => return Err(client.lost("it says nothing")),
         };
         let answer = answer.map_err(|_| client.lost("it does not get it from the machine"))??;
@@ -294,7 +189,7 @@ impl<W: Watcher> Fetching<'_, W> {
         let request = client.slow.get(&self.url).header(RANGE, format!("bytes={held}-"));
         let request = self.visit.signed(request).header(IF_RANGE, mark);
         // Where the hub has let go of it, it gets it from the machine again.
-        let answer = timeout(DELIVERED, client.answer(request)).await;
+        let answer = timeout(BROUGHT, client.answer(request)).await;
         let rest = answer.map_err(|_| client.lost("it does not get it from the machine"))??;
         if self::about(&rest).is_none_or(|now| now.hash != about.hash) {
             return Ok(None);
@@ -306,16 +201,6 @@ impl<W: Watcher> Fetching<'_, W> {
             false => Err(client.odd(rest.status())),
         }
     }
-}
-
-/// A name as a part of an address.
-fn encoded(name: &str) -> String {
-    utf8_percent_encode(name, NON_ALPHANUMERIC).to_string()
-}
-
-/// What no other transfer is called.
-fn name() -> String {
-    format!("{:016x}", RandomState::new().build_hasher().finish())
 }
 
 /// The length of what a hub gives, and the hash of the file that it is of.
