@@ -177,7 +177,8 @@ fn every_command_of_the_readme_works() {
             ["hightower", "login", ..] | ["hightower", .., AT_HUB | ROOM_AT_HUB | FILE_AT_HUB] => {
                 let mut login = hightower();
                 login.args(&arguments).env("HIGHTOWER_CONFIG", home).current_dir(&folder);
-                let said = stderr(&login.output().unwrap());
+                let output = login.output().unwrap();
+                let said = stdout(&output) + &stderr(&output);
                 assert!(said.contains("is not reached"), "{command}: {said}");
             }
             ["hightower", "hub-user", ..] => {

@@ -121,6 +121,16 @@ fn orders_messages_and_pictures_take_machines_at_a_hub_and_groups_of_them() {
     assert_eq!(heard.len(), 2, "whoever is meant twice is told once: {heard:?}");
     assert_eq!((&heard[0]["host"], &heard[0]["heard_by"]), (&json!(seven), &json!(0)));
 
+    let told = desk.run(&["info", "--json", &room]);
+    obeyed(&told);
+    for told in lines(&told) {
+        assert_eq!(
+            (&told["source"], &told["ok"]),
+            (&json!("test card, 320x200"), &json!(true)),
+            "{told}"
+        );
+        assert_eq!(told["facts"]["monitors"][0]["width"], 320, "{told}");
+    }
     said(desk.run(&["start", &room]), "monitoring");
     said(desk.run(&["shot", &room, "-o", "shots"]), "320x200");
     for name in ["lab-07", "lab-08"] {
@@ -192,7 +202,11 @@ fn what_can_t_be_done_at_a_hub_is_said_so() {
     refused(&desk.run(&["start", &seven, "lab-08"]), "not named together");
     refused(&desk.run(&["start", &seven, "--via", &desk.root]), "leave --via away");
     refused(&desk.run(&["view", &seven]), "a machine at a hub");
-    refused(&desk.run(&["info", &seven]), "a machine at a hub");
+    // One hub that is not there does not hold up another.
+    let both = desk.run(&["info", "--json", &seven, "http://127.0.0.1:1/lab-07"]);
+    assert_eq!(both.status.code(), Some(1), "{}", stderr(&both));
+    let both = lines(&both);
+    assert_eq!((&both[0]["ok"], &both[1]["ok"]), (&json!(false), &json!(true)), "{both:?}");
     refused(&desk.run(&["start", "http://10.0.0.1:18517/lab-07"]), "https://");
     refused(&desk.run(&["start", "http://127.0.0.1:1/lab-07"]), "is not reached");
     // What is too much for who may not send any of it is answered all the same.

@@ -52,12 +52,13 @@ pub(in crate::cli) fn send(
                 (hub, sending.boxed_local().shared())
             })
             .collect();
-        let work = async |place: HubPlace| {
-            let Some(came) = came.get(&place.hub) else { return Outcome::failed("not signed in") };
-            match &*came.clone().await {
+        let work = async |place: HubPlace| match (came.get(&place.hub), tour.visit(&place)) {
+            (Some(came), _) => match &*came.clone().await {
                 Ok(all) => outcome(all.iter().find(|one| one.name == place.name), bytes, begun),
                 Err(why) => Outcome::failed(why),
-            }
+            },
+            (None, Err(outcome)) => outcome,
+            (None, Ok(_)) => Outcome::failed("nothing was sent there"),
         };
         let aside = |print: &mut dyn FnMut() -> io::Result<()>| bars.aside(print);
         let done = each_shown(&tour.places, tour.places.len(), json, work, aside, "").await;
@@ -147,9 +148,11 @@ pub(in crate::cli) fn fetch(
         let bars = Bars::new(tour.places.len(), None, width(&tour.places), json);
         let (bars, tour_of, folders) = (&bars, &tour, &folders);
         let work = async |place: HubPlace| {
-            let (Some(visit), Some(name)) = (tour_of.visit(&place), folders.get(&place)) else {
-                return Outcome::failed("nobody is signed in there");
+            let visit = match tour_of.visit(&place) {
+                Ok(visit) => visit,
+                Err(outcome) => return outcome,
             };
+            let name = folders.get(&place).map_or("screen", String::as_str);
             let folder = if is_one { into.to_owned() } else { into.join(name) };
             let inbox = match Inbox::open(folder.clone(), u64::MAX) {
                 Ok(inbox) => inbox,

@@ -7,11 +7,12 @@ pub(super) use files::{Fetch, fetch, send};
 use super::machines::{Outcome, Whom, each};
 use super::trust::{TrustArgs, runtime};
 use crate::files::size;
-use crate::hub::{Client, HubPlace, Visit};
+use crate::hub::{Client, ClientError, HubPlace, Visit};
 use crate::rendezvous::HubUrl;
 use crate::viewer::save;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use hightower_proto::Message;
+use hightower_proto::message::Welcome;
 use image::{ImageFormat, ImageReader};
 use std::collections::{HashMap, HashSet};
 use std::io::{Cursor, Write};
@@ -39,44 +40,58 @@ pub(super) fn places(hosts: &[Whom]) -> Result<Option<Vec<HubPlace>>> {
 }
 
 /// Visits at hubs, and the machines there.
-struct Tour {
-    visits: HashMap<HubUrl, Rc<Visit>>,
+pub(super) struct Tour {
+    /// Or why nobody is let in there.
+    visits: HashMap<HubUrl, Result<Rc<Visit>, String>>,
     places: Vec<HubPlace>,
 }
 
 impl Tour {
-    /// Signs in at each of the hubs, and asks for the groups that are meant.
-    async fn begin(typed: Vec<HubPlace>, trust: &TrustArgs) -> Result<Self> {
+    /// Signs in at each of the hubs, and asks for the groups that are meant. Where that fails, so does
+    /// what is to be done there.
+    pub(super) async fn begin(typed: Vec<HubPlace>, trust: &TrustArgs) -> Result<Self> {
         let mut tour = Self { visits: HashMap::new(), places: Vec::new() };
         for place in typed {
-            let visit = match tour.visits.get(&place.hub) {
-                Some(visit) => Rc::clone(visit),
-                None => {
-                    let (key, tls) = trust.at_hub(&place.hub)?;
-                    let visit = Client::new(place.hub.clone(), &tls)?.sign_in(&key).await?;
-                    let visit = Rc::new(visit);
-                    tour.visits.insert(place.hub.clone(), Rc::clone(&visit));
-                    visit
+            if !tour.visits.contains_key(&place.hub) {
+                let (key, tls) = trust.at_hub(&place.hub)?;
+                let visit = async { Client::new(place.hub.clone(), &tls)?.sign_in(&key).await };
+                let visit = visit.await.map(Rc::new).map_err(|e| e.to_string());
+                tour.visits.insert(place.hub.clone(), visit);
+            }
+            let members = match (place.group(), tour.visit(&place)) {
+                (Some(group), Ok(visit)) => members(&visit, &place.hub, group).await,
+                _ => Ok(vec![place.clone()]),
+            };
+            match members {
+                Ok(members) if members.is_empty() => bail!("there is no machine in {place}"),
+                Ok(members) => tour.places.extend(members),
+                Err(e) => {
+                    // It is not asked for more, and each of its machines says why.
+                    tour.visits.insert(place.hub.clone(), Err(e.to_string()));
+                    tour.places.push(place);
                 }
-            };
-            let Some(group) = place.group() else {
-                tour.places.push(place);
-                continue;
-            };
-            let all = visit.machines().await?;
-            let members = all.into_iter().filter(|one| one.groups.contains(group));
-            let members: Vec<_> =
-                members.map(|one| HubPlace { hub: place.hub.clone(), name: one.name }).collect();
-            ensure!(!members.is_empty(), "there is no machine in {place}");
-            tour.places.extend(members);
+            }
         }
         let mut seen = HashSet::new();
         tour.places.retain(|place| seen.insert(place.clone()));
         Ok(tour)
     }
 
-    fn visit(&self, place: &HubPlace) -> Option<Rc<Visit>> {
-        self.visits.get(&place.hub).cloned()
+    pub(super) fn places(&self) -> &[HubPlace] {
+        &self.places
+    }
+
+    fn visit(&self, place: &HubPlace) -> Result<Rc<Visit>, Outcome> {
+        let visit = self.visits.get(&place.hub);
+        let visit = visit.ok_or_else(|| Outcome::failed("nobody is signed in there"))?;
+        visit.clone().map_err(Outcome::failed)
+    }
+
+    /// What a machine says of itself, as the hub says.
+    pub(super) async fn facts(&self, place: &HubPlace) -> Result<Welcome> {
+        let visit = self.visits.get(&place.hub).context("nobody is signed in there")?;
+        let visit = visit.as_ref().map_err(|why| anyhow!("{why}"))?;
+        Ok(visit.facts(&place.name).await?)
     }
 
     /// What a file, or a folder, is called of each.
@@ -91,15 +106,24 @@ impl Tour {
             let there = self.places.iter().filter(|place| place.hub == *hub);
             there.map(|place| place.name.clone()).collect::<Vec<_>>()
         };
-        let all = self.visits.iter().map(|(hub, visit)| (hub.clone(), Rc::clone(visit), of(hub)));
+        let open = self.visits.iter().filter_map(|(hub, visit)| Some((hub, visit.as_ref().ok()?)));
+        let all = open.map(|(hub, visit)| (hub.clone(), Rc::clone(visit), of(hub)));
         all.filter(|(_, _, names)| !names.is_empty()).collect()
     }
 
-    async fn end(self) {
-        for visit in self.visits.into_values().filter_map(Rc::into_inner) {
+    pub(super) async fn end(self) {
+        for visit in self.visits.into_values().flatten().filter_map(Rc::into_inner) {
             visit.end().await;
         }
     }
+}
+
+/// The machines of a group at a hub.
+async fn members(visit: &Visit, hub: &HubUrl, group: &str) -> Result<Vec<HubPlace>, ClientError> {
+    let all = visit.machines().await?;
+    let members = all.into_iter().filter(|one| one.groups.contains(group));
+    // A hub may say anything.
+    Ok(members.filter_map(|one| HubPlace::new(hub.clone(), one.name).ok()).collect())
 }
 
 /// Does something with each, and signs out.
@@ -112,8 +136,8 @@ async fn visit<F: Future<Output = Outcome>>(
     let tour = Tour::begin(typed, trust).await?;
     let done =
         each(&tour.places, AT_ONCE, json, async |place: HubPlace| match tour.visit(&place) {
-            Some(visit) => work(visit, place).await,
-            None => Outcome::failed("nobody is signed in there"),
+            Ok(visit) => work(visit, place).await,
+            Err(outcome) => outcome,
         });
     let done = done.await;
     tour.end().await;
@@ -172,10 +196,12 @@ pub(super) fn shot(
         let tour = Tour::begin(places, trust).await?;
         let files = tour.files();
         let done = each(&tour.places, AT_ONCE, json, async |place: HubPlace| {
-            let (Some(visit), Some(file)) = (tour.visit(&place), files.get(&place)) else {
-                return Outcome::failed("nobody is signed in there");
+            let visit = match tour.visit(&place) {
+                Ok(visit) => visit,
+                Err(outcome) => return outcome,
             };
-            let path = folder.join(format!("{file}.png"));
+            let name = files.get(&place).map_or("screen", String::as_str);
+            let path = folder.join(format!("{name}.png"));
             match picture(&visit, &place, scale, limit, &path).await {
                 Ok(outcome) => outcome,
                 Err(e) => Outcome::failed(format!("{e:#}")),

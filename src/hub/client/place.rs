@@ -2,6 +2,7 @@
 
 use crate::config::group_name;
 use crate::rendezvous::{HubUrl, UrlError};
+use crate::text::printable;
 use percent_encoding::percent_decode_str;
 use std::fmt;
 use std::str::FromStr;
@@ -34,6 +35,22 @@ impl HubPlace {
         text.starts_with("https://") || text.starts_with("http://")
     }
 
+    /// This machine at this hub, or `@` and a group.
+    ///
+    /// # Errors
+    /// When no machine is called so.
+    pub fn new(hub: HubUrl, name: String) -> Result<Self, PlaceError> {
+        let is_odd = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '/' | '?' | '#');
+        // Of an address, dots alone are no name but a way.
+        if matches!(&*name, "" | "." | "..") || name.len() > 255 || name.contains(is_odd) {
+            return Err(PlaceError::Name);
+        }
+        match name.strip_prefix('@').map(group_name) {
+            Some(Err(_)) => Err(PlaceError::Name),
+            _ => Ok(Self { hub, name }),
+        }
+    }
+
     /// The group, if it is one.
     #[must_use]
     pub fn group(&self) -> Option<&str> {
@@ -50,21 +67,13 @@ impl FromStr for HubPlace {
         let slash = text[behind..].find('/').ok_or(PlaceError::Name)? + behind;
         let hub = text[..slash].parse()?;
         let name = percent_decode_str(&text[slash + 1..]).decode_utf8();
-        let name = name.map_err(|_| PlaceError::Name)?.into_owned();
-        let is_odd = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '/' | '?' | '#');
-        if name.is_empty() || name.len() > 255 || name.contains(is_odd) {
-            return Err(PlaceError::Name);
-        }
-        match name.strip_prefix('@').map(group_name) {
-            Some(Err(_)) => Err(PlaceError::Name),
-            _ => Ok(Self { hub, name }),
-        }
+        Self::new(hub, name.map_err(|_| PlaceError::Name)?.into_owned())
     }
 }
 
 impl fmt::Display for HubPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.hub, self.name)
+        write!(f, "{}/{}", self.hub, printable(&self.name))
     }
 }
 
@@ -92,6 +101,7 @@ mod tests {
             "https://hub.example/%00",
             "https://hub.example/@",
             "http://hub.example/lab-07",
+            "https://hub.example/..",
             "https:///lab-07",
         ] {
             assert!(text.parse::<HubPlace>().is_err(), "{text}");

@@ -76,7 +76,9 @@ impl Visit {
         let (mut look, mut last) = (interval(LOOK), (0, Instant::now()));
         loop {
             tokio::select! {
-                sent = &mut sending => return sent.map(|AllSent { hosts }| hosts),
+                sent = &mut sending => {
+                    return sent.map(|AllSent { hosts }| hosts.into_iter().map(harmless).collect());
+                }
                 () = &mut following => {}
                 _ = look.tick() => {}
             }
@@ -94,6 +96,14 @@ impl Visit {
             }
         }
     }
+}
+
+/// What a hub says, fit to be shown.
+fn harmless(sent: Sent) -> Sent {
+    let Sent { name, done, files, error } = sent;
+    let shown = |text: String| printable(&text);
+    let files = files.into_iter().map(shown).collect();
+    Sent { name, done: done.map(shown), files, error: error.map(shown) }
 }
 
 /// A file as a part of a form, and its length.

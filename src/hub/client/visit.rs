@@ -1,6 +1,9 @@
 //! What an operator has done at a hub who is signed in there.
 
 use super::{Client, ClientError};
+use crate::text::printable;
+use crate::viewer::harmless;
+use hightower_proto::message::{Facts, State, Welcome};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::RequestBuilder;
 use serde::Deserialize;
@@ -38,6 +41,16 @@ pub struct Done {
     pub lease_ms: Option<u32>,
     /// Of a message: how many others are in the chat.
     pub heard_by: Option<u32>,
+}
+
+/// What a hub says of a machine that it has asked.
+#[derive(Deserialize)]
+struct About {
+    host: String,
+    software: String,
+    source: String,
+    state: State,
+    facts: Facts,
 }
 
 impl Visit {
@@ -90,7 +103,26 @@ impl Visit {
     async fn post(&self, name: &str, rest: &str, said: &Value) -> Result<Done, ClientError> {
         let request = self.client.http.post(self.at(name, rest)).timeout(ORDER);
         let request = request.header("content-type", "application/json").body(said.to_string());
-        self.client.ask(self.signed(request)).await
+        let done: Done = self.client.ask(self.signed(request)).await?;
+        Ok(Done { done: printable(&done.done), ..done })
+    }
+
+    /// What a machine says of itself.
+    ///
+    /// # Errors
+    /// Why it is not known.
+    pub async fn facts(&self, name: &str) -> Result<Welcome, ClientError> {
+        let request = self.client.http.get(self.at(name, "")).timeout(ORDER);
+        let facts: About = self.client.ask(self.signed(request)).await?;
+        let About { host, software, source, state, facts } = facts;
+        Ok(harmless::welcome(Welcome {
+            host,
+            software,
+            source,
+            state,
+            facts,
+            ..Welcome::default()
+        }))
     }
 
     /// What a machine shows now, as a PNG.
