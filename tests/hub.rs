@@ -11,6 +11,8 @@ mod common;
 mod crowd;
 #[path = "hub/curl.rs"]
 mod curl;
+#[path = "hub/fake.rs"]
+mod fake;
 #[path = "hub/figures.rs"]
 mod figures;
 #[path = "hub/files.rs"]

@@ -1,20 +1,20 @@
 //! `hightower fetch`: a file or a folder of a machine's outbox.
 
 use super::at_hub;
+use super::destinations::Destinations;
 use super::machines::{self, GOES_ON, Machines, Outcome, Whom};
 use super::progress::Bars;
 use super::send::outcome;
 use super::trust::{TrustArgs, runtime};
 use crate::address::Target;
-use crate::files::{Inbox, Space, clean_path};
+use crate::files::clean_path;
 use crate::hub::HubPlace;
 use crate::text::printable;
 use crate::transfer::{Wanted, fetch};
 use crate::viewer::save;
 use anyhow::{Result, anyhow};
 use clap::Args;
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -85,35 +85,39 @@ impl FromStr for What {
 
     fn from_str(text: &str) -> Result<Self, String> {
         const WRONG: &str = "give HOST:NAME, as in lab-07:results.csv or @room2:results.csv";
-        if let Some((group, name)) = text.split_once(':').filter(|_| text.starts_with('@')) {
-            return Ok(Self { whom: group.parse()?, name: checked(name)? });
-        }
+        const AT_HUB: &str = "give https://HUB/NAME:FILE";
         if HubPlace::is_meant(text) {
-            const AT_HUB: &str = "give https://HUB/NAME:FILE";
             let behind = text.find("://").map_or(0, |at| at + 3);
-            let slash = text[behind..].find('/').ok_or(AT_HUB)? + behind;
-            let at = text[slash..].rfind(':').ok_or(AT_HUB)? + slash;
-            return Ok(Self { whom: text[..at].parse()?, name: checked(&text[at + 1..])? });
+            let slash = text[behind..].find('/').ok_or(AT_HUB)? + behind + 1;
+            let (host, name) = split(&text[slash..]).ok_or(AT_HUB)?;
+            let whom = format!("{}{host}", &text[..slash]);
+            return Ok(Self { whom: whom.parse()?, name: checked(name)? });
         }
-        // What is in brackets has colons of its own.
-        let after = if text.starts_with('[') { text.find(']').ok_or(WRONG)? } else { 0 };
-        let colon = |from: usize| text[from..].find(':').map(|at| from + at);
-        let first = colon(after).ok_or(WRONG)?;
-        let at = match colon(first + 1) {
-            Some(second) if text[first + 1..second].parse::<u16>().is_ok() => second,
-            _ => first,
-        };
-        let (host, name) = (&text[..at], &text[at + 1..]);
+        let (host, name) = split(text).ok_or(WRONG)?;
         // Brackets are taken off where a port follows.
         let host = match host.ends_with(']') {
             true => format!("{host}:{}", hightower_proto::PORT),
             false => host.to_owned(),
         };
-        if name.is_empty() {
-            return Err(WRONG.into());
-        }
         Ok(Self { name: checked(name)?, whom: host.parse()? })
     }
+}
+
+/// A machine, perhaps with a port, and what comes behind the next colon, which is not nothing.
+fn split(text: &str) -> Option<(&str, &str)> {
+    // A group has no port.
+    if text.starts_with('@') {
+        return text.split_once(':').filter(|(_, name)| !name.is_empty());
+    }
+    // What is in brackets has colons of its own.
+    let after = if text.starts_with('[') { text.find(']')? } else { 0 };
+    let colon = |from: usize| text[from..].find(':').map(|at| from + at);
+    let first = colon(after)?;
+    let at = match colon(first + 1) {
+        Some(second) if text[first + 1..second].parse::<u16>().is_ok() => second,
+        _ => first,
+    };
+    Some((&text[..at], &text[at + 1..])).filter(|(_, name)| !name.is_empty())
 }
 
 /// A name that can be in an outbox.
@@ -144,24 +148,20 @@ pub(super) fn run(args: FetchArgs) -> Result<ExitCode> {
     let targets = Machines { hosts, all: args.all }.targets()?;
     let security = args.trust.security(&targets)?;
     let names: Vec<String> = targets.iter().map(Target::to_string).collect();
-    let mut wanted = HashMap::new();
-    let (mut made, space) = (Vec::new(), Space::default());
-    for (target, folder) in targets.iter().zip(save::safe_names(&names)) {
-        let into = if is_one { args.into.clone() } else { args.into.join(folder) };
-        made.extend(missing(&into));
-        // All are on one disk, most likely; where they are not, less is taken at a time.
-        let into = Inbox::open(into, u64::MAX)?.sharing(space.clone());
-        wanted.insert(target.clone(), Wanted { name: name.clone(), into });
-    }
+    let folders = names.iter().cloned().zip(save::safe_names(&names));
+    let destinations = Destinations::open(folders, &args.into, is_one)?;
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
     let bars = Bars::new(targets.len(), None, width, args.json);
-    let (bars, security, wanted) = (&bars, &security, &wanted);
+    let (bars, security, into) = (&bars, &security, &destinations);
     let work = async |target: Target| {
         let begun = Instant::now();
         let bar = bars.bar(&target.to_string());
-        let Some(wanted) = wanted.get(&target) else { return Outcome::failed("it is not meant") };
-        let folder = wanted.into.folder();
-        match fetch(&target, security, wanted, args.retry, &bar).await {
+        let Some(inbox) = into.of(&target.to_string()) else {
+            return Outcome::failed("it is not meant");
+        };
+        let folder = inbox.folder();
+        let wanted = Wanted { name: name.clone(), into: inbox.clone() };
+        match fetch(&target, security, &wanted, args.retry, &bar).await {
             Ok(carried) => {
                 // Of one machine the folder is what was typed.
                 let place = |name: &String| match is_one {
@@ -181,21 +181,8 @@ pub(super) fn run(args: FetchArgs) -> Result<ExitCode> {
     let exit = runtime.block_on(each);
     // What is still read or written when it was interrupted ends with this program.
     runtime.shutdown_background();
-    for (target, wanted) in wanted {
-        wanted.into.tidy(&target.to_string());
-    }
-    made.sort_by_key(|folder| std::cmp::Reverse(folder.components().count()));
-    for folder in made {
-        // One in which something is stays.
-        drop(std::fs::remove_dir(folder));
-    }
+    destinations.tidy();
     exit
-}
-
-/// The folders on the way to this one, and itself, that are not there.
-fn missing(folder: &Path) -> Vec<PathBuf> {
-    let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
-    folder.ancestors().take_while(is_missing).map(Path::to_owned).collect()
 }
 
 #[cfg(test)]

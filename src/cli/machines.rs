@@ -64,13 +64,17 @@ impl FromStr for Whom {
     }
 }
 
+/// What is said where a hub does not do it.
+const AT_HUB: &str = "this is done with a machine itself: open its hub in a browser, or name the \
+                      machine alone and the hub by --via, if it dials in there";
+
 /// The machine of a command that has one; a group is refused with a word on what to do instead.
 pub(super) fn alone(text: &str, instead: &str) -> Result<Target, String> {
     if text.starts_with('@') {
         return Err(format!("that is a group, and this is for one machine: {instead}"));
     }
     if HubPlace::is_meant(text) {
-        return Err("that is a machine at a hub, and this is done with a machine itself".into());
+        return Err(AT_HUB.into());
     }
     text.parse().map_err(|e| format!("{e}"))
 }
@@ -84,7 +88,7 @@ pub(super) fn expand(whom: &[Whom]) -> Result<Vec<Target>> {
         match one {
             Whom::Machine(target) => targets.push(target.clone()),
             Whom::AtHub(place) => {
-                bail!("'{place}' is a machine at a hub, and this is done with a machine itself")
+                bail!("'{place}' can't be taken here: {AT_HUB}")
             }
             Whom::Group(name) => {
                 let file = match &mut file {

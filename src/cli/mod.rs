@@ -8,6 +8,7 @@ mod audit;
 mod chat;
 mod config;
 mod demo;
+mod destinations;
 mod discover;
 mod export;
 mod fetch;

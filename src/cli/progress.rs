@@ -110,7 +110,7 @@ impl Bar<'_> {
     }
 
     fn count(&self) {
-        let now = self.before.get() + self.held.get();
+        let now = self.before.get().saturating_add(self.held.get());
         if let Some(total) = &self.bars.total {
             total.inc(now.saturating_sub(self.counted.get()));
         }

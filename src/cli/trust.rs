@@ -193,7 +193,10 @@ impl TrustArgs {
 
     /// What it takes to sign in at a hub: the key, and how the hub is made sure of.
     pub(super) fn at_hub(&self, hub: &HubUrl) -> Result<(SecretKey, HubTls)> {
-        ensure!(!self.is_via(), "machines at a hub are reached by that: leave --via away");
+        ensure!(
+            !self.is_via(),
+            "machines at a hub are reached by that one: leave --via (HIGHTOWER_VIA) away"
+        );
         let place = Place::find()?;
         Ok((self.key.load(&place)?, self.way.tls(hub, &place)?))
     }

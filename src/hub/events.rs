@@ -58,6 +58,11 @@ impl Event {
         }
     }
 
+    /// Whether it is of somebody's own doing alone, whom [`Self::is_for`] tells.
+    pub(super) fn is_theirs(&self) -> bool {
+        matches!(self, Self::Transfer(_))
+    }
+
     /// Whether somebody of this name is told.
     pub(super) fn is_for(&self, name: &str) -> bool {
         match self {

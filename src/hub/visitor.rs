@@ -79,6 +79,12 @@ impl Visitor {
         })
     }
 
+    /// Whether they still are signed in.
+    pub(super) fn stays(&self, house: &web::Data<House>) -> Leave {
+        let (house, secret) = (house.clone(), self.secret.clone());
+        Box::new(move || house.who(&secret).is_some())
+    }
+
     /// Makes sure that they may have this done. What the hub itself may do is for the agents to say.
     pub(super) fn may(&self, role: Role) -> Result<(), Problem> {
         match self.person.roles.has(role) {

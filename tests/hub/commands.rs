@@ -1,5 +1,6 @@
 //! Commands for machines at a hub, in place of others.
 
+use super::fake::FakeHub;
 use super::proxy::Proxy;
 use super::site::Site;
 use super::{CARD, SIZE};
@@ -8,11 +9,9 @@ use crate::common::{Agent, PATIENCE, card, hightower, stderr, stdout};
 use hightower::trust::SecretKey;
 use serde_json::{Value, json};
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// An operator, a hub that lets them in, and two machines there: lab-07 and lab-08, in the room.
@@ -21,7 +20,7 @@ struct Desk {
     /// The operator's folder, and a folder of files.
     home: TempDir,
     files: TempDir,
-    _agents: [Agent; 2],
+    agents: Vec<Agent>,
     root: String,
 }
 
@@ -44,6 +43,7 @@ impl Desk {
             let [inbox, outbox] = [&inbox, &outbox].map(|path| path.to_str().unwrap());
             Agent::card(&[&CARD[..], &["--inbox", inbox, "--outbox", outbox]].concat())
         });
+        let agents = Vec::from(agents);
         let [one, two] = [&agents[0], &agents[1]].map(|agent| agent.address);
         let config = format!(
             "[hosts]\nlab-07 = \"{one}\"\nlab-08 = \"{two}\"\n[groups]\nroom = [\"lab-07\", \"lab-08\"]\n"
@@ -60,7 +60,7 @@ impl Desk {
             Some(_) => format!("https://localhost:{}", site.address.port()),
             None => site.url(""),
         };
-        Self { _site: site, home, files, _agents: agents, root }
+        Self { _site: site, home, files, agents, root }
     }
 
     /// A machine at the hub, or a group.
@@ -147,7 +147,7 @@ fn orders_messages_and_pictures_take_machines_at_a_hub_and_groups_of_them() {
 
 #[test]
 fn files_are_sent_to_machines_at_a_hub_and_fetched_from_them() {
-    let desk = Desk::new("view,files");
+    let desk = Desk::new("files");
     let (seven, room) = (desk.at("lab-07"), desk.at("@room"));
     fs::write(desk.path("plan.pdf"), "the plan").unwrap();
     fs::write(desk.path("grün & blau.txt"), "colours").unwrap();
@@ -182,6 +182,22 @@ fn files_are_sent_to_machines_at_a_hub_and_fetched_from_them() {
     assert_eq!(fs::read(desk.path("empty")).unwrap(), b"");
 
     refused(&desk.run(&["fetch", &format!("{seven}:none.csv")]), "none.csv");
+    // What was made for nothing is gone.
+    refused(&desk.run(&["fetch", &format!("{room}:none.csv"), "for/nothing"]), "none.csv");
+    assert!(!desk.path("for").exists() && !desk.path(".hightower-partial").exists());
+    // Who is not there keeps nothing from the others.
+    let typo = desk.run(&["send", "--json", "plan.pdf", &desk.at("typo"), &desk.at("lab-08")]);
+    assert_eq!(typo.status.code(), Some(1));
+    let typo = lines(&typo);
+    assert_eq!((&typo[0]["ok"], &typo[1]["ok"]), (&json!(true), &json!(false)), "{typo:?}");
+    let why = typo[1]["error"].as_str().unwrap();
+    assert!(why.contains("no machine is called 'typo'"), "{why}");
+    fs::write(desk.path("n\nl \"x\""), "odd").unwrap();
+    obeyed(&desk.run(&["send", "n\nl \"x\"", &seven]));
+    assert_eq!(fs::read_to_string(desk.path("lab-07/in/n_l _x_")).unwrap(), "odd");
+    fs::write(desk.path("lab-07/out/a:b.csv"), "1").unwrap();
+    obeyed(&desk.run(&["fetch", &format!("{seven}:a:b.csv")]));
+    assert!(desk.path("a_b.csv").is_file());
     refused(&desk.run(&["fetch", &seven]), "https://HUB/NAME:FILE");
     fs::create_dir(desk.path("lab-07/out/work")).unwrap();
     fs::write(desk.path("lab-07/out/work/a"), "a").unwrap();
@@ -196,12 +212,13 @@ fn what_can_t_be_done_at_a_hub_is_said_so() {
     let desk = Desk::new("view");
     let seven = desk.at("lab-07");
     refused(&desk.run(&["start", &desk.at("lab-09")]), "no machine is called 'lab-09'");
-    refused(&desk.run(&["start", &desk.at("@bath")]), "no machine in");
+    refused(&desk.run(&["start", &desk.at("@bath")]), "there is no machine in this group");
     refused(&desk.run(&["start", &desk.root]), "https://HUB/NAME");
     refused(&desk.run(&["lock", &seven]), "the role control");
     refused(&desk.run(&["start", &seven, "lab-08"]), "not named together");
-    refused(&desk.run(&["start", &seven, "--via", &desk.root]), "leave --via away");
-    refused(&desk.run(&["view", &seven]), "a machine at a hub");
+    refused(&desk.run(&["start", &seven, "--via", &desk.root]), "(HIGHTOWER_VIA) away");
+    refused(&desk.run(&["view", &seven]), "open its hub in a browser");
+    refused(&desk.run(&["record", &seven]), "open its hub in a browser");
     // One hub that is not there does not hold up another.
     let both = desk.run(&["info", "--json", &seven, "http://127.0.0.1:1/lab-07"]);
     assert_eq!(both.status.code(), Some(1), "{}", stderr(&both));
@@ -221,6 +238,21 @@ fn what_can_t_be_done_at_a_hub_is_said_so() {
     let empty = TempDir::new().unwrap();
     let without = desk.command(&["start", &seven]).env("HIGHTOWER_CONFIG", empty.path()).output();
     refused(&without.unwrap(), "keygen");
+}
+
+#[test]
+fn a_machine_that_is_off_is_not_waited_for() {
+    let mut desk = Desk::new("all");
+    let seven = desk.at("lab-07");
+    desk.agents.remove(0).kill();
+    for command in [
+        vec!["fetch".to_owned(), "--retry".into(), "1h".into(), format!("{seven}:results.csv")],
+        vec!["start".into(), seven.clone()],
+        vec!["send".into(), "lab-08/out/results.csv".into(), seven.clone()],
+    ] {
+        let command: Vec<&str> = command.iter().map(String::as_str).collect();
+        refused(&desk.run(&command), "listens at");
+    }
 }
 
 /// A hub with a certificate, which the operator trusts, and commands go by a proxy.
@@ -302,55 +334,81 @@ fn a_fetch_that_is_cut_off_goes_on_where_it_was() {
 }
 
 #[test]
-fn redirects_are_followed_within_the_hub() {
+fn redirects_are_followed_within_the_hub_and_nowhere_else() {
     let desk = Desk::new("all");
     let picture = fs::read(shot(&desk)).unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let root = format!("http://{}", listener.local_addr().unwrap());
-    let moved = format!("{root}/moved/screen");
-    let serving = std::thread::spawn(move || {
-        let mut asked = Vec::new();
-        for client in listener.incoming() {
-            let mut client = BufReader::new(client.unwrap());
-            let mut first = String::new();
-            client.read_line(&mut first).unwrap();
-            let (mut line, mut length) = (String::new(), 0);
-            while client.read_line(&mut line).unwrap() > 2 {
-                if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                    length = value.trim().parse().unwrap();
-                }
-                line.clear();
-            }
-            std::io::copy(&mut std::io::Read::take(&mut client, length), &mut std::io::sink())
-                .unwrap();
-            let path = first.split(' ').nth(1).unwrap().to_owned();
-            let (status, more, body) = match path.split('?').next().unwrap() {
-                "/api/v1/session/challenge" => {
-                    let nonce = "ab".repeat(32);
-                    ("200 OK", "", json!({ "nonce": nonce, "time_ms": 5 }).to_string().into_bytes())
-                }
-                "/api/v1/session" => ("200 OK", "", br#"{"token":"t"}"#.to_vec()),
-                "/moved/screen" => ("200 OK", "", picture.clone()),
-                _ => ("307 Temporary Redirect", &*moved, Vec::new()),
-            };
-            let head = format!(
-                "HTTP/1.1 {status}\r\nLocation: {more}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-                body.len()
-            );
-            let mut client = client.into_inner();
-            client.write_all(head.as_bytes()).unwrap();
-            client.write_all(&body).unwrap();
-            asked.push(first.trim().to_owned());
-            if first.starts_with("DELETE") {
-                return asked;
-            }
-        }
-        asked
+    let hub = FakeHub::new(move |path| match path {
+        "/moved/screen" => Some((200, None, picture.clone())),
+        path if path.contains("screen.png") => Some((307, Some("/moved/screen".into()), vec![])),
+        _ => None,
     });
-    obeyed(&desk.run(&["shot", &format!("{root}/lab-09")]));
+    obeyed(&desk.run(&["shot", &hub.at("lab-09")]));
     card::assert_in(&desk.path("lab-09.png"), SIZE, 20.0, 600);
-    let asked = serving.join().unwrap();
-    assert!(asked.iter().any(|line| line.starts_with("GET /moved/screen")), "{asked:?}");
+    assert!(hub.asked().iter().any(|line| line.starts_with("GET /moved/screen")));
+    // Neither a proof nor a token goes to somebody else.
+    let other = FakeHub::new(|_| None);
+    for moved in ["/api/v1/session", "/api/v1/hosts/lab%2D09/start"] {
+        for status in [302, 307] {
+            let to = other.at("");
+            let hub = FakeHub::new(move |path| {
+                (path == moved).then(|| (status, Some(to.clone()), vec![]))
+            });
+            refused(&desk.run(&["start", &hub.at("lab-09")]), "another host");
+        }
+    }
+    assert_eq!(other.asked(), Vec::<String>::new());
+}
+
+#[test]
+fn what_a_hub_says_is_text_and_bounded() {
+    let desk = Desk::new("all");
+    let evil = "\u{1b}]0;title\u{7}\u{1b}[31mred\nhttp://other/lab-09  monitoring";
+    let hub = FakeHub::new(move |path| {
+        let said = match path {
+            "/api/v1/hosts" => json!([
+                { "name": "lab-07", "groups": ["room"] }, { "name": evil, "groups": ["room"] },
+                { "name": "@room", "groups": ["room"] }, { "name": "../up", "groups": ["room"] },
+            ]),
+            path if path.ends_with("/start") => json!({ "done": evil }),
+            path if path.ends_with("/stop") => {
+                return Some((409, None, json!({ "detail": evil }).to_string().into()));
+            }
+            path if path.contains("/screen.png") => {
+                let mut picture = card_picture();
+                picture.extend_from_slice(b"#!/bin/sh");
+                return Some((200, None, picture));
+            }
+            path if path.contains("/files") => json!({
+                "hosts": [{ "name": "lab-07", "done": "1", "files": [evil] }],
+            }),
+            path if path.contains("/events") => {
+                // Such numbers are nobody's.
+                let event = json!({ "id": "x", "host": "lab-07", "file": evil, "size": 5, "moved": u64::MAX });
+                return Some((200, None, format!("data: {event}\n\n").into()));
+            }
+            _ => return None,
+        };
+        Some((200, None, said.to_string().into()))
+    });
+    fs::write(desk.path("plan"), "the plan").unwrap();
+    let (one, room) = (hub.at("lab-07"), hub.at("@room"));
+    for command in
+        [&["start", &one][..], &["start", &room], &["stop", &room], &["send", "plan", &one]]
+    {
+        let output = desk.run(command);
+        let said = stdout(&output) + &stderr(&output);
+        assert!(!said.contains(['\u{1b}', '\u{7}']), "{said:?}");
+        assert_eq!(stdout(&output).lines().count(), 1, "{said:?}");
+    }
+    obeyed(&desk.run(&["shot", &room]));
+    assert!(fs::read(desk.path("lab-07.png")).unwrap() == card_picture());
+}
+
+/// A small picture.
+fn card_picture() -> Vec<u8> {
+    let mut png = std::io::Cursor::new(Vec::new());
+    image::RgbImage::new(4, 3).write_to(&mut png, image::ImageFormat::Png).unwrap();
+    png.into_inner()
 }
 
 /// A picture that a hub has given.
@@ -371,10 +429,11 @@ fn what_is_interrupted_says_so_and_goes_on_when_it_is_fetched_again() {
     command.env("HTTPS_PROXY", format!("http://{}", proxy.address)).env_remove("NO_PROXY");
     command.env("HIGHTOWER_HUB_CERTIFICATE", &abroad.certificate);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Until what was let through has been written.
     let start = Instant::now();
-    while proxy.left() > 0 {
+    while kept(&desk.path(".hightower-partial")) < 5_000_000 {
         assert!(start.elapsed() < PATIENCE, "it was not cut");
-        std::thread::yield_now();
+        std::thread::sleep(Duration::from_millis(5));
     }
     let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
     assert!(interrupted.unwrap().success());
@@ -386,4 +445,14 @@ fn what_is_interrupted_says_so_and_goes_on_when_it_is_fetched_again() {
     obeyed(&abroad.run(&proxy, &["fetch", &what]));
     assert!(fs::read(desk.path("film")).unwrap() == sent);
     assert!(proxy.down() < 7_000_000, "{} bytes", proxy.down());
+}
+
+/// Bytes of the files below a folder.
+fn kept(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let size = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(about) if about.is_dir() => kept(&entry.path()),
+        about => about.map_or(0, |about| about.len()),
+    };
+    entries.map(size).sum()
 }

@@ -1,10 +1,11 @@
 //! Files to machines at a hub, and from them.
 
 use super::Tour;
+use crate::cli::destinations::Destinations;
 use crate::cli::machines::{GOES_ON, Outcome, each_shown};
 use crate::cli::progress::{Bar, Bars};
 use crate::cli::trust::{TrustArgs, runtime};
-use crate::files::{Inbox, size};
+use crate::files::size;
 use crate::hub::{HubPlace, Relay, Sent, Transfer, Visit};
 use crate::rendezvous::HubUrl;
 use crate::transfer::Watcher;
@@ -39,7 +40,8 @@ pub(in crate::cli) fn send(
     let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
     let runtime = runtime()?;
     let exit = runtime.block_on(async {
-        let tour = Tour::begin(places, trust).await?;
+        let mut tour = Tour::begin(places, trust).await?;
+        tour.look().await;
         let hubs = tour.hubs();
         // What is shown in all is what moves in all: to the hubs, and on from them.
         let all = hubs.len() + tour.places.len();
@@ -52,13 +54,17 @@ pub(in crate::cli) fn send(
                 (hub, sending.boxed_local().shared())
             })
             .collect();
-        let work = async |place: HubPlace| match (came.get(&place.hub), tour.visit(&place)) {
-            (Some(came), _) => match &*came.clone().await {
+        let work = async |place: HubPlace| {
+            if let Err(refused) = tour.visit(&place) {
+                return refused;
+            }
+            let Some(came) = came.get(&place.hub) else {
+                return Outcome::failed("nothing was sent there");
+            };
+            match &*came.clone().await {
                 Ok(all) => outcome(all.iter().find(|one| one.name == place.name), bytes, begun),
                 Err(why) => Outcome::failed(why),
-            },
-            (None, Err(outcome)) => outcome,
-            (None, Ok(_)) => Outcome::failed("nothing was sent there"),
+            }
         };
         let aside = |print: &mut dyn FnMut() -> io::Result<()>| bars.aside(print);
         let done = each_shown(&tour.places, tour.places.len(), json, work, aside, "").await;
@@ -142,24 +148,22 @@ pub(in crate::cli) fn fetch(
     Fetch { path, into, is_one, retry }: Fetch<'_>,
 ) -> Result<ExitCode> {
     let runtime = runtime()?;
-    let exit = runtime.block_on(async {
+    let fetched = runtime.block_on(async {
         let tour = Tour::begin(places, trust).await?;
         let folders = tour.files();
+        let folders = folders.iter().map(|(place, name)| (place.to_string(), name.clone()));
+        let destinations = Destinations::open(folders, into, is_one)?;
         let bars = Bars::new(tour.places.len(), None, width(&tour.places), json);
-        let (bars, tour_of, folders) = (&bars, &tour, &folders);
+        let (bars, tour_of, to) = (&bars, &tour, &destinations);
         let work = async |place: HubPlace| {
             let visit = match tour_of.visit(&place) {
                 Ok(visit) => visit,
                 Err(outcome) => return outcome,
             };
-            let name = folders.get(&place).map_or("screen", String::as_str);
-            let folder = if is_one { into.to_owned() } else { into.join(name) };
-            let inbox = match Inbox::open(folder.clone(), u64::MAX) {
-                Ok(inbox) => inbox,
-                Err(e) => return Outcome::failed(e),
-            };
-            let (bar, begun) = (bars.bar(&place.to_string()), Instant::now());
-            let fetched = visit.fetch(&place.name, path, &inbox, retry, &bar).await;
+            let owner = place.to_string();
+            let Some(inbox) = to.of(&owner) else { return Outcome::failed("it is not meant") };
+            let (bar, begun) = (bars.bar(&owner), Instant::now());
+            let fetched = visit.fetch(&place.name, path, (inbox, &owner), retry, &bar).await;
             bar.end(fetched.is_ok());
             let arrived = match fetched {
                 Ok(arrived) => arrived,
@@ -172,15 +176,17 @@ pub(in crate::cli) fn fetch(
                 .with("files", 1)
                 .with("bytes", bytes)
                 .with("names", vec![arrived.name])
-                .with("folder", folder.to_string_lossy())
+                .with("folder", inbox.folder().to_string_lossy())
                 .with("seconds", seconds)
         };
         let aside = |print: &mut dyn FnMut() -> io::Result<()>| bars.aside(print);
         let done = each_shown(&tour.places, AT_ONCE, json, work, aside, GOES_ON).await;
         tour.end().await;
-        done
+        done.map(|done| (done, destinations))
     });
     // What is still written when it was interrupted ends with this program.
     runtime.shutdown_background();
-    exit
+    let (exit, destinations) = fetched?;
+    destinations.tidy();
+    Ok(exit)
 }

@@ -4,11 +4,12 @@ mod files;
 
 pub(super) use files::{Fetch, fetch, send};
 
-use super::machines::{Outcome, Whom, each};
+use super::machines::{Outcome, Whom, each_shown};
 use super::trust::{TrustArgs, runtime};
 use crate::files::size;
 use crate::hub::{Client, ClientError, HubPlace, Visit};
 use crate::rendezvous::HubUrl;
+use crate::text::printable;
 use crate::viewer::save;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use hightower_proto::Message;
@@ -20,10 +21,12 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::time::timeout;
 
 /// Machines that a hub is asked for at a time.
 const AT_ONCE: usize = 8;
+
+/// The most machines of a group: a hub does no more at once.
+const MEMBERS: usize = 1000;
 
 /// The machines at hubs, if that is what was typed.
 pub(super) fn places(hosts: &[Whom]) -> Result<Option<Vec<HubPlace>>> {
@@ -44,13 +47,15 @@ pub(super) struct Tour {
     /// Or why nobody is let in there.
     visits: HashMap<HubUrl, Result<Rc<Visit>, String>>,
     places: Vec<HubPlace>,
+    /// Why nothing is done at some of them.
+    refused: HashMap<HubPlace, String>,
 }
 
 impl Tour {
     /// Signs in at each of the hubs, and asks for the groups that are meant. Where that fails, so does
     /// what is to be done there.
     pub(super) async fn begin(typed: Vec<HubPlace>, trust: &TrustArgs) -> Result<Self> {
-        let mut tour = Self { visits: HashMap::new(), places: Vec::new() };
+        let mut tour = Self { visits: HashMap::new(), places: Vec::new(), refused: HashMap::new() };
         for place in typed {
             if !tour.visits.contains_key(&place.hub) {
                 let (key, tls) = trust.at_hub(&place.hub)?;
@@ -63,13 +68,11 @@ impl Tour {
                 _ => Ok(vec![place.clone()]),
             };
             match members {
-                Ok(members) if members.is_empty() => bail!("there is no machine in {place}"),
-                Ok(members) => tour.places.extend(members),
-                Err(e) => {
-                    // It is not asked for more, and each of its machines says why.
-                    tour.visits.insert(place.hub.clone(), Err(e.to_string()));
-                    tour.places.push(place);
+                Ok(members) if members.is_empty() => {
+                    tour.refuse(place, "there is no machine in this group".into());
                 }
+                Ok(members) => tour.places.extend(members),
+                Err(e) => tour.refuse(place, e.to_string()),
             }
         }
         let mut seen = HashSet::new();
@@ -77,11 +80,32 @@ impl Tour {
         Ok(tour)
     }
 
+    fn refuse(&mut self, place: HubPlace, why: String) {
+        self.places.push(place.clone());
+        self.refused.insert(place, why);
+    }
+
+    /// Refuses those that are not there, so that the others are served.
+    async fn look(&mut self) {
+        for (hub, visit, names) in self.hubs() {
+            // Where it can't be asked, it says so of whatever is to be done.
+            let Ok(listed) = visit.machines().await else { continue };
+            let there: HashSet<_> = listed.into_iter().map(|one| one.name).collect();
+            for name in names.into_iter().filter(|name| !there.contains(name)) {
+                let why = format!("no machine is called '{}' there", printable(&name));
+                self.refused.insert(HubPlace { hub: hub.clone(), name }, why);
+            }
+        }
+    }
+
     pub(super) fn places(&self) -> &[HubPlace] {
         &self.places
     }
 
     fn visit(&self, place: &HubPlace) -> Result<Rc<Visit>, Outcome> {
+        if let Some(why) = self.refused.get(place) {
+            return Err(Outcome::failed(why));
+        }
         let visit = self.visits.get(&place.hub);
         let visit = visit.ok_or_else(|| Outcome::failed("nobody is signed in there"))?;
         visit.clone().map_err(Outcome::failed)
@@ -89,8 +113,7 @@ impl Tour {
 
     /// What a machine says of itself, as the hub says.
     pub(super) async fn facts(&self, place: &HubPlace) -> Result<Welcome> {
-        let visit = self.visits.get(&place.hub).context("nobody is signed in there")?;
-        let visit = visit.as_ref().map_err(|why| anyhow!("{why}"))?;
+        let visit = self.visit(place).map_err(|e| anyhow!(e.result.err().unwrap_or_default()))?;
         Ok(visit.facts(&place.name).await?)
     }
 
@@ -103,12 +126,23 @@ impl Tour {
     /// The hubs, and what is meant of each.
     fn hubs(&self) -> Vec<(HubUrl, Rc<Visit>, Vec<String>)> {
         let of = |hub: &HubUrl| {
-            let there = self.places.iter().filter(|place| place.hub == *hub);
+            let is_meant =
+                |place: &&HubPlace| place.hub == *hub && !self.refused.contains_key(place);
+            let there = self.places.iter().filter(is_meant);
             there.map(|place| place.name.clone()).collect::<Vec<_>>()
         };
         let open = self.visits.iter().filter_map(|(hub, visit)| Some((hub, visit.as_ref().ok()?)));
         let all = open.map(|(hub, visit)| (hub.clone(), Rc::clone(visit), of(hub)));
         all.filter(|(_, _, names)| !names.is_empty()).collect()
+    }
+
+    /// Does something with each, and prints what came of it. Ctrl-C ends it.
+    async fn each<F: Future<Output = Outcome>>(
+        &self,
+        json: bool,
+        work: impl Fn(HubPlace) -> F,
+    ) -> Result<ExitCode> {
+        each_shown(&self.places, AT_ONCE, json, work, |print| print(), "").await
     }
 
     pub(super) async fn end(self) {
@@ -123,7 +157,8 @@ async fn members(visit: &Visit, hub: &HubUrl, group: &str) -> Result<Vec<HubPlac
     let all = visit.machines().await?;
     let members = all.into_iter().filter(|one| one.groups.contains(group));
     // A hub may say anything.
-    Ok(members.filter_map(|one| HubPlace::new(hub.clone(), one.name).ok()).collect())
+    let members = members.filter_map(|one| HubPlace::new(hub.clone(), one.name).ok());
+    Ok(members.filter(|one| one.group().is_none()).take(MEMBERS).collect())
 }
 
 /// Does something with each, and signs out.
@@ -134,11 +169,10 @@ async fn visit<F: Future<Output = Outcome>>(
     work: impl Fn(Rc<Visit>, HubPlace) -> F,
 ) -> Result<ExitCode> {
     let tour = Tour::begin(typed, trust).await?;
-    let done =
-        each(&tour.places, AT_ONCE, json, async |place: HubPlace| match tour.visit(&place) {
-            Ok(visit) => work(visit, place).await,
-            Err(outcome) => outcome,
-        });
+    let done = tour.each(json, async |place: HubPlace| match tour.visit(&place) {
+        Ok(visit) => work(visit, place).await,
+        Err(outcome) => outcome,
+    });
     let done = done.await;
     tour.end().await;
     done
@@ -195,7 +229,7 @@ pub(super) fn shot(
     runtime()?.block_on(async {
         let tour = Tour::begin(places, trust).await?;
         let files = tour.files();
-        let done = each(&tour.places, AT_ONCE, json, async |place: HubPlace| {
+        let done = tour.each(json, async |place: HubPlace| {
             let visit = match tour.visit(&place) {
                 Ok(visit) => visit,
                 Err(outcome) => return outcome,
@@ -221,14 +255,31 @@ async fn picture(
     limit: Duration,
     path: &Path,
 ) -> Result<Outcome> {
-    let png = timeout(limit, visit.picture(&place.name, scale)).await;
-    let png = png.map_err(|_| anyhow!("there was no picture within {limit:.0?}"))??;
+    let png = visit.picture(&place.name, scale, limit).await?;
     let about = ImageReader::with_format(Cursor::new(&png), ImageFormat::Png).into_dimensions();
     let (width, height) = about.context("what the hub gives is no picture")?;
-    save::put(path, |out| Ok(out.write_all(&png)?))?;
+    // What comes behind its end is none of it.
+    let png = &png[..end(&png).context("what the hub gives is no whole picture")?];
+    save::put(path, |out| Ok(out.write_all(png)?))?;
     let (bytes, shown) = (size(png.len() as u64), path.display());
     Ok(Outcome::done(format!("{width}x{height}  {bytes}  {shown}"))
         .with("path", path.to_string_lossy())
         .with("width", width)
         .with("height", height))
+}
+
+/// The end of a PNG: behind its chunk IEND (PNG, third edition, section 5).
+fn end(png: &[u8]) -> Option<usize> {
+    let mut at = b"\x89PNG\r\n\x1a\n".len();
+    loop {
+        let head = png.get(at..at + 8)?;
+        let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]);
+        at = at.checked_add(12)?.checked_add(usize::try_from(length).ok()?)?;
+        if at > png.len() {
+            return None;
+        }
+        if &head[4..] == b"IEND" {
+            return Some(at);
+        }
+    }
 }

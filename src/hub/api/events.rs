@@ -30,7 +30,6 @@ pub(super) async fn follow(
     house: web::Data<House>,
     request: HttpRequest,
 ) -> Answer {
-    visitor.may(Role::View)?;
     let mut answer = HttpResponse::Ok();
     answer.content_type("text/event-stream");
     if request.method() == Method::HEAD {
@@ -40,10 +39,10 @@ pub(super) async fn follow(
     let place = house.tabs.take(&name)?;
     let (feed, body) = feed();
     let (events, changes) = (house.events.follow(), house.roster.changes());
-    let leave = visitor.leave(&house, Role::View);
+    let (stays, sees) = (visitor.stays(&house), visitor.leave(&house, Role::View));
     actix_web::rt::spawn(async move {
         // It has ended, whoever has ended it.
-        drop(tell(feed, events, changes, &name, leave, place).await);
+        drop(tell(feed, events, changes, &name, (stays, sees), place).await);
     });
     Ok(answer.streaming(body))
 }
@@ -53,7 +52,7 @@ async fn tell(
     mut events: Receiver<Arc<Event>>,
     mut changes: watch::Receiver<u64>,
     name: &str,
-    leave: Leave,
+    (stays, sees): (Leave, Leave),
     _place: Place,
 ) -> Result<(), Gone> {
     // It comes at once, so that whoever hears it knows that nothing is missed from here on.
@@ -63,7 +62,8 @@ async fn tell(
     loop {
         let text = tokio::select! {
             event = events.recv() => match event {
-                Ok(event) if event.is_for(name) => {
+                // What was done at a machine is for those who may look there.
+                Ok(event) if event.is_for(name) && (event.is_theirs() || sees()) => {
                     let data = serde_json::to_string(&*event).unwrap_or_default();
                     format!("event: {}\ndata: {data}\n\n", event.kind())
                 }
@@ -76,7 +76,7 @@ async fn tell(
             // The roster goes with the house, which this does not hold up.
             Ok(()) = changes.changed() => "event: hosts\ndata: {}\n\n".into(),
             _ = look.tick() => {
-                if !leave() {
+                if !stays() {
                     return Ok(());
                 }
                 if said.elapsed() < QUIET {

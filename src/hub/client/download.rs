@@ -18,6 +18,9 @@ use tokio::time::{Instant, sleep, timeout};
 /// How long the hub may take to get a file from a machine.
 const BROUGHT: Duration = Duration::from_secs(3600);
 
+/// How often a file is begun anew that is changed while it is fetched.
+const CHANGES: u32 = 3;
+
 /// The waits before a connection is made anew: the first, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
@@ -32,7 +35,7 @@ struct About {
 }
 
 impl Visit {
-    /// Fetches a file of a machine's outbox into this inbox, verified. Where the connection breaks it
+    /// Fetches a file of a machine's outbox into this inbox, verified, as this owner's of what arrives. Where the connection breaks it
     /// goes on, as long as it is not away for longer than `patience`.
     ///
     /// # Errors
@@ -41,32 +44,36 @@ impl Visit {
         &self,
         name: &str,
         path: &str,
-        inbox: &Inbox,
+        (inbox, owner): (&Inbox, &str),
         patience: Duration,
         watcher: &W,
     ) -> Result<Arrived, ClientError> {
         let fetching = Fetching {
             visit: self,
             url: self.at(name, &format!("/files/{}", utf8_percent_encode(path, PATH))),
+            owner,
             called: path.rsplit('/').next().unwrap_or_default(),
             inbox,
             watcher,
         };
-        let (mut about, mut moved, mut pause) = (None, Instant::now(), PAUSES.0);
+        let (mut about, mut broke, mut pause) = (None, None, PAUSES.0);
         loop {
+            let was_known = about.is_some();
             let last = match fetching.attempt(&mut about).await {
                 Ok(arrived) => return Ok(arrived),
                 Err(Failed { progress, why }) => {
                     if progress {
-                        (moved, pause) = (Instant::now(), PAUSES.0);
+                        (broke, pause) = (None, PAUSES.0);
                     }
                     why
                 }
             };
-            if !last.may_pass() {
+            // A machine that is not there at the beginning is not waited for.
+            let may_pass = last.may_pass() || was_known && last.is_away();
+            if !may_pass {
                 return Err(last);
             }
-            if moved.elapsed() >= patience {
+            if broke.get_or_insert_with(Instant::now).elapsed() >= patience {
                 return Err(ClientError::Lost { patience, last: Box::new(last) });
             }
             watcher.waits(&last.to_string());
@@ -80,6 +87,7 @@ impl Visit {
 struct Fetching<'a, W> {
     visit: &'a Visit,
     url: String,
+    owner: &'a str,
     called: &'a str,
     inbox: &'a Inbox,
     watcher: &'a W,
@@ -98,13 +106,25 @@ impl From<ClientError> for Failed {
 }
 
 impl<W: Watcher> Fetching<'_, W> {
-    /// One connection.
+    /// One connection, or a few of a file that is changed meanwhile.
     async fn attempt(&self, known: &mut Option<About>) -> Result<Arrived, Failed> {
+        for _ in 0..CHANGES {
+            let about = match *known {
+                Some(about) => about,
+                None => *known.insert(self.look().await?),
+            };
+            if let Some(arrived) = self.part(about).await? {
+                return Ok(arrived);
+            }
+            // It is another file now, of which nothing is here.
+            *known = None;
+        }
+        Err(ClientError::Changes { name: printable(self.called), times: CHANGES }.into())
+    }
+
+    /// All of a file that is not here yet; nothing where it is another one now.
+    async fn part(&self, about: About) -> Result<Option<Arrived>, Failed> {
         let client = &self.visit.client;
-        let about = match *known {
-            Some(about) => about,
-            None => *known.insert(self.look().await?),
-        };
         let offer = Offer {
             transfer: 0,
             name: self.called.to_owned(),
@@ -117,10 +137,10 @@ impl<W: Watcher> Fetching<'_, W> {
             show: false,
         };
         let fault = |why| ClientError::File { name: printable(self.called), why };
-        let (inbox, owner) = (self.inbox.clone(), self.url.clone());
+        let (inbox, owner) = (self.inbox.clone(), self.owner.to_owned());
         let begun = blocking(move || inbox.begin(&owner, &offer)).await.map_err(fault)?;
         let mut incoming = match begun {
-            Begun::Arrived(arrived) => return Ok(arrived),
+            Begun::Arrived(arrived) => return Ok(Some(arrived)),
             Begun::Incoming(incoming) => incoming,
         };
         let held = incoming.offset();
@@ -128,16 +148,20 @@ impl<W: Watcher> Fetching<'_, W> {
         let mut progress = false;
         // Of what is empty, or all there, there is no part.
         if held < about.size {
-            let Some(mut rest) = self.rest(about, held).await? else {
-                // It is another file now, of which nothing is here.
-                *known = None;
-                return Err(client.lost("the file was changed there").into());
+            let Some((mut rest, mut again)) = self.rest(about, held).await? else {
+                return Ok(None);
             };
             loop {
                 let piece = timeout(PIECE_TIME, rest.chunk()).await;
                 let piece = piece.map_err(|_| client.lost("nothing more comes"));
                 let piece = piece.and_then(|piece| piece.map_err(|e| client.unreached(e)));
-                let Some(piece) = piece.map_err(|why| Failed { progress, why })? else { break };
+                let Some(mut piece) = piece.map_err(|why| Failed { progress, why })? else { break };
+                // Where all of it is given, what is here comes again.
+                let known = usize::try_from(again).unwrap_or(usize::MAX).min(piece.len());
+                again -= piece.split_to(known).len() as u64;
+                if piece.is_empty() {
+                    continue;
+                }
                 progress = true;
                 let offset = incoming.offset();
                 let written;
@@ -154,7 +178,7 @@ impl<W: Watcher> Fetching<'_, W> {
             // So the hub says that it can't go on.
             return Err(Failed { progress, why: client.lost("it ended too early") });
         }
-        Ok(blocking(move || incoming.finish()).await.map_err(fault)?)
+        Ok(Some(blocking(move || incoming.finish()).await.map_err(fault)?))
     }
 
     /// Has the hub bring the file, and asks what it is.
@@ -173,7 +197,11 @@ impl<W: Watcher> Fetching<'_, W> {
             }
         };
         let (relay, called) = (Relay::new(self.watcher), format!("{}, to the hub", self.called));
-        let brought = |now: &Transfer| relay.tell(&called, now);
+        let brought = |now: Option<&Transfer>| {
+            if let Some(now) = now {
+                relay.tell(&called, now);
+            }
+        };
         let answer = tokio::select! {
             answer = timeout(BROUGHT, looking) => answer,
             () = self.visit.follow(&id, brought) => return Err(client.lost("it says nothing")),
@@ -182,8 +210,9 @@ impl<W: Watcher> Fetching<'_, W> {
         about(&answer).ok_or_else(|| client.odd(answer.status()))
     }
 
-    /// What is not here yet of the file that was looked at, if it still is that.
-    async fn rest(&self, about: About, held: u64) -> Result<Option<Response>, ClientError> {
+    /// What is not here yet of the file that was looked at, if it still is that; and how much comes
+    /// before it: gateways may give all where a part was asked for.
+    async fn rest(&self, about: About, held: u64) -> Result<Option<(Response, u64)>, ClientError> {
         let client = &self.visit.client;
         let mark = format!("\"{}\"", blake3::Hash::from_bytes(about.hash.0).to_hex());
         let request = client.slow.get(&self.url).header(RANGE, format!("bytes={held}-"));
@@ -196,9 +225,10 @@ impl<W: Watcher> Fetching<'_, W> {
         }
         let range = rest.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
         let fits = range.is_some_and(|range| range.starts_with(&format!("bytes {held}-")));
-        match rest.status() == StatusCode::PARTIAL_CONTENT && fits {
-            true => Ok(Some(rest)),
-            false => Err(client.odd(rest.status())),
+        match rest.status() {
+            StatusCode::PARTIAL_CONTENT if fits => Ok(Some((rest, 0))),
+            StatusCode::OK => Ok(Some((rest, held))),
+            status => Err(client.odd(status)),
         }
     }
 }

@@ -30,6 +30,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::error::Error;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 /// How long a hub may take to be reached, and to say something.
@@ -46,6 +47,12 @@ const PIECE_TIME: Duration = Duration::from_secs(30);
 
 /// How soon a connection is asked whether it still is there, how often from then on, and how many times.
 const ALIVE: (Duration, Duration, u32) = (Duration::from_secs(10), Duration::from_secs(5), 3);
+
+/// This machine.
+const HERE: [SocketAddr; 2] = [
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+    SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 0),
+];
 
 /// Redirects that are followed, within the hub.
 const REDIRECTS: usize = 5;
@@ -65,7 +72,7 @@ pub enum ClientError {
         why: String,
     },
     /// It does not do it.
-    #[error("the hub {hub} refuses: {why}")]
+    #[error("{hub} says: {why}")]
     Refused {
         /// The hub.
         hub: HubUrl,
@@ -81,6 +88,14 @@ pub enum ClientError {
         name: String,
         /// What is wrong with it.
         why: FileError,
+    },
+    /// A file is another one each time that it is looked at.
+    #[error("'{name}' is being changed there: it was another one {times} times")]
+    Changes {
+        /// Which.
+        name: String,
+        /// How often it was begun anew.
+        times: u32,
     },
     /// The connection broke too often, or for too long.
     #[error("the connection could not be made anew for {:.0?}: {last}", .patience)]
@@ -101,13 +116,22 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// Whether a machine was not reached by the hub.
+    pub(crate) fn is_away(&self) -> bool {
+        matches!(self, Self::Refused { status, .. } if *status == StatusCode::BAD_GATEWAY)
+    }
+
     /// Whether it may be otherwise a moment later.
     #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Unreached { .. } => true,
-            // It has too much to do, or stood still, or a gateway before it does not reach it.
-            Self::Refused { status, .. } | Self::Odd { status, .. } => matches!(
+            // It has too much to do, or stood still.
+            Self::Refused { status, .. } => {
+                matches!(*status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
+            }
+            // A gateway before it does not reach it.
+            Self::Odd { status, .. } => matches!(
                 *status,
                 StatusCode::REQUEST_TIMEOUT
                     | StatusCode::TOO_MANY_REQUESTS
@@ -115,7 +139,7 @@ impl ClientError {
                     | StatusCode::SERVICE_UNAVAILABLE
                     | StatusCode::GATEWAY_TIMEOUT
             ),
-            Self::File { .. } | Self::Lost { .. } => false,
+            Self::File { .. } | Self::Changes { .. } | Self::Lost { .. } => false,
         }
     }
 }
@@ -161,8 +185,11 @@ impl Client {
                 .tcp_keepalive_interval(ALIVE.1)
                 .tcp_keepalive_retries(ALIVE.2)
                 .redirect(within(&hub));
-            // What is said to this machine itself is not sent to a proxy.
-            if secure { http } else { http.no_proxy() }
+            // What is said to this machine itself in the clear stays on it, whatever its name leads to.
+            match secure {
+                true => http,
+                false => http.no_proxy().resolve_to_addrs(hub.host(), &HERE),
+            }
         };
         let built = builder().read_timeout(ANSWER).build();
         let slow = || with_patience(builder()).build();
@@ -200,14 +227,15 @@ impl Client {
         key: &SecretKey,
         wanted: &str,
     ) -> Result<T, ClientError> {
-        let challenge: Challenge = self.ask(self.http.get(self.at("/session/challenge"))).await?;
+        let asked = self.http.get(self.at("/session/challenge")).timeout(ANSWER);
+        let challenge: Challenge = self.ask(asked).await?;
         let authority = self.hub.authority();
         let proof = Proof::new(Who::SignIn, key, &authority, "", &challenge);
         let claim = json!({
             "key": key.public().to_string(), "hub": authority, "signature": proof.signature(),
             "nonce": challenge.nonce, "time_ms": challenge.time_ms, wanted: true,
         });
-        self.ask(self.post("/session", &claim)).await
+        self.ask(self.post("/session", &claim).timeout(ANSWER)).await
     }
 
     fn at(&self, path: &str) -> String {

@@ -17,9 +17,9 @@ const LINE: usize = 64 << 10;
 const AGAIN: Duration = Duration::from_secs(2);
 
 impl Visit {
-    /// Tells how transfers come on that are called so, for as long as it is polled. It is for being
-    /// shown alone: where the hub does not tell this operator, nothing is told.
-    pub(super) async fn follow(&self, id: &str, told: impl Fn(&Transfer)) {
+    /// Tells how transfers come on that are called so, for as long as it is polled; first nothing of
+    /// any, once there is somebody who would tell it.
+    pub(super) async fn follow(&self, id: &str, told: impl Fn(Option<&Transfer>)) {
         while self.hear(id, &told).await {
             sleep(AGAIN).await;
         }
@@ -27,20 +27,23 @@ impl Visit {
     }
 
     /// Hears events to their end, and says whether there may be more.
-    async fn hear(&self, id: &str, told: &impl Fn(&Transfer)) -> bool {
+    async fn hear(&self, id: &str, told: &impl Fn(Option<&Transfer>)) -> bool {
         let client = &self.client;
         let asked = self.signed(client.slow.get(client.at("/events")));
         let mut answer = match client.answer(asked).await {
             Ok(answer) => answer,
             Err(e) => return e.may_pass(),
         };
-        let mut kept = Vec::new();
+        let (mut kept, mut opened) = (Vec::new(), false);
         while let Ok(Some(piece)) = answer.chunk().await {
+            if !std::mem::replace(&mut opened, true) {
+                told(None);
+            }
             kept.extend_from_slice(&piece);
             while let Some(end) = kept.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = kept.drain(..=end).collect();
                 if let Some(transfer) = transfer(&line).filter(|transfer| transfer.id == id) {
-                    told(&transfer);
+                    told(Some(&transfer));
                 }
             }
             if kept.len() > LINE {
@@ -67,14 +70,15 @@ impl<'a, W: Watcher> Relay<'a, W> {
     /// So far it has come, which is called so for people.
     pub fn tell(&self, called: &str, to: &Transfer) {
         if let Some(why) = &to.waits {
-            return self.watcher.waits(why);
+            return self.watcher.waits(&printable(why));
         }
+        let moved = to.moved.min(to.size);
         let mut now = self.now.borrow_mut();
-        if now.0 != to.file || to.moved < now.1 {
-            self.watcher.begins(&printable(called), to.size, to.moved);
+        if now.0 != to.file || moved < now.1 {
+            self.watcher.begins(&printable(called), to.size, moved);
         }
-        *now = (to.file.clone(), to.moved);
-        self.watcher.moved(to.moved);
+        *now = (to.file.clone(), moved);
+        self.watcher.moved(moved);
     }
 }
 

@@ -1,5 +1,6 @@
 //! A machine at a hub, as a user names it: `https://hub.example:18517/lab-07`.
 
+use crate::address::Target;
 use crate::config::group_name;
 use crate::rendezvous::{HubUrl, UrlError};
 use crate::text::printable;
@@ -66,8 +67,11 @@ impl FromStr for HubPlace {
         let behind = text.find("://").map_or(0, |at| at + 3);
         let slash = text[behind..].find('/').ok_or(PlaceError::Name)? + behind;
         let hub = text[..slash].parse()?;
-        let name = percent_decode_str(&text[slash + 1..]).decode_utf8();
-        Self::new(hub, name.map_err(|_| PlaceError::Name)?.into_owned())
+        let name = text[slash + 1..].strip_suffix('/').unwrap_or(&text[slash + 1..]);
+        let name = percent_decode_str(name).decode_utf8().map_err(|_| PlaceError::Name)?;
+        // As the hub writes it: without the usual port.
+        let name = name.parse().map_or(name.into_owned(), |target: Target| target.to_string());
+        Self::new(hub, name)
     }
 }
 
@@ -105,6 +109,14 @@ mod tests {
             "https:///lab-07",
         ] {
             assert!(text.parse::<HubPlace>().is_err(), "{text}");
+        }
+        for (text, name) in [
+            ("https://hub.example/lab-07/", "lab-07"),
+            ("https://hub.example/lab-07:18516", "lab-07"),
+            ("https://hub.example/[::1]:18516", "::1"),
+            ("https://hub.example/lab%2D07", "lab-07"),
+        ] {
+            assert_eq!(text.parse::<HubPlace>().map(|place| place.name), Ok(name.into()), "{text}");
         }
         assert!(HubPlace::is_meant("HTTPS://x") && !HubPlace::is_meant("lab-07:443"));
     }

@@ -3,12 +3,15 @@
 use super::ClientError;
 use super::news::name;
 use super::visit::{Visit, encoded};
-use crate::files::FileError;
+use crate::files::{FileError, clean};
 use crate::hub::events::Transfer;
 use crate::text::printable;
 use reqwest::Body;
 use reqwest::multipart::{Form, Part};
 use serde::Deserialize;
+use std::cell::Cell;
+use std::fs::Metadata;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,7 +29,12 @@ const LOOK: Duration = Duration::from_millis(100);
 /// How long a hub may take nothing more of what is sent: it may have to wait for its own turn first.
 const STALLED: Duration = Duration::from_secs(60);
 
-/// How long machines may take to get what the hub has.
+/// How long a hub may tell nothing of what it hands on, beside the time in which it reads what it has
+/// once, at so many bytes a second.
+const SILENT: Duration = Duration::from_secs(180);
+const READ: u64 = 10 << 20;
+
+/// How long it may be silent where its events don't come through.
 const DELIVERED: Duration = Duration::from_secs(3600);
 
 /// What came of files at a machine.
@@ -62,36 +70,49 @@ impl Visit {
         handed: impl Fn(&Transfer),
     ) -> Result<Vec<Sent>, ClientError> {
         let read = Arc::new(AtomicU64::new(0));
-        let (mut form, mut length) = (Form::new(), 0);
+        let (mut form, mut length, mut before) = (Form::new(), 0, Vec::new());
         for path in files {
-            let (part, bytes) = part(path, &read).await?;
-            (form, length) = (form.part("file", part), length + bytes);
+            let (part, about) = part(path, &read).await?;
+            (form, length) = (form.part("file", part), about.len().saturating_add(length));
+            before.push((path, about));
         }
         let id = name();
         let names: Vec<_> = names.iter().map(|name| encoded(name)).collect();
         let path = self.client.at(&format!("/files?hosts={}&id={id}", names.join("%2C")));
         let sending = self.client.ask(self.signed(self.client.slow.post(path)).multipart(form));
-        let following = self.follow(&id, handed);
+        // When something was heard of it last, by a hub that tells.
+        let (tells, heard) = (Cell::new(false), Cell::new(Instant::now()));
+        let following = self.follow(&id, |now| {
+            tells.set(true);
+            if let Some(now) = now {
+                heard.set(Instant::now());
+                handed(now);
+            }
+        });
         tokio::pin!(sending, following);
-        let (mut look, mut last) = (interval(LOOK), (0, Instant::now()));
+        let (mut look, mut last) = (interval(LOOK), 0);
         loop {
             tokio::select! {
                 sent = &mut sending => {
-                    return sent.map(|AllSent { hosts }| hosts.into_iter().map(harmless).collect());
+                    let AllSent { hosts } = sent?;
+                    unchanged(&before).await?;
+                    return Ok(hosts.into_iter().map(harmless).collect());
                 }
                 () = &mut following => {}
                 _ = look.tick() => {}
             }
             let now = read.load(Ordering::Relaxed);
-            if now != last.0 {
-                last = (now, Instant::now());
+            if now != last {
+                (last, _) = (now, heard.set(Instant::now()));
                 taken(now);
             }
-            let (patience, why) = match now < length {
-                true => (STALLED, "it takes nothing any more"),
-                false => (DELIVERED, "it does not say what came of it"),
+            let (patience, why) = match (now < length, tells.get()) {
+                (true, _) => (STALLED, "it takes nothing any more"),
+                // Before a machine gets something, that is read once more.
+                (false, true) => (SILENT + Duration::from_secs(length / READ), "it says nothing"),
+                (false, false) => (DELIVERED, "it does not say what came of it"),
             };
-            if last.1.elapsed() > patience {
+            if heard.get().elapsed() > patience {
                 return Err(self.client.lost(why));
             }
         }
@@ -106,25 +127,48 @@ fn harmless(sent: Sent) -> Sent {
     Sent { name, done: done.map(shown), files, error: error.map(shown) }
 }
 
-/// A file as a part of a form, and its length.
-async fn part(path: &Path, read: &Arc<AtomicU64>) -> Result<(Part, u64), ClientError> {
+/// A file as a part of a form, and what it is.
+async fn part(path: &Path, read: &Arc<AtomicU64>) -> Result<(Part, Metadata), ClientError> {
     let called = path.file_name().map(|name| name.to_string_lossy().into_owned());
-    let fault = |cause| ClientError::File {
-        name: printable(&path.to_string_lossy()),
-        why: FileError::io("read", path)(cause),
-    };
+    let shown = printable(&path.to_string_lossy());
+    let fault =
+        |cause| ClientError::File { name: shown.clone(), why: FileError::io("read", path)(cause) };
+    // What it would be called there, so that it fits into a form.
+    let called = clean(&called.unwrap_or_default()).map_err(|e| fault(io::Error::other(e)))?;
     let file = File::open(path).await.map_err(fault)?;
-    let length = file.metadata().await.map_err(fault)?.len();
+    let about = file.metadata().await.map_err(fault)?;
     let read = Arc::clone(read);
-    let pieces = futures_util::stream::try_unfold(file.take(length), move |mut file| {
+    let state = (file, about.len(), shown.clone());
+    let pieces = futures_util::stream::try_unfold(state, move |(mut file, left, shown)| {
         let read = Arc::clone(&read);
         async move {
             let mut piece = Vec::with_capacity(PIECE);
-            let count = (&mut file).take(PIECE as u64).read_to_end(&mut piece).await?;
+            let count = (&mut file).take(left.min(PIECE as u64)).read_to_end(&mut piece).await?;
             read.fetch_add(count as u64, Ordering::Relaxed);
-            Ok::<_, std::io::Error>((count > 0).then_some((piece, file)))
+            match (count, left) {
+                (0, 0) => Ok(None),
+                (0, _) => Err(io::Error::other(format!("'{shown}' was cut while it was sent"))),
+                (count, left) => Ok(Some((piece, (file, left - count as u64, shown)))),
+            }
         }
     });
-    let part = Part::stream_with_length(Body::wrap_stream(pieces), length);
-    Ok((part.file_name(called.unwrap_or_default()), length))
+    let part = Part::stream_with_length(Body::wrap_stream(pieces), about.len());
+    Ok((part.file_name(called), about))
+}
+
+/// Makes sure that files still are what they were.
+async fn unchanged(before: &[(&&Path, Metadata)]) -> Result<(), ClientError> {
+    for (path, about) in before {
+        let now = tokio::fs::metadata(path).await;
+        let same = now.is_ok_and(|now| {
+            now.len() == about.len() && now.modified().ok() == about.modified().ok()
+        });
+        if !same {
+            let name = printable(&path.to_string_lossy());
+            let why = "was changed while it was sent: what has arrived may be neither of both";
+            let why = FileError::io("read", path)(io::Error::other(why));
+            return Err(ClientError::File { name, why });
+        }
+    }
+    Ok(())
 }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
+use tokio::time::timeout;
 
 /// How long something may take that a machine is asked for.
 const ORDER: Duration = Duration::from_secs(60);
@@ -101,7 +102,7 @@ impl Visit {
     }
 
     async fn post(&self, name: &str, rest: &str, said: &Value) -> Result<Done, ClientError> {
-        let request = self.client.http.post(self.at(name, rest)).timeout(ORDER);
+        let request = self.client.slow.post(self.at(name, rest)).timeout(ORDER);
         let request = request.header("content-type", "application/json").body(said.to_string());
         let done: Done = self.client.ask(self.signed(request)).await?;
         Ok(Done { done: printable(&done.done), ..done })
@@ -112,7 +113,7 @@ impl Visit {
     /// # Errors
     /// Why it is not known.
     pub async fn facts(&self, name: &str) -> Result<Welcome, ClientError> {
-        let request = self.client.http.get(self.at(name, "")).timeout(ORDER);
+        let request = self.client.slow.get(self.at(name, "")).timeout(ORDER);
         let facts: About = self.client.ask(self.signed(request)).await?;
         let About { host, software, source, state, facts } = facts;
         Ok(harmless::welcome(Welcome {
@@ -125,15 +126,24 @@ impl Visit {
         }))
     }
 
-    /// What a machine shows now, as a PNG.
+    /// What a machine shows now, as a PNG, if that comes within so long.
     ///
     /// # Errors
     /// Why there is none.
-    pub async fn picture(&self, name: &str, scale: u32) -> Result<Vec<u8>, ClientError> {
+    pub async fn picture(
+        &self,
+        name: &str,
+        scale: u32,
+        limit: Duration,
+    ) -> Result<Vec<u8>, ClientError> {
         let path = self.at(name, &format!("/screen.png?scale={scale}"));
-        let request = self.signed(self.client.http.get(path)).timeout(ORDER);
-        let answer = self.client.answer(request).await?;
-        self.client.read(answer, PICTURE).await
+        let request = self.signed(self.client.slow.get(path));
+        let picture = timeout(limit, async {
+            let answer = self.client.answer(request).await?;
+            self.client.read(answer, PICTURE).await
+        });
+        let late = |_| self.client.lost(&format!("there was no picture within {limit:.0?}"));
+        picture.await.map_err(late)?
     }
 
     /// Signs out. Where that does not arrive, the hub forgets it after a while.
