@@ -175,25 +175,23 @@ async fn look(roster: Roster) {
         // Anybody can say that they are an agent without a key.
         for target in targets.into_iter().filter(|one| known.values().any(|known| known == one)) {
             let name = target.to_string();
-            if roster.add(target, None) {
+            if roster.add(target) {
                 tracing::info!("{name} was found on the networks");
             }
         }
     }
 }
 
-/// The machines, with the groups of the file that they are in.
+/// The machines, and the groups of the file for all that come.
 fn roster(targets: Vec<crate::address::Target>) -> Result<Roster> {
     let file = super::config::load()?;
     let roster = Roster::default();
     targets.iter().for_each(|target| {
-        roster.add(target.clone(), None);
+        roster.add(target.clone());
     });
     for name in file.group_names() {
-        let members = file.group(name)?.into_iter().filter(|member| targets.contains(member));
-        members.for_each(|member| {
-            roster.add(member, Some(name.to_owned()));
-        });
+        // Those that are not named may dial in, or be found.
+        file.group(name)?.iter().for_each(|member| roster.group(member, name));
     }
     Ok(roster)
 }

@@ -65,6 +65,7 @@ impl Certificate {
             let none = rustls::pki_types::pem::Error::NoItemsFound;
             return Err(pem(certificate, "certificate", none));
         }
+        warn_of_others(key);
         let key = PrivateKeyDer::from_pem_file(key).map_err(|e| pem(key, "secret key", e))?;
         Ok(Self { chain, key })
     }
@@ -107,6 +108,18 @@ impl Certificate {
             .with_no_client_auth()
             .with_single_cert(self.chain, self.key)?;
         Ok(config)
+    }
+}
+
+/// Says so where everybody can read a secret key. A group may: programs that get certificates leave
+/// them so.
+fn warn_of_others(key: &Path) {
+    #[cfg(unix)]
+    if let Ok(about) = fs::metadata(key)
+        && std::os::unix::fs::PermissionsExt::mode(&about.permissions()) & 0o007 != 0
+    {
+        let key = key.display();
+        tracing::warn!("everybody on this machine can read the secret key {key}: `chmod o= {key}`");
     }
 }
 

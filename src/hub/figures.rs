@@ -43,6 +43,22 @@ impl<T> From<&Result<T, Refused>> for SignIn {
     }
 }
 
+/// Whether a machine that dials in is there.
+#[derive(Debug, Clone, Copy)]
+enum Presence {
+    Here,
+    Away,
+}
+
+impl Case for Presence {
+    const LABEL: &'static str = "state";
+    const VALUES: &'static [&'static str] = &["here", "away"];
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
 /// How a request was answered: the first digit of the status.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Class(usize);
@@ -85,6 +101,7 @@ pub(super) struct Figures {
 struct State {
     known: Gauge,
     connected: Gauge,
+    dialled: Few<Presence, Gauge>,
     relays: Gauge,
     sessions: Gauge,
 }
@@ -113,10 +130,12 @@ impl Figures {
         registry.register_with_unit("request", help, Unit::Seconds, self.answers.clone());
         let help = "Attempts to sign in";
         registry.register("sign_ins", help, self.sign_ins.clone());
-        let State { known, connected, relays, sessions } = self.looked_up.clone();
+        let State { known, connected, dialled, relays, sessions } = self.looked_up.clone();
         registry.register("agents_known", "Machines that it knows", known);
         let help = "Machines that it is connected to, since somebody looks at them";
         registry.register("agents_connected", help, connected);
+        let help = "Machines that dial in";
+        registry.register("agents_dialled_in", help, dialled);
         let help = "Streams that it takes from machines: one for each machine and scale";
         registry.register("relays", help, relays);
         registry.register("sessions", "Browsers that are signed in", sessions);
@@ -131,7 +150,12 @@ impl Figures {
                 let state = &house.figures.looked_up;
                 let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
                 let (relays, connected) = house.relays.count();
-                state.known.set(number(house.roster.members().len()));
+                let members = house.roster.members();
+                let dialled: Vec<_> = members.iter().filter_map(|one| one.dialled).collect();
+                let here = dialled.iter().filter(|one| one.here).count();
+                state.known.set(number(members.len()));
+                state.dialled.of(Presence::Here).set(number(here));
+                state.dialled.of(Presence::Away).set(number(dialled.len() - here));
                 state.connected.set(number(connected));
                 state.relays.set(number(relays));
                 state.sessions.set(number(house.sessions.count()));

@@ -1,9 +1,12 @@
 //! Problem: what went wrong, as RFC 9457 has it.
 
-use actix_web::http::StatusCode;
+use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use std::fmt;
+
+/// After how many seconds something may be tried again that was tried too often.
+const AGAIN: u64 = 2;
 
 /// An answer that says why there is no other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -83,6 +86,10 @@ impl ResponseError for Problem {
 
     fn error_response(&self) -> HttpResponse {
         let text = serde_json::to_string(self).unwrap_or_default();
-        HttpResponse::build(self.status).content_type("application/problem+json").body(text)
+        let mut answer = HttpResponse::build(self.status);
+        if self.status == StatusCode::TOO_MANY_REQUESTS {
+            answer.insert_header((header::RETRY_AFTER, AGAIN));
+        }
+        answer.content_type("application/problem+json").body(text)
     }
 }

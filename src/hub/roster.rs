@@ -29,8 +29,8 @@ pub struct Member {
 }
 
 impl Member {
-    fn new(name: String, target: Target) -> Self {
-        Self { name, groups: BTreeSet::new(), dialled: None, target, called: false }
+    fn new(name: String, groups: BTreeSet<String>, target: Target) -> Self {
+        Self { name, groups, dialled: None, target, called: false }
     }
 }
 
@@ -47,39 +47,57 @@ pub struct Dialled {
 #[derive(Debug, Clone)]
 pub struct Roster {
     members: Arc<Mutex<BTreeMap<String, Member>>>,
+    /// Of those that are here or may come.
+    groups: Arc<Mutex<BTreeMap<String, BTreeSet<String>>>>,
     changes: watch::Sender<u64>,
 }
 
 impl Default for Roster {
     fn default() -> Self {
-        Self { members: Arc::default(), changes: watch::Sender::new(0) }
+        Self { members: Arc::default(), groups: Arc::default(), changes: watch::Sender::new(0) }
     }
 }
 
 impl Roster {
-    /// Takes a machine in; one that is there already is in these groups as well. Whether it is new.
-    pub fn add(&self, target: Target, groups: impl IntoIterator<Item = String>) -> bool {
+    /// A machine is in this group, whether it is here or not.
+    pub fn group(&self, target: &Target, group: &str) {
         let name = target.to_string();
+        if let Some(member) = self.lock().get_mut(&name) {
+            member.groups.insert(group.to_owned());
+        }
+        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        groups.entry(name).or_default().insert(group.to_owned());
+        drop(groups);
+        self.changed();
+    }
+
+    /// Takes a machine in. Whether it is new.
+    pub fn add(&self, target: Target) -> bool {
+        let name = target.to_string();
+        let groups = self.groups_of(&name);
         let mut members = self.lock();
         let is_new = !members.contains_key(&name);
-        let member = members.entry(name.clone()).or_insert_with(|| Member::new(name, target));
-        member.called = true;
-        let before = member.groups.len();
-        member.groups.extend(groups);
-        let changed = is_new || member.groups.len() > before;
+        let new = || Member::new(name.clone(), groups, target);
+        members.entry(name.clone()).or_insert_with(new).called = true;
         drop(members);
-        if changed {
+        if is_new {
             self.changed();
         }
         is_new
+    }
+
+    fn groups_of(&self, name: &str) -> BTreeSet<String> {
+        let groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        groups.get(name).cloned().unwrap_or_default()
     }
 
     /// A machine has dialled in, or is gone.
     pub(super) fn dialled(&self, target: &Target, here: bool) {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let since_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
-        let (name, mut members) = (target.to_string(), self.lock());
-        let new = || Member::new(name.clone(), target.clone());
+        let name = target.to_string();
+        let (groups, mut members) = (self.groups_of(&name), self.lock());
+        let new = || Member::new(name.clone(), groups, target.clone());
         let member = members.entry(name.clone()).or_insert_with(new);
         member.dialled = Some(Dialled { here, since_ms });
         drop(members);
@@ -129,9 +147,11 @@ mod tests {
     fn who_comes_and_goes_is_seen_by_whoever_waits() {
         let roster = Roster::default();
         let target = |name: &str| name.parse::<Target>().expect("a name");
-        roster.add(target("lab-01"), ["room2".to_owned()]);
+        roster.add(target("lab-01"));
+        roster.group(&target("lab-01"), "room2");
+        roster.group(&target("lab-02"), "room2");
         let mut changes = roster.changes();
-        assert!(!roster.add(target("lab-01"), ["room2".to_owned()]));
+        assert!(!roster.add(target("lab-01")));
         assert!(!changes.has_changed().expect("it is there"), "it is as it was");
         let here = |name: &str| roster.find(name).and_then(|one| Some(one.dialled?.here));
         assert_eq!((here("lab-01"), here("lab-02")), (None, None));
@@ -145,7 +165,9 @@ mod tests {
         assert!(changes.has_changed().expect("it is there"));
         let names: Vec<_> = roster.members().into_iter().map(|one| one.name).collect();
         assert_eq!(names, ["lab-01", "lab-02"], "one that went stays in the list");
-        let groups = roster.find("lab-01").map(|one| one.groups.len());
-        assert_eq!(groups, Some(1), "what it was in it still is");
+        for name in names {
+            let groups = roster.find(&name).map(|one| one.groups.len());
+            assert_eq!(groups, Some(1), "{name} is in the group, whenever it came");
+        }
     }
 }

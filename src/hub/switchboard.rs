@@ -447,7 +447,7 @@ mod tests {
         let (_folder, board) = board();
         let key = SecretKey::generate().public();
         let inward = Inward(Arc::clone(&board));
-        board.roster.add(target("lab-01"), None);
+        board.roster.add(target("lab-01"));
         assert!(!inward.leads_to(&target("lab-01")) && !inward.leads_to(&target("lab-02")));
         for (name, after) in [("lab-01", false), ("lab-02", true)] {
             let (presence, _calls) = board.arrive(target(name), key, PEER, vec![]).expect("taken");

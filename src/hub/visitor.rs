@@ -89,7 +89,10 @@ impl Visitor {
     pub(super) fn may(&self, role: Role) -> Result<(), Problem> {
         match self.person.roles.has(role) {
             true => Ok(()),
-            false => Err(Problem::forbidden(format!("you do not have the role {role} here"))),
+            false => {
+                tracing::warn!(by = self.person.name, "refused: it takes the role {role}");
+                Err(Problem::forbidden(format!("you do not have the role {role} here")))
+            }
         }
     }
 }

@@ -252,7 +252,15 @@ impl Life {
             if !matches!(*cause, Cause::Stopped) {
                 self.tap.disconnected(&printable(&cause.to_string()));
             }
-            tracing::info!(target = %self.target, %cause, ?retry, "not connected");
+            let machine = &self.target;
+            match retry {
+                _ if matches!(*cause, Cause::Stopped) => tracing::debug!(%machine, "no more"),
+                Some(wait) => {
+                    let retry_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+                    tracing::info!(%machine, %cause, retry_ms, "not connected");
+                }
+                None => tracing::info!(%machine, %cause, "not connected"),
+            }
             self.slot.happened(
                 Event::Disconnected { cause: printable(&cause.to_string()), retry },
                 |view| {

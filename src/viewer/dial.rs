@@ -60,7 +60,7 @@ async fn follow(
         while let Some(called) = calls.next().await {
             match called {
                 Ok(reached) => return Some(reached),
-                Err(cause) => tracing::debug!(%target, "not called directly: {cause}"),
+                Err(cause) => tracing::debug!(machine = %target, "not called directly: {cause}"),
             }
         }
         None

@@ -199,7 +199,7 @@ impl Credentials {
                 if expected.is_none() {
                     let (known, name) = (self.known.clone(), target.clone());
                     files(peer, move || known.add(&name, &key)).await?;
-                    tracing::info!(%target, "remembered by its key, {}", key.fingerprint());
+                    tracing::info!(machine = %target, "remembered by its key, {}", key.fingerprint());
                 }
                 Ok((stream, key))
             }

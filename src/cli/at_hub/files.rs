@@ -2,7 +2,7 @@
 
 use super::Tour;
 use crate::cli::destinations::Destinations;
-use crate::cli::machines::{GOES_ON, Outcome, each_shown};
+use crate::cli::machines::{Outcome, each_shown};
 use crate::cli::progress::{Bar, Bars};
 use crate::cli::trust::{TrustArgs, runtime};
 use crate::files::size;
@@ -20,6 +20,9 @@ use std::time::{Duration, Instant};
 
 /// Files that are fetched at a time: a hub gives one person eight.
 const AT_ONCE: usize = 4;
+
+/// What is said when it was interrupted.
+const KEPT: &str = "What has arrived here is kept for a day: the same command goes on from there.";
 
 /// What came of files at the machines of a hub, or why nothing did.
 type Came<'a> = Shared<LocalBoxFuture<'a, Rc<Result<Vec<Sent>, String>>>>;
@@ -180,7 +183,7 @@ pub(in crate::cli) fn fetch(
                 .with("seconds", seconds)
         };
         let aside = |print: &mut dyn FnMut() -> io::Result<()>| bars.aside(print);
-        let done = each_shown(&tour.places, AT_ONCE, json, work, aside, GOES_ON).await;
+        let done = each_shown(&tour.places, AT_ONCE, json, work, aside, KEPT).await;
         tour.end().await;
         done.map(|done| (done, destinations))
     });

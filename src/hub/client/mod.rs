@@ -19,8 +19,8 @@ pub use upload::Sent;
 pub use visit::Visit;
 
 use crate::files::FileError;
-use crate::rendezvous::HubUrl;
 use crate::rendezvous::words::{Challenge, Proof, Who};
+use crate::rendezvous::{HubUrl, LineError};
 use crate::text::printable;
 use crate::trust::SecretKey;
 use crate::trust::hubs::HubTls;
@@ -30,6 +30,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::error::Error;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -71,6 +72,9 @@ pub enum ClientError {
         /// The library's words, and those of what is beneath.
         why: String,
     },
+    /// It is not known by its certificate.
+    #[error(transparent)]
+    Unknown(LineError),
     /// It does not do it.
     #[error("{hub} says: {why}")]
     Refused {
@@ -139,7 +143,9 @@ impl ClientError {
                     | StatusCode::SERVICE_UNAVAILABLE
                     | StatusCode::GATEWAY_TIMEOUT
             ),
-            Self::File { .. } | Self::Changes { .. } | Self::Lost { .. } => false,
+            Self::Unknown(_) | Self::File { .. } | Self::Changes { .. } | Self::Lost { .. } => {
+                false
+            }
         }
     }
 }
@@ -148,6 +154,7 @@ impl ClientError {
 #[derive(Debug, Clone)]
 pub struct Client {
     hub: HubUrl,
+    tls: HubTls,
     http: reqwest::Client,
     /// For what takes its time, and says nothing meanwhile.
     slow: reqwest::Client,
@@ -194,7 +201,7 @@ impl Client {
         let built = builder().read_timeout(ANSWER).build();
         let slow = || with_patience(builder()).build();
         match built.and_then(|http| Ok((http, slow()?))) {
-            Ok((http, slow)) => Ok(Self { hub, http, slow }),
+            Ok((http, slow)) => Ok(Self { hub, tls: tls.clone(), http, slow }),
             Err(e) => Err(ClientError::Unreached { why: words(e), hub }),
         }
     }
@@ -279,7 +286,11 @@ impl Client {
     }
 
     fn unreached(&self, e: reqwest::Error) -> ClientError {
-        ClientError::Unreached { why: words(e), hub: self.hub.clone() }
+        let hub = self.hub.clone();
+        match self.tls.seen() {
+            Some(seen) if is_unknown(&e) => ClientError::Unknown(LineError::Unknown { hub, seen }),
+            _ => ClientError::Unreached { why: words(e), hub },
+        }
     }
 
     /// What an answer holds, unless that is too long.
@@ -313,6 +324,21 @@ fn within(hub: &HubUrl) -> Policy {
             (false, _) => attempt.error(format!("it redirects to {to}, which is another host")),
         }
     })
+}
+
+/// Whether it is that nobody vouches for a certificate.
+fn is_unknown(error: &reqwest::Error) -> bool {
+    let mut next = error.source();
+    while let Some(one) = next {
+        // What is in an error of the system's kind is not beneath it, but in its place.
+        let inner = one.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let tls = inner.and_then(|inner| inner.downcast_ref()).or_else(|| one.downcast_ref());
+        if matches!(tls, Some(rustls::Error::InvalidCertificate(_))) {
+            return true;
+        }
+        next = one.source();
+    }
+    false
 }
 
 /// An error, and what is beneath it, which the library's own words leave out; not the address, which
