@@ -15,13 +15,13 @@ export class Problem extends Error {
   }
 }
 
-/**
- * @param {string} method @param {string} path @param {unknown} [body]
- * @returns {Promise<any>}
- */
-async function call(method, path, body) {
+/** What an answer says; `{}` where it makes no sense. @param {Response} answer @returns {Promise<any>} */
+const said = (answer) => answer.json().catch(() => ({}));
+
+/** @param {string} method @param {string} path @param {unknown} [body] @param {string} [kind] of what is wanted */
+async function ask(method, path, body, kind = "application/json") {
   /** @type {Record<string, string>} */
-  const headers = { accept: "application/json" };
+  const headers = { accept: kind };
   if (csrf) headers["x-hightower-csrf"] = csrf;
   if (body !== undefined) headers["content-type"] = "application/json";
   let answer;
@@ -30,10 +30,14 @@ async function call(method, path, body) {
   } catch {
     throw new Problem(0, "the hub can't be reached");
   }
-  if (answer.status === 204) return null;
-  const said = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Problem(answer.status, said.detail ?? `the hub answered ${answer.status}`);
-  return said;
+  if (!answer.ok) throw new Problem(answer.status, (await said(answer)).detail ?? `the hub answered ${answer.status}`);
+  return answer;
+}
+
+/** @param {string} method @param {string} path @param {unknown} [body] @returns {Promise<any>} */
+async function call(method, path, body) {
+  const answer = await ask(method, path, body);
+  return answer.status === 204 ? null : said(answer);
 }
 
 /** @param {string} name */
@@ -102,6 +106,9 @@ export function send(hosts, files, id, told, signal) {
     request.send(form);
   });
 }
+
+/** What it shows now, as a PNG. @param {string} name */
+export const shot = async (name) => (await ask("GET", `${at(name)}/screen.png`, undefined, "image/png")).blob();
 
 /** Where a picture of it is. @param {string} name */
 export const picture = (name) => `${ROOT}${at(name)}/screen.png`;

@@ -157,6 +157,7 @@ function sift() {
     const named = [host.name, ...host.groups].some((one) => one.toLowerCase().includes(looked));
     item.hidden = !named || (group.value !== "" && !host.groups.includes(group.value));
   }
+  if (tiles.length && tiles.every(({ item }) => item.hidden)) tell("no machine, and no group, is called so");
   look();
 }
 
@@ -167,6 +168,19 @@ function hush() {
   talk.hidden = true;
   part("message", HTMLElement).hidden = !speaks;
   part("chat", HTMLElement).setAttribute("aria-expanded", "false");
+}
+
+/** Gives a picture to the browser to be kept, or says why there is none. @param {string} name */
+async function keep(name) {
+  try {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(await api.shot(name));
+    link.download = `${name}.png`;
+    link.click();
+    URL.revokeObjectURL(link.href);
+  } catch (problem) {
+    tell(`${name}: ${problem instanceof Error ? problem.message : problem}`);
+  }
 }
 
 /** Those that are shown. */
@@ -210,6 +224,10 @@ function follow() {
 
 /** Does something at machines, and says how it went. @param {Host[]} hosts @param {(name: string) => Promise<any>} work */
 async function each(hosts, work) {
+  if (!hosts.length) {
+    tell("no machine is shown");
+    return;
+  }
   const outcomes = await Promise.allSettled(hosts.map(({ name }) => work(name)));
   const lines = outcomes.map((outcome, i) => outcome.status === "fulfilled"
     ? `${hosts[i].name}: ${outcome.value.done}` : `${hosts[i].name}: failed: ${outcome.reason.message}`);
@@ -225,6 +243,16 @@ for (const button of document.querySelectorAll("[data-order]")) {
     each(button.closest("#large") && shown ? [shown.tile.host] : visible(), (name) => api.order(name, what));
   });
 }
+
+part("shot", HTMLAnchorElement).addEventListener("click", (event) => {
+  event.preventDefault();
+  if (shown) keep(shown.tile.host.name);
+});
+
+// What is under way to the hub ends with the page.
+addEventListener("beforeunload", (event) => {
+  if (transfers.any) event.preventDefault();
+});
 
 part("message", HTMLFormElement).addEventListener("submit", (event) => {
   event.preventDefault();

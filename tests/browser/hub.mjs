@@ -128,6 +128,12 @@ try {
     return Buffer.from(rgb, "base64").equals(expected);
   });
 
+  // All of it is seen without scrolling, and a picture of it is kept.
+  const box = await page.locator("#screen").boundingBox();
+  assert.ok(box.y + box.height <= page.viewportSize().height, JSON.stringify(box));
+  const [kept] = await Promise.all([page.waitForEvent("download"), page.click("#shot")]);
+  assert.equal(readFileSync(await kept.path()).subarray(1, 4).toString(), "PNG");
+
   await page.click("#large [data-order=lock]");
   await page.locator("#said", { hasText: "locked" }).waitFor();
   await page.locator("#large-state", { hasText: "locked" }).waitFor();

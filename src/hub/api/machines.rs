@@ -35,6 +35,11 @@ fn calling(house: &House, visitor: &Visitor, machine: &str) -> Result<Place, Pro
     house.calls.take_of(&own, CALLS).ok_or_else(many)
 }
 
+/// What a machine says to the hub: whoever reads "your key" in it should not think of their own.
+fn said(machine: &str, words: impl std::fmt::Display) -> String {
+    format!("{machine} says to this hub: {words}")
+}
+
 /// What a machine is.
 pub(super) async fn one(
     visitor: Visitor,
@@ -64,7 +69,7 @@ async fn order(house: &House, visitor: &Visitor, name: &str, message: Message) -
     };
     let reply = order::send(&member.target, &message, &house.security).await;
     let reply = reply.inspect_err(|e| failed(e)).map_err(|e| match e {
-        OrderError::Denied(_) => Problem::refused(e),
+        OrderError::Denied(_) => Problem::refused(said(&member.name, e)),
         e => Problem::machine(e),
     })?;
     let (done, lease_ms) = (order::outcome(command, &reply), reply.lease_ms);
@@ -150,7 +155,7 @@ pub(super) async fn say(
     let behalf = Some(visitor.person.name.clone());
     let saying = Saying::on_behalf(words.text, behalf).map_err(Problem::bad)?;
     let heard = saying.deliver(&member.target, &house.security).await.map_err(|e| match e {
-        Unheard::Refused(_) => Problem::refused(e),
+        Unheard::Refused(_) => Problem::refused(said(&member.name, e)),
         Unheard::Lost(_) => Problem::machine(e),
     })?;
     let done = saying::words(heard);
