@@ -108,7 +108,7 @@ fn what_is_done_with_a_machine_is_done_by_a_hub() {
 #[test]
 fn a_hub_shows_those_that_dial_in_and_says_who_is_away() {
     actix::System::new().block_on(async {
-        let mut hall = Hall::new(&[]);
+        let mut hall = Hall::new(&["--metrics", "0"]);
         let browser = hall.site.browser().await;
         let listed = async || {
             let mut answer = browser.get("/api/v1/hosts").send().await.unwrap();
@@ -118,6 +118,11 @@ fn a_hub_shows_those_that_dial_in_and_says_who_is_away() {
         let agent = hall.agent();
         let here = &listed().await[0];
         assert_eq!((&here["name"], &here["dialled"]["here"]), (&"lab-07".into(), &true.into()));
+        assert_eq!(here["groups"], serde_json::json!(["yard"]), "a group that it was put into");
+        let counted = |hall: &Hall, state: &str| {
+            hall.site.figures().value("hightower_hub_agents_dialled_in", &[("state", state)])
+        };
+        assert_eq!((counted(&hall, "here"), counted(&hall, "away")), (1.0, 0.0));
         for what in ["start", "stop", "start"] {
             let order = browser.post(&format!("/api/v1/hosts/lab-07/{what}")).send().await;
             assert_eq!(order.unwrap().status(), 200, "{what}");
@@ -135,6 +140,7 @@ fn a_hub_shows_those_that_dial_in_and_says_who_is_away() {
         hall.site.log.await_line(|line| line.contains("lab-07 is gone"), "that it is gone");
         let gone = &listed().await[0];
         assert_eq!((&gone["name"], &gone["dialled"]["here"]), (&"lab-07".into(), &false.into()));
+        assert_eq!((counted(&hall, "here"), counted(&hall, "away")), (0.0, 1.0));
         let asked = site::problem(browser.get("/api/v1/hosts/lab-07")).await;
         assert!(asked.0 == 502 && asked.1.contains("not connected to this hub"), "{asked:?}");
     });

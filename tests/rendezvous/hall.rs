@@ -30,6 +30,7 @@ impl Hall {
         key.save(&homes.agent.path().join("agent_key"), "lab-07", None).unwrap();
         hub.save(&home.path().join("operator_key"), "hub", None).unwrap();
         know(home.path(), "lab-07", &key);
+        fs::write(home.path().join("hightower.toml"), "[groups]\nyard = [\"lab-07\"]\n").unwrap();
         know(homes.operator.path(), "lab-07", &key);
         let anna = homes.key().public();
         fs::write(home.path().join("hub_operators"), format!("view {anna} anna\n")).unwrap();
