@@ -304,6 +304,7 @@ fn a_file_goes_to_the_hub_once_for_all_machines_and_by_the_proxy_of_the_environm
     let mut other = desk.command(&["send", "film", &desk.at("lab-07")]);
     let other = other.env("HTTPS_PROXY", format!("http://{}", proxy.address)).output().unwrap();
     refused(&other, "hightower trust-hub https://localhost:");
+    refused(&desk.run(&["login", &desk.root]), "hightower trust-hub https://localhost:");
     assert!(proxy.up() - up < 10_000);
 }
 

@@ -330,13 +330,15 @@ fn within(hub: &HubUrl) -> Policy {
 fn is_unknown(error: &reqwest::Error) -> bool {
     let mut next = error.source();
     while let Some(one) = next {
-        // What is in an error of the system's kind is not beneath it, but in its place.
-        let inner = one.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let tls = inner.and_then(|inner| inner.downcast_ref()).or_else(|| one.downcast_ref());
-        if matches!(tls, Some(rustls::Error::InvalidCertificate(_))) {
+        if matches!(one.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))) {
             return true;
         }
-        next = one.source();
+        // What is in an error of the system's kind is not beneath it, but in its place.
+        let inner = one.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = match inner {
+            Some(inner) => Some(inner),
+            None => one.source(),
+        };
     }
     false
 }
