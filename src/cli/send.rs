@@ -28,8 +28,8 @@ const AT_ONCE: usize = 16;
 /// FILEs come first: whatever is there as a file or folder is one. From the first word that is not,
 /// all are machines. Name machines with --to where that is not clear.
 ///
-/// To machines at a hub a file is sent once, and the hub hands it to each. What is broken off on the
-/// way to the hub is sent anew.
+/// To machines at a hub a file is sent once, and the hub hands it to each. What breaks off on the way
+/// to the hub begins anew.
 #[derive(Debug, Args)]
 pub(super) struct SendArgs {
     /// Files and folders, and then machines: NAME, ADDRESS, NAME:PORT, [IPV6]:PORT, or @GROUP of
@@ -62,7 +62,7 @@ pub(super) fn run(args: SendArgs) -> Result<ExitCode> {
     };
     if let Some(places) = at_hub::places(&hosts)? {
         ensure!(!args.image, "a picture is not shown by a hub: name machines for that");
-        return at_hub::send(places, args.json, &args.trust, &files);
+        return at_hub::send(places, args.json, &args.trust, (&files, args.retry));
     }
     let mut parcels = Vec::new();
     for path in &files {

@@ -63,7 +63,7 @@ mod users;
 mod visitor;
 
 pub use certificate::{Certificate, CertificateError};
-pub use client::{Client, ClientError, HubPlace, PlaceError, Relay, Sent, Visit};
+pub use client::{Client, ClientError, HubPlace, PlaceError, Relay, Sent, Told, Visit};
 pub use events::Transfer;
 pub use roster::{Dialled, Member, Roster};
 pub use sessions::LINK;

@@ -309,6 +309,21 @@ fn a_file_goes_to_the_hub_once_for_all_machines_and_by_the_proxy_of_the_environm
 }
 
 #[test]
+fn what_is_cut_off_on_the_way_to_the_hub_begins_anew_and_arrives_once() {
+    let abroad = Abroad::new();
+    let (desk, sent) = (&abroad.desk, noise(6_000_000));
+    fs::write(desk.path("film"), &sent).unwrap();
+    let proxy = Proxy::cutting_up(&[1_000_000, 2_000_000]);
+    obeyed(&abroad.run(&proxy, &["send", "film", &desk.at("lab-07")]));
+    assert!(fs::read(desk.path("lab-07/in/film")).unwrap() == sent);
+    assert!(!desk.path("lab-07/in/film (2)").exists());
+    assert_eq!(proxy.left(), 0, "all cuts were made");
+    let proxy = Proxy::cutting_up(&[1_000_000; 100]);
+    refused(&abroad.run(&proxy, &["send", "--retry", "1s", "film", &desk.at("lab-07")]), "for 1s");
+    assert!(!desk.path("lab-07/in/film (2)").exists());
+}
+
+#[test]
 fn a_fetch_that_is_cut_off_goes_on_where_it_was() {
     let abroad = Abroad::new();
     let (desk, sent) = (&abroad.desk, noise(8_000_000));

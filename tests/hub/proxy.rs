@@ -14,6 +14,8 @@ struct Counts {
     connections: AtomicUsize,
     /// After how many bytes to a client its connection is cut, each of them once.
     cuts: Mutex<Vec<usize>>,
+    /// The same of bytes from a client.
+    up_cuts: Mutex<Vec<usize>>,
     /// Whether nobody is let through after the last cut.
     breaks: bool,
     ends: AtomicBool,
@@ -28,19 +30,25 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// That cuts connections through which so much came, once for each of these.
     pub(crate) fn cutting(cuts: &[usize]) -> Self {
-        Self::of(cuts, false)
+        Self::of(cuts, &[], false)
+    }
+
+    /// That cuts connections from which so much came, once for each of these.
+    pub(crate) fn cutting_up(cuts: &[usize]) -> Self {
+        Self::of(&[], cuts, false)
     }
 
     /// That cuts a connection through which so much came, and lets nobody through from then on.
     pub(crate) fn breaking(cut: usize) -> Self {
-        Self::of(&[cut], true)
+        Self::of(&[cut], &[], true)
     }
 
-    fn of(cuts: &[usize], breaks: bool) -> Self {
+    fn of(cuts: &[usize], up_cuts: &[usize], breaks: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let cuts = Mutex::new(cuts.iter().rev().copied().collect());
-        let counts = Arc::new(Counts { cuts, breaks, ..Counts::default() });
+        let [cuts, up_cuts] =
+            [cuts, up_cuts].map(|cuts| Mutex::new(cuts.iter().rev().copied().collect()));
+        let counts = Arc::new(Counts { cuts, up_cuts, breaks, ..Counts::default() });
         let shared = Arc::clone(&counts);
         thread::spawn(move || {
             for client in listener.incoming() {
@@ -70,7 +78,7 @@ impl Proxy {
 
     /// Cuts that were not needed.
     pub(crate) fn left(&self) -> usize {
-        self.counts.cuts.lock().unwrap().len()
+        self.counts.cuts.lock().unwrap().len() + self.counts.up_cuts.lock().unwrap().len()
     }
 }
 
@@ -101,23 +109,24 @@ fn serve(mut client: TcpStream, counts: &Arc<Counts>) {
     counts.connections.fetch_add(1, Ordering::Relaxed);
     let (mut from, mut to) = (client.try_clone().unwrap(), hub.try_clone().unwrap());
     let up = Arc::clone(counts);
-    thread::spawn(move || pump(&mut from, &mut to, |count| counted(&up.up, count)));
-    let mut came = 0;
-    pump(&mut hub, &mut client, |count| {
-        came += count;
-        counted(&counts.down, count);
-        let mut cuts = counts.cuts.lock().unwrap();
-        let is_cut = cuts.last().is_some_and(|cut| came > *cut);
-        if is_cut {
-            cuts.pop();
-        }
-        !is_cut
+    thread::spawn(move || {
+        let mut came = 0;
+        pump(&mut from, &mut to, |count| counted(&up.up, count, &mut came, &up.up_cuts));
     });
+    let mut came = 0;
+    pump(&mut hub, &mut client, |count| counted(&counts.down, count, &mut came, &counts.cuts));
 }
 
-fn counted(counter: &AtomicUsize, count: usize) -> bool {
-    counter.fetch_add(count, Ordering::Relaxed);
-    true
+/// Counts what came; whether it goes on.
+fn counted(all: &AtomicUsize, count: usize, came: &mut usize, cuts: &Mutex<Vec<usize>>) -> bool {
+    all.fetch_add(count, Ordering::Relaxed);
+    *came += count;
+    let mut cuts = cuts.lock().unwrap();
+    let is_cut = cuts.last().is_some_and(|cut| *came > *cut);
+    if is_cut {
+        cuts.pop();
+    }
+    !is_cut
 }
 
 /// Passes on what comes for as long as that is wanted.

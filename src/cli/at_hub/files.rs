@@ -6,7 +6,7 @@ use crate::cli::machines::{Outcome, each_shown};
 use crate::cli::progress::{Bar, Bars};
 use crate::cli::trust::{TrustArgs, runtime};
 use crate::files::size;
-use crate::hub::{HubPlace, Relay, Sent, Transfer, Visit};
+use crate::hub::{HubPlace, Relay, Sent, Told, Transfer, Visit};
 use crate::rendezvous::HubUrl;
 use crate::transfer::Watcher;
 use anyhow::{Context, Result, ensure};
@@ -32,7 +32,7 @@ pub(in crate::cli) fn send(
     places: Vec<HubPlace>,
     json: bool,
     trust: &TrustArgs,
-    files: &[PathBuf],
+    (files, retry): (&[PathBuf], Duration),
 ) -> Result<ExitCode> {
     let mut bytes = 0;
     for path in files {
@@ -53,7 +53,7 @@ pub(in crate::cli) fn send(
         let came: HashMap<HubUrl, Came<'_>> = hubs
             .into_iter()
             .map(|(hub, visit, names)| {
-                let sending = sending(hub.clone(), visit, names, files, bytes, bars);
+                let sending = sending(hub.clone(), visit, names, files, (bytes, retry), bars);
                 (hub, sending.boxed_local().shared())
             })
             .collect();
@@ -80,13 +80,35 @@ pub(in crate::cli) fn send(
     exit
 }
 
+/// The way to a hub, and those on from it.
+struct Ways<'a> {
+    way: &'a Bar<'a>,
+    relays: HashMap<&'a String, Relay<'a, Bar<'a>>>,
+}
+
+impl Told for Ways<'_> {
+    fn taken(&self, bytes: u64) {
+        self.way.moved(bytes);
+    }
+
+    fn handed(&self, now: &Transfer) {
+        if let Some(relay) = self.relays.get(&now.host) {
+            relay.tell(&now.file, now);
+        }
+    }
+
+    fn waits(&self, why: &str) {
+        self.way.waits(why);
+    }
+}
+
 /// Sends files to the machines of one hub.
 async fn sending(
     hub: HubUrl,
     visit: Rc<Visit>,
     names: Vec<String>,
     files: &[&Path],
-    bytes: u64,
+    (bytes, retry): (u64, Duration),
     bars: &Bars,
 ) -> Rc<Result<Vec<Sent>, String>> {
     let way = bars.bar(&hub.to_string());
@@ -96,12 +118,7 @@ async fn sending(
         names.iter().map(|name| (name, bars.bar(&place(name)))).collect();
     let relays: HashMap<&String, Relay<'_, Bar<'_>>> =
         machines.iter().map(|(name, bar)| (*name, Relay::new(bar))).collect();
-    let handed = |now: &Transfer| {
-        if let Some(relay) = relays.get(&now.host) {
-            relay.tell(&now.file, now);
-        }
-    };
-    let sent = visit.send(&names, files, |taken| way.moved(taken), handed).await;
+    let sent = visit.send(&names, files, retry, &Ways { way: &way, relays }).await;
     way.end(sent.is_ok());
     for (name, bar) in &machines {
         let well = |one: &Sent| one.name == **name && one.error.is_none();

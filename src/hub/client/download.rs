@@ -2,7 +2,7 @@
 
 use super::news::{Relay, name};
 use super::visit::Visit;
-use super::{ClientError, PIECE_TIME};
+use super::{ClientError, PAUSES, PIECE_TIME};
 use crate::files::{Arrived, Begun, Inbox};
 use crate::hub::events::Transfer;
 use crate::text::printable;
@@ -20,9 +20,6 @@ const BROUGHT: Duration = Duration::from_secs(3600);
 
 /// How often a file is begun anew that is changed while it is fetched.
 const CHANGES: u32 = 3;
-
-/// The waits before a connection is made anew: the first, and the longest.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
 /// What need not be written otherwise in a path.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_');

@@ -15,7 +15,7 @@ mod visit;
 
 pub use news::Relay;
 pub use place::{HubPlace, PlaceError};
-pub use upload::Sent;
+pub use upload::{Sent, Told};
 pub use visit::Visit;
 
 use crate::files::FileError;
@@ -42,6 +42,9 @@ const ANSWER: Duration = Duration::from_secs(30);
 /// waited for here.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNTAKEN: Duration = Duration::from_secs(90);
+
+/// The waits before a connection is made anew: the first, and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
 /// How long the next piece of a file may take to come.
 const PIECE_TIME: Duration = Duration::from_secs(30);
@@ -71,6 +74,8 @@ pub enum ClientError {
         hub: HubUrl,
         /// The library's words, and those of what is beneath.
         why: String,
+        /// Whether there was a connection.
+        connected: bool,
     },
     /// It is not known by its certificate.
     #[error(transparent)]
@@ -101,6 +106,9 @@ pub enum ClientError {
         /// How often it was begun anew.
         times: u32,
     },
+    /// The connection broke when the hub may have had all that was sent.
+    #[error("{0}. All was on its way, so machines may have it")]
+    Unsure(Box<ClientError>),
     /// The connection broke too often, or for too long.
     #[error("the connection could not be made anew for {:.0?}: {last}", .patience)]
     Lost {
@@ -120,6 +128,11 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// Whether the hub may have got what was sent.
+    fn was_reached(&self) -> bool {
+        !matches!(self, Self::Unreached { connected: false, .. })
+    }
+
     /// Whether a machine was not reached by the hub.
     pub(crate) fn is_away(&self) -> bool {
         matches!(self, Self::Refused { status, .. } if *status == StatusCode::BAD_GATEWAY)
@@ -143,9 +156,11 @@ impl ClientError {
                     | StatusCode::SERVICE_UNAVAILABLE
                     | StatusCode::GATEWAY_TIMEOUT
             ),
-            Self::Unknown(_) | Self::File { .. } | Self::Changes { .. } | Self::Lost { .. } => {
-                false
-            }
+            Self::Unknown(_)
+            | Self::Unsure(_)
+            | Self::File { .. }
+            | Self::Changes { .. }
+            | Self::Lost { .. } => false,
         }
     }
 }
@@ -202,7 +217,7 @@ impl Client {
         let slow = || with_patience(builder()).build();
         match built.and_then(|http| Ok((http, slow()?))) {
             Ok((http, slow)) => Ok(Self { hub, tls: tls.clone(), http, slow }),
-            Err(e) => Err(ClientError::Unreached { why: words(e), hub }),
+            Err(e) => Err(ClientError::Unreached { why: words(e), hub, connected: false }),
         }
     }
 
@@ -282,14 +297,14 @@ impl Client {
     }
 
     fn lost(&self, why: &str) -> ClientError {
-        ClientError::Unreached { hub: self.hub.clone(), why: why.to_owned() }
+        ClientError::Unreached { hub: self.hub.clone(), why: why.to_owned(), connected: true }
     }
 
     fn unreached(&self, e: reqwest::Error) -> ClientError {
         let hub = self.hub.clone();
         match self.tls.seen() {
             Some(seen) if is_unknown(&e) => ClientError::Unknown(LineError::Unknown { hub, seen }),
-            _ => ClientError::Unreached { why: words(e), hub },
+            _ => ClientError::Unreached { connected: !e.is_connect(), why: words(e), hub },
         }
     }
 

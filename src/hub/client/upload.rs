@@ -1,8 +1,8 @@
 //! Files to machines by a hub: sent in one form, whatever the number of machines.
 
-use super::ClientError;
 use super::news::name;
 use super::visit::{Visit, encoded};
+use super::{ClientError, PAUSES};
 use crate::files::{FileError, clean};
 use crate::hub::events::Transfer;
 use crate::text::printable;
@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
-use tokio::time::{Instant, interval};
+use tokio::time::{Instant, interval, sleep};
 
 /// How much of a file is read at once, in bytes.
 const PIECE: usize = 256 << 10;
@@ -56,9 +56,32 @@ struct AllSent {
     hosts: Vec<Sent>,
 }
 
+/// Whoever wants to know how files are on their way.
+pub trait Told {
+    /// The hub has so many bytes of all.
+    fn taken(&self, bytes: u64);
+    /// It hands them on.
+    fn handed(&self, now: &Transfer);
+    /// The connection broke, and it is begun anew.
+    fn waits(&self, why: &str);
+}
+
+/// Why an attempt failed, and whether the hub may have had all.
+struct Failed {
+    had_all: bool,
+    why: ClientError,
+}
+
+impl From<ClientError> for Failed {
+    fn from(why: ClientError) -> Self {
+        Self { had_all: false, why }
+    }
+}
+
 impl Visit {
-    /// Sends files to machines: they go to the hub once, and each machine verifies them. Says how much
-    /// the hub has `taken`, and what is `handed` on.
+    /// Sends files to machines: they go to the hub once, and each machine verifies them. Where the
+    /// connection breaks before the hub has all it is begun anew, as long as that does not take longer
+    /// than `patience`.
     ///
     /// # Errors
     /// Why nothing was sent. What came of it at each machine is in the answer.
@@ -66,13 +89,42 @@ impl Visit {
         &self,
         names: &[String],
         files: &[&Path],
-        taken: impl Fn(u64),
-        handed: impl Fn(&Transfer),
+        patience: Duration,
+        told: &impl Told,
     ) -> Result<Vec<Sent>, ClientError> {
-        let read = Arc::new(AtomicU64::new(0));
+        let (mut broke, mut pause) = (None, PAUSES.0);
+        loop {
+            let read = Arc::new(AtomicU64::new(0));
+            let last = match self.attempt(names, files, &read, told).await {
+                Ok(sent) => return Ok(sent),
+                Err(e) => e,
+            };
+            if !last.why.may_pass() {
+                return Err(last.why);
+            }
+            if last.had_all && last.why.was_reached() {
+                return Err(ClientError::Unsure(Box::new(last.why)));
+            }
+            if broke.get_or_insert_with(Instant::now).elapsed() >= patience {
+                return Err(ClientError::Lost { patience, last: Box::new(last.why) });
+            }
+            told.waits(&last.why.to_string());
+            sleep(pause).await;
+            pause = (pause * 2).min(PAUSES.1);
+        }
+    }
+
+    /// One connection.
+    async fn attempt(
+        &self,
+        names: &[String],
+        files: &[&Path],
+        read: &Arc<AtomicU64>,
+        told: &impl Told,
+    ) -> Result<Vec<Sent>, Failed> {
         let (mut form, mut length, mut before) = (Form::new(), 0, Vec::new());
         for path in files {
-            let (part, about) = part(path, &read).await?;
+            let (part, about) = part(path, read).await?;
             (form, length) = (form.part("file", part), about.len().saturating_add(length));
             before.push((path, about));
         }
@@ -86,7 +138,7 @@ impl Visit {
             tells.set(true);
             if let Some(now) = now {
                 heard.set(Instant::now());
-                handed(now);
+                told.handed(now);
             }
         });
         tokio::pin!(sending, following);
@@ -94,7 +146,8 @@ impl Visit {
         loop {
             tokio::select! {
                 sent = &mut sending => {
-                    let AllSent { hosts } = sent?;
+                    let had_all = read.load(Ordering::Relaxed) >= length;
+                    let AllSent { hosts } = sent.map_err(|why| Failed { had_all, why })?;
                     unchanged(&before).await?;
                     return Ok(hosts.into_iter().map(harmless).collect());
                 }
@@ -104,7 +157,7 @@ impl Visit {
             let now = read.load(Ordering::Relaxed);
             if now != last {
                 (last, _) = (now, heard.set(Instant::now()));
-                taken(now);
+                told.taken(now);
             }
             let (patience, why) = match (now < length, tells.get()) {
                 (true, _) => (STALLED, "it takes nothing any more"),
@@ -113,7 +166,7 @@ impl Visit {
                 (false, false) => (DELIVERED, "it does not say what came of it"),
             };
             if heard.get().elapsed() > patience {
-                return Err(self.client.lost(why));
+                return Err(Failed { had_all: now >= length, why: self.client.lost(why) });
             }
         }
     }
