@@ -4,13 +4,28 @@
 /** The waits before it is tried again, in milliseconds: the first, and the longest. */
 const BACK_OFF = [250, 4000];
 
-/** Lines that may wait for an answer: as many as the hub takes. */
+/** The wait where the hub has said why it lets nobody in. */
+const REFUSED = 15_000;
+
+/** Why a WebSocket ends, where trying again at once helps nobody. */
+const POLICY = 1008;
+const REPLACED = 4000;
+
+/** Lines that may wait for an answer. */
 const WAITING = 32;
+
+/** How long a line waits for a connection, in milliseconds: as long as the hub keeps one. */
+const KEPT = 300_000;
+
+/** How long nothing may be heard of a line: a machine that is called answers within half of it, or not. */
+const QUIET = 30_000;
 
 /** Lines that are kept on the page. */
 const LINES = 500;
 
 /** @typedef {{id: number, name: string, here: boolean}} Member */
+
+/** A line that was not answered, and the connection by which it was sent first. @typedef {{text: string, by: WebSocket | null}} Line */
 
 /** A name by which nobody passes for the person at the machine. @param {Member} who */
 const called = (who) => who.here ? `${who.name} (here)` : who.name;
@@ -24,11 +39,21 @@ export class Chat {
   #timer;
   /** Whether it is over, so that trying again helps nobody. */
   #over = false;
-  /** As whom this page comes back after a cut, and what it had then. @type {Record<string, string>} */
-  #had = {};
-  /** Lines that were not answered, and how many there were in all. @type {Map<number, string>} */
+  /**
+   * As whom this page comes, and comes back after a cut, and what it had then. The number is its own from
+   * the first: answers may be lost before it has heard any.
+   * @type {Record<string, string>}
+   */
+  #had = { member: String(crypto.getRandomValues(new BigUint64Array(1))[0]) };
+  /** Lines that were not answered, and how many there were in all. @type {Map<number, Line>} */
   #lines = new Map();
   #count = 0;
+  /** Since when it is not in the chat; 0 while it is. */
+  #lost = Date.now();
+  /** When that is too long for what waits. @type {number | undefined} */
+  #late;
+  /** When nothing was heard for too long. @type {number | undefined} */
+  #quiet;
 
   /**
    * @param {string} name of the machine
@@ -42,29 +67,81 @@ export class Chat {
     this.state = state;
     this.barred = barred;
     this.list.replaceChildren();
+    this.#late = setTimeout(() => this.#expire(), KEPT);
     this.#connect();
   }
 
   close() {
-    clearTimeout(this.#timer);
+    for (const timer of [this.#timer, this.#late, this.#quiet]) clearTimeout(timer);
     const socket = this.#socket;
     this.#socket = null;
     socket?.close();
   }
 
-  /** Says something, now or when there is a connection again; false where it is over. @param {string} text */
+  /** Says something, now or when there is a connection again; false, and why, where it is not taken. @param {string} text */
   say(text) {
-    if (this.#over || this.#lines.size >= WAITING) return false;
+    let why = "";
+    if (this.#over) why = "the talk has ended";
+    else if (this.#lines.size >= WAITING) why = `${WAITING} lines wait to be said already`;
+    else if (!this.#open && this.#isLate) why = "there is no connection to the hub";
+    if (why) {
+      this.#line("", `not said: ${why}`);
+      return false;
+    }
     this.#count += 1;
-    this.#lines.set(this.#count, text);
-    if (this.#socket?.readyState === WebSocket.OPEN) this.#send(this.#count, text);
+    this.#lines.set(this.#count, { text, by: null });
+    if (this.#open) this.#send(this.#count);
     else this.#line("", `is said when there is a connection again: ${text}`);
     return true;
   }
 
-  /** @param {number} line @param {string} text */
-  #send(line, text) {
-    this.#socket?.send(JSON.stringify({ say: text, line }));
+  get #open() {
+    return this.#socket?.readyState === WebSocket.OPEN;
+  }
+
+  /** Whether there was no connection for so long that nothing waits for one any more. */
+  get #isLate() {
+    return this.#lost > 0 && Date.now() - this.#lost >= KEPT;
+  }
+
+  /** @param {number} number */
+  #send(number) {
+    const [line, socket] = [this.#lines.get(number), this.#socket];
+    if (!line || !socket) return;
+    line.by ??= socket;
+    socket.send(JSON.stringify({ say: line.text, line: number }));
+    // A connection that carries nothing any more looks like any other.
+    this.#quiet ??= setTimeout(() => {
+      socket.close();
+      if (socket === this.#socket) this.#gone(1006, "");
+    }, QUIET);
+  }
+
+  /** Something was heard, or there is nobody to hear. */
+  #heard() {
+    clearTimeout(this.#quiet);
+    this.#quiet = undefined;
+  }
+
+  /** Too long without a connection. What the hub has got, it answers for. */
+  #expire() {
+    if (!this.#open && this.#isLate) this.#giveUp("there was no connection to the hub for too long");
+  }
+
+  /** Nothing of what waits is said any more, but what was sent may have been heard. @param {string} why */
+  #giveUp(why) {
+    for (const { text, by } of this.#lines.values()) {
+      if (by) this.#unanswered(text, why);
+      else this.#unsaid(text, why);
+    }
+    this.#lines.clear();
+  }
+
+  /** @param {string} why */
+  #end(why) {
+    this.#over = true;
+    this.state.textContent = `ended: ${why}`;
+    this.#giveUp(why);
   }
 
   #connect() {
@@ -74,21 +151,47 @@ export class Chat {
     const socket = new WebSocket(url);
     this.#socket = socket;
     let opened = false;
+    let heard = false;
     this.state.textContent = "connecting";
     socket.addEventListener("open", () => {
+      if (socket !== this.#socket) return;
       opened = true;
-      for (const [line, text] of this.#lines) this.#send(line, text);
+      for (const number of this.#lines.keys()) this.#send(number);
     });
     socket.addEventListener("message", ({ data }) => {
-      if (socket === this.#socket) this.#tell(JSON.parse(data));
+      if (socket !== this.#socket) return;
+      heard = true;
+      this.#heard();
+      this.#tell(JSON.parse(data));
     });
-    socket.addEventListener("close", () => {
-      if (socket !== this.#socket || this.#over) return;
-      this.state.textContent = "no connection to the hub";
-      if (!opened) this.barred();
-      this.#timer = setTimeout(() => this.#connect(), this.#wait * (0.9 + Math.random() / 5));
-      this.#wait = Math.min(this.#wait * 2, BACK_OFF[1]);
+    socket.addEventListener("close", ({ code, reason }) => {
+      if (socket !== this.#socket) return;
+      if (!opened || code === POLICY) this.barred();
+      // Whoever is not let in is not listened to.
+      if (code === POLICY && !heard) for (const line of this.#lines.values()) if (line.by === socket) line.by = null;
+      this.#gone(code, reason);
     });
+  }
+
+  /** There is no connection any more. @param {number} code @param {string} reason */
+  #gone(code, reason) {
+    this.#socket = null;
+    this.#heard();
+    if (this.#over) return;
+    if (code === REPLACED) {
+      this.#end(reason);
+      return;
+    }
+    const refused = code === POLICY;
+    this.state.textContent = refused && reason ? reason : "no connection to the hub";
+    if (!this.#lost) {
+      this.#lost = Date.now();
+      this.#late = setTimeout(() => this.#expire(), KEPT);
+    }
+    this.#expire();
+    const wait = refused ? REFUSED : this.#wait;
+    this.#timer = setTimeout(() => this.#connect(), wait * (0.9 + Math.random() / 5));
+    this.#wait = Math.min(this.#wait * 2, BACK_OFF[1]);
   }
 
   /** @param {any} told */
@@ -96,6 +199,8 @@ export class Chat {
     switch (told.event) {
       case "present": {
         this.#wait = BACK_OFF[0];
+        this.#lost = 0;
+        clearTimeout(this.#late);
         this.#had = { member: told.member, room: told.room, event: told.after };
         const others = told.present.filter((/** @type {Member} */ one) => one.id !== told.you).map(called).sort();
         this.state.textContent = others.length ? `present: ${others.join(", ")}` : "nobody else is present";
@@ -116,8 +221,7 @@ export class Chat {
         if (!told.own) this.#line("", `${called(told.who)} has ${told.event}`, told.time_us);
         break;
       case "ended":
-        this.#over = true;
-        this.state.textContent = `ended: ${told.cause}`;
+        this.#end(told.cause);
         break;
       case "disconnected":
         this.state.textContent = `not connected: ${told.cause}`;
@@ -127,13 +231,23 @@ export class Chat {
         break;
       case "not_sent":
         this.#lines.delete(told.line);
-        this.#line("", `not said: ${told.text} (${told.error})`);
+        this.#unsaid(told.text, told.error);
         break;
       case "unanswered":
         this.#lines.delete(told.line);
-        this.#line("", `sent, and nobody knows whether it was heard: ${told.text} (${told.error})`);
+        this.#unanswered(told.text, told.error);
         break;
     }
+  }
+
+  /** @param {string} text @param {string} why */
+  #unsaid(text, why) {
+    this.#line("", `not said: ${text} (${why})`);
+  }
+
+  /** @param {string} text @param {string} why */
+  #unanswered(text, why) {
+    this.#line("", `sent, and nobody knows whether it was heard: ${text} (${why})`);
   }
 
   /** An event was shown. @param {{number: number}} told */

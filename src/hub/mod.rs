@@ -29,6 +29,7 @@
 //! | `problem` | what went wrong |
 //! | `pages` | what a browser is given |
 //! | `relay` | a machine's pictures, for all who look |
+//! | `seats` | the pages in which somebody talks with a machine |
 //! | `socket` | a page's WebSocket |
 //! | `tab` | one who looks |
 //! | `client` | a program's end of the interface |
@@ -53,6 +54,7 @@ mod relay;
 mod request;
 mod resource;
 mod roster;
+mod seats;
 mod sessions;
 mod socket;
 mod spool;
@@ -84,6 +86,7 @@ use pipe::Pipes;
 use problem::Problem;
 use register::Register;
 use relay::Relays;
+use seats::Seats;
 use sessions::{Person, Sessions};
 use spool::Spool;
 use std::io;
@@ -189,7 +192,7 @@ struct House {
     uploads: Tabs,
     /// Calls and chats of each person at each machine.
     calls: Tabs,
-    chats: Tabs,
+    chats: Seats,
     downloads: Tabs,
     /// Where it listens.
     port: u16,
@@ -282,7 +285,7 @@ impl Hub {
             requests: request::Numbers::default(),
             uploads: Tabs::default(),
             calls: Tabs::default(),
-            chats: Tabs::default(),
+            chats: Seats::default(),
             downloads: Tabs::default(),
             port: address.port(),
             names: config.names,

@@ -16,6 +16,9 @@ const QUIET: Duration = Duration::from_secs(30);
 /// How long it may take to hear why it is closed.
 const FAREWELL: Duration = Duration::from_secs(5);
 
+/// The code that a page hears whose place another one has taken: to try again helps nobody.
+pub(super) const REPLACED: CloseCode = CloseCode::Other(4000);
+
 /// Why it ends.
 pub(super) enum End {
     /// The other end has closed, or is gone.

@@ -95,6 +95,9 @@ pub(super) struct Switchboard {
     known: KnownAgents,
     /// Those of them that there were when the file was looked at last.
     list: Mutex<Vec<KnownAgent>>,
+    /// Held from before the file is read until that is kept, or an older list could come after a newer
+    /// one. Not for an async thread.
+    looking: Mutex<()>,
     operators: Arc<Gate>,
     lines: Mutex<Lines>,
     strangers: Mutex<Crowd>,
@@ -122,10 +125,10 @@ impl Switchboard {
         let known = KnownAgents::at(place.known_agents());
         // Of a gate, a hub needs the list, and that it is followed.
         let operators = Gate::new(Plain::Never, Some(place.hub_operators()), Audit::default());
-        let (lines, strangers) = (Mutex::default(), Mutex::new(Crowd::new(STRANGERS)));
+        let (list, looking, lines) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let strangers = Mutex::new(Crowd::new(STRANGERS));
         let log = Mutex::new(Throttle::new(LOG_LINES));
-        let board =
-            Self { roster, known, list: Mutex::default(), operators, lines, strangers, log };
+        let board = Self { roster, known, list, looking, operators, lines, strangers, log };
         board.look();
         Arc::new(board)
     }
@@ -167,9 +170,9 @@ impl Switchboard {
             _ => {}
         }
         let names = self.known.names_of(key)?;
-        let claimed = target.to_string();
-        let name = names.iter().find(|name| name.eq_ignore_ascii_case(&claimed));
-        let name = name.or(names.first()).ok_or(Stranger::Unknown)?;
+        let is_claimed =
+            |name: &&String| name.parse().is_ok_and(|one: Target| index(&one) == index(&target));
+        let name = names.iter().find(is_claimed).or(names.first()).ok_or(Stranger::Unknown)?;
         // It may have been let in this moment.
         self.look();
         name.parse().map_err(|_| Stranger::Name(printable(name)))
@@ -256,14 +259,12 @@ impl Switchboard {
 
     /// Whether a machine is known by this name and this key, as it was looked at last.
     pub(super) fn knows(&self, (target, key): &(Target, PublicKey)) -> bool {
-        let name = target.to_string();
-        let is_named =
-            |one: &KnownAgent| one.names.iter().any(|one| one.eq_ignore_ascii_case(&name));
-        lock(&self.list).iter().any(|one| one.key == *key && is_named(one))
+        lock(&self.list).iter().any(|one| one.key == *key && one.is_called(target))
     }
 
-    /// Looks at the file of known agents.
+    /// Looks at the file of known agents. Not for an async thread.
     fn look(&self) {
+        let _looking = lock(&self.looking);
         let known = self.known.list().unwrap_or_else(|e| {
             tracing::error!("{e}: nobody is known by it");
             Vec::new()
@@ -396,6 +397,51 @@ mod tests {
         assert!(matches!(name(&c, "lab-08"), Err(Stranger::Taken(_))));
         assert!(matches!(name(&c, "lab-09"), Err(Stranger::Unknown)));
         assert!(matches!(name(&a, "a b"), Err(Stranger::Name(_))));
+    }
+
+    #[test]
+    fn a_machine_that_is_written_with_the_usual_port_is_known() {
+        let (_folder, board) = board();
+        let [a, b] = [(); 2].map(|()| SecretKey::generate().public());
+        let lines = format!("LAB-20:18516 {a}\nfirst,[::1]:18516 {b}\n");
+        fs::write(board.known.path(), lines).expect("written");
+        for (key, claimed) in [(a, "lab-20"), (a, "debian"), (b, "::1")] {
+            let name = board.identify(&key, claimed).expect("known");
+            assert!(board.knows(&(name.clone(), key)), "{name}");
+            let (_presence, _calls) = board.arrive(name.clone(), key, PEER, vec![]).expect("taken");
+            board.review();
+            assert!(board.machine(&name).is_some(), "{name}");
+        }
+        assert_eq!(board.identify(&b, "::1").expect("known"), target("::1"), "not its first name");
+        let is_known = |name: &str, key| board.knows(&(target(name), key));
+        assert!(!is_known("lab-20:9", a) && !is_known("lab-20", b) && !is_known("::1", a));
+    }
+
+    /// Whoever looks is not overtaken by somebody who has looked before them.
+    #[test]
+    fn the_newest_list_counts() {
+        let (folder, board) = board();
+        let (key, new) = (SecretKey::generate().public(), folder.path().join("new"));
+        let changes = || {
+            (0..500).all(|number| {
+                let name = format!("lab-{number}");
+                fs::write(&new, format!("{name} {key}\n")).expect("written");
+                fs::rename(&new, board.known.path()).expect("replaced");
+                board.look();
+                // One that has been read before would be kept a moment later.
+                (0..20).all(|_| {
+                    std::thread::yield_now();
+                    board.knows(&(target(&name), key))
+                })
+            })
+        };
+        std::thread::scope(|threads| {
+            let changes = threads.spawn(changes);
+            while !changes.is_finished() {
+                board.look();
+            }
+            assert!(changes.join().expect("changed"), "an older one came after it");
+        });
     }
 
     #[tokio::test]

@@ -33,6 +33,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The waits before trying again: the first, and the longest.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
+/// Who is in a room for so long is not put out over and over.
+const SETTLED: Duration = Duration::from_secs(10);
+
 /// How long the last that was said may take to happen, once it was taken.
 const SHOWN: Duration = Duration::from_secs(2);
 
@@ -146,7 +149,9 @@ impl Talk {
     async fn attend(&mut self, mut wire: Wire) -> Result<(), Gone> {
         self.join(&mut wire).await?;
         let (mut is_in, mut until) = (false, Instant::now() + PATIENCE);
-        let mut said = None;
+        let (mut said, mut since, mut wait) = (None, Instant::now(), BACK_OFF.0);
+        // When it asks to be let in again, after it was put out.
+        let mut again = None;
         loop {
             let all_said = is_in && self.state.last.is_some() && self.state.waiting.is_empty();
             // Who reads what happens reads their own last words, too.
@@ -172,18 +177,35 @@ impl Talk {
                     Message::Room(Room { out: Some(why), .. }) if wire.is_here() => {
                         return Err(for_good(printable(&why)));
                     }
-                    Message::Room(Room { out: Some(_), .. }) => {
-                        // Taken in again if it may be; else it is told why not.
-                        self.join(&mut wire).await?;
-                        (is_in, until) = (false, Instant::now() + PATIENCE);
+                    Message::Room(Room { out: Some(why), .. }) => {
+                        // Taken in again if it may be; else it is told why not. Not at once: where
+                        // another one takes this place whenever it is lost, both would do nothing else.
+                        if is_in && since.elapsed() > SETTLED {
+                            wait = BACK_OFF.0;
+                        }
+                        if wait > BACK_OFF.0 {
+                            self.tell(Told::Lost(printable(&why))).await;
+                        }
+                        (is_in, again) = (false, Some(Instant::now() + jitter(wait)));
+                        wait = (wait * 2).min(BACK_OFF.1);
                     }
-                    Message::Room(room) => is_in |= self.room(room).await,
+                    Message::Room(room) => {
+                        let came = self.room(room).await;
+                        is_in |= came;
+                        if came {
+                            since = Instant::now();
+                        }
+                    }
                     Message::Reply(reply) => self.reply(reply).await?,
                     _ => {}
                 },
                 line = self.lines.recv(), if takes => self.take(line),
                 () = sleep_until(shown), if all_said => self.state.unseen = 0,
-                () = sleep_until(until), if !is_in => {
+                () = sleep_until(again.unwrap_or(until)), if again.is_some() => {
+                    self.join(&mut wire).await?;
+                    (again, until) = (None, Instant::now() + PATIENCE);
+                }
+                () = sleep_until(until), if !is_in && again.is_none() => {
                     let why = "it lets nobody in: is its agent of an older version, without chat?";
                     return Err(Gone { why: why.into(), for_good: self.state.had.is_none() });
                 }

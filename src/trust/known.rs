@@ -67,6 +67,14 @@ pub struct KnownAgent {
     pub key: PublicKey,
 }
 
+impl KnownAgent {
+    /// Whether it goes by this name.
+    #[must_use]
+    pub fn is_called(&self, target: &Target) -> bool {
+        self.names.iter().any(|one| is(one, target))
+    }
+}
+
 impl KnownAgents {
     /// This file; it need not be there.
     #[must_use]
@@ -85,9 +93,7 @@ impl KnownAgents {
     /// # Errors
     /// When the file is there and can't be read or is wrong.
     pub fn key_of(&self, target: &Target) -> Result<Option<PublicKey>, KnownError> {
-        let name = target.to_string();
-        let entries = self.entries()?;
-        let found = entries.into_iter().find(|entry| entry.names.iter().any(|one| is(one, &name)));
+        let found = self.entries()?.into_iter().find(|entry| entry.is_called(target));
         Ok(found.map(|entry| entry.key))
     }
 
@@ -158,7 +164,7 @@ impl KnownAgents {
     /// # Errors
     /// When the file can't be read or written.
     pub fn forget(&self, target: &Target) -> Result<bool, KnownError> {
-        let (text, name) = (self.text()?, target.to_string());
+        let text = self.text()?;
         let mut found = false;
         let mut kept = String::with_capacity(text.len());
         for line in text.lines() {
@@ -167,7 +173,7 @@ impl KnownAgents {
                 kept.push('\n');
                 continue;
             };
-            let others: Vec<_> = names.split(',').filter(|other| !is(other, &name)).collect();
+            let others: Vec<_> = names.split(',').filter(|other| !is(other, target)).collect();
             if others.len() == names.split(',').count() || names.starts_with('#') {
                 kept.push_str(line);
                 kept.push('\n');
@@ -216,9 +222,12 @@ impl KnownAgents {
     }
 }
 
-/// Whether two names are one machine's: capitals tell none apart (RFC 4343).
-fn is(one: &str, other: &str) -> bool {
-    one.eq_ignore_ascii_case(other)
+/// Whether a name in the file is this machine's: capitals tell none apart (RFC 4343), and the usual
+/// port may be written or left out.
+fn is(name: &str, target: &Target) -> bool {
+    name.parse().is_ok_and(|one: Target| {
+        one.port == target.port && one.host.eq_ignore_ascii_case(&target.host)
+    })
 }
 
 #[cfg(test)]
@@ -256,6 +265,27 @@ mod tests {
         assert!(!known.forget(&target("lab-07")).expect("read"));
         assert_eq!(known.names_of(&a).expect("read"), ["10.0.0.7:99"]);
         assert_eq!(fs::read_dir(folder.path()).expect("read").count(), 1, "nothing is left over");
+    }
+
+    #[test]
+    fn the_usual_port_may_be_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("known_agents");
+        let [a, b] = std::array::from_fn(|_| SecretKey::generate().public());
+        let lines = format!("LAB-20:18516,[::1]:18516 {a}\n[fe80::2],lab-20:9 {b}\n");
+        fs::write(&path, lines).expect("written");
+        let known = KnownAgents::at(path.clone());
+        let key_of = |name: &str| known.key_of(&target(name)).expect("read");
+        for name in ["lab-20", "Lab-20:18516", "::1", "[::1]", "[::1]:18516"] {
+            assert_eq!(key_of(name), Some(a), "{name}");
+        }
+        assert_eq!((key_of("fe80::2"), key_of("lab-20:9")), (Some(b), Some(b)));
+        assert_eq!((key_of("lab-20:8"), key_of("[::1]:9")), (None, None));
+        assert!(known.add(&target("lab-20"), &b).is_err(), "two keys of one name");
+        known.add(&target("lab-20"), &a).expect("as it was");
+        assert!(known.forget(&target("lab-20")).expect("written"));
+        let left = fs::read_to_string(&path).expect("read");
+        assert_eq!(left, format!("[::1]:18516 {a}\n[fe80::2],lab-20:9 {b}\n"));
     }
 
     #[test]

@@ -165,8 +165,46 @@ try {
   await page.fill("#talk-text", "good morning");
   await page.click("#talk-form button");
   await other.locator("#talk-log li", { hasText: "good morning" }).waitFor();
+
+  // Whoever talks in too many pages is told so, and comes in when there is a place.
+  const third = await page.context().newPage();
+  await third.clock.install();
+  await third.goto(page.url());
+  await third.click("#chat");
+  await third.locator("#talk-state", { hasText: "you talk there in 2 pages already" }).waitFor();
+  await third.fill("#talk-text", "at last");
+  await third.keyboard.press("Enter");
+  await third.locator("#talk-log li", { hasText: "is said when there is a connection again: at last" }).waitFor();
   await other.close();
   await page.locator("#talk-log li", { hasText: "has left" }).waitFor();
+  await third.clock.fastForward(20_000);
+  await page.locator("#talk-log li", { hasText: "at last" }).waitFor();
+  await third.close();
+
+  // What could not be said for five minutes is named, and so is that no more can wait.
+  const cut = await page.context().newPage();
+  const asked = [];
+  await cut.clock.install();
+  await cut.routeWebSocket(/[/]chat[?]/, (socket) => {
+    asked.push(new URL(socket.url()).searchParams.get("member"));
+    return asked.length > 1 ? new Promise(() => {}) : socket.close({ code: 1001 });
+  });
+  await cut.goto(page.url());
+  await cut.click("#chat");
+  await until("it has tried again", () => asked.length > 1);
+  assert.match(asked[0], /^[0-9]+$/);
+  assert.equal(asked[1], asked[0], "it comes back as another one");
+  for (let i = 0; i < 33; i += 1) {
+    await cut.fill("#talk-text", `line ${i}`);
+    await cut.keyboard.press("Enter");
+  }
+  await cut.locator("#talk-log li", { hasText: "not said: 32 lines wait to be said already" }).waitFor();
+  assert.equal(await cut.inputValue("#talk-text"), "line 32");
+  assert.equal(await cut.locator("#talk-log li", { hasText: "not said: line" }).count(), 0);
+  await cut.clock.fastForward(300_000);
+  await cut.locator("#talk-log li", { hasText: "not said: line 31 (" }).waitFor();
+  assert.equal(await cut.locator("#talk-log li", { hasText: "not said: line" }).count(), 32);
+  await cut.close();
 
   tell({ at: "file" });
   // A large file is dropped on the machine, and it is told how far it has come.

@@ -6,9 +6,10 @@ use crate::common::chatter::Chatter;
 use crate::common::{Agent, hightower};
 use crate::fake_agent::FakeAgent;
 use crate::site::Site;
-use hightower_proto::Message;
-use hightower_proto::message::{Joined, Room};
+use hightower_proto::message::{Joined, Reply, Room};
+use hightower_proto::{Command, Message};
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 /// More than may wait, and than are taken at once.
 const LINES: usize = 130;
@@ -79,6 +80,45 @@ fn an_agent_that_is_started_anew_has_another_room() {
     assert_eq!(there.event("sent")["line"], 2);
     let (status, _) = there.end();
     assert!(status.success());
+}
+
+/// Another one takes its place again and again: it asks for it ever less often.
+#[test]
+fn who_is_put_out_waits_before_it_comes_again() {
+    let agent = FakeAgent::new();
+    let mut typed = Chatter::start(hightower().args(["chat", &agent.target().to_string()]));
+    let mut there = agent.accept_speaking();
+    there.expect(|message| matches!(message, Message::Join(_)));
+    let joined = || {
+        let joined = Joined { you: 1, after: 0, missing: 0, newest: 0, present: Vec::new() };
+        Message::Room(Room { room: 7, joined: Some(joined), ..Room::default() })
+    };
+    there.say(&joined());
+    typed.event("present");
+    let began = Instant::now();
+    for round in 0..3 {
+        there.say(&Message::Room(Room { room: 7, out: Some("out".into()), ..Room::default() }));
+        if round > 0 {
+            assert_eq!(typed.event("disconnected")["cause"], "out");
+        }
+        if round == 1 {
+            typed.say("meanwhile");
+        }
+        // What is said while it is out would be heard of nobody who is there.
+        there.expect(|message| match message {
+            Message::Say(say) => panic!("{say:?} before it was in again"),
+            other => matches!(other, Message::Join(_)),
+        });
+        there.say(&joined());
+        typed.event("present");
+        if round == 1 {
+            there.expect(|message| matches!(message, Message::Say(_)));
+            there.say(&Message::Reply(Reply::obeyed(Command::Say.code())));
+            typed.event("sent");
+        }
+    }
+    // At least a quarter of a second, a half and a whole one, less a tenth.
+    assert!(began.elapsed() > Duration::from_millis(1500), "{:?}", began.elapsed());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::site::{Browser, Site};
 use super::{CARD, PATIENCE, run};
 use crate::common::chatter::Chatter;
 use crate::common::{Agent, hightower};
-use awc::ws::{Frame, Message as Piece};
+use awc::ws::{CloseCode, CloseReason, Frame, Message as Piece};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -37,6 +37,32 @@ impl Talk {
     async fn say(&mut self, text: &str) {
         let said = json!({ "say": text }).to_string();
         self.socket.send(Piece::Text(said.into())).await.unwrap();
+    }
+
+    /// How it is closed.
+    async fn closed(&mut self) -> (CloseCode, String) {
+        let closed = async {
+            loop {
+                match self.socket.next().await.expect("a word of why").unwrap() {
+                    Frame::Text(text) => self.told.push(serde_json::from_slice(&text).unwrap()),
+                    Frame::Close(Some(CloseReason { code, description })) => {
+                        return (code, description.unwrap_or_default());
+                    }
+                    Frame::Ping(_) => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+        };
+        timeout(PATIENCE, closed).await.expect("it is closed")
+    }
+
+    /// What was said, in order, up to this.
+    async fn said_until(&mut self, last: &str) -> Vec<String> {
+        let mut all = Vec::new();
+        while all.last().is_none_or(|text| text != last) {
+            all.push(self.next("said").await["text"].as_str().unwrap().to_owned());
+        }
+        all
     }
 
     /// The next that is told of this kind.
@@ -135,6 +161,98 @@ fn a_page_that_was_cut_off_loses_nothing_and_says_nothing_twice() {
         assert_eq!(ben.next("said").await["text"], "two", "the first line was said once");
         page.line(2, "two").await;
         assert!(page.next("not_sent").await["error"].as_str().unwrap().contains("after"));
+    });
+}
+
+#[test]
+fn two_people_who_call_themselves_by_one_number_are_both_heard() {
+    run(async {
+        let site = Site::of(1, &CARD);
+        let (anna, ben) = (site.person("anna", "message").await, site.person("ben", "all").await);
+        let mut anna = Talk::back(&site, &anna, "member=7").await;
+        assert_eq!(anna.next("present").await["member"], "7");
+        let mut ben = Talk::back(&site, &ben, "member=7").await;
+        let present = ben.next("present").await;
+        assert_eq!(present["present"].as_array().unwrap().len(), 2, "{present}");
+        anna.next("joined").await;
+        for (line, text) in [(1, "one"), (2, "two")] {
+            for (page, other) in [(0, 1), (1, 0)] {
+                let pages = [&mut anna, &mut ben];
+                pages[page].line(line, text).await;
+                assert_eq!(pages[page].next("sent").await["heard_by"], 1, "{text}");
+                assert_eq!(pages[page].next("said").await["own"], true);
+                assert_eq!(pages[other].next("said").await["own"], false, "{text}");
+            }
+        }
+    });
+}
+
+/// The hub has not noticed yet that its connection broke.
+#[test]
+fn who_comes_back_while_the_old_connection_is_there_takes_its_place() {
+    run(async {
+        let site = Site::of(1, &CARD);
+        let (anna, ben) = (site.person("anna", "message").await, site.person("ben", "all").await);
+        let mut old = Talk::back(&site, &anna, "member=18446744073709551615").await;
+        let had = old.next("present").await;
+        let mut ben = Talk::open(&site, &ben).await;
+        ben.next("present").await;
+        old.line(1, "one").await;
+        let one = old.next("said").await;
+        // As many pages as may be.
+        let mut other = Talk::open(&site, &anna).await;
+        other.next("present").await;
+        let mut many = Talk::back(&site, &anna, "member=9").await;
+        let (code, words) = many.closed().await;
+        assert!(code == CloseCode::Policy && words.contains("2 pages"), "{code:?}: {words}");
+
+        for round in 0..5 {
+            let line = 2 + 2 * round;
+            // Whether this one was heard, the page can't know.
+            old.line(line, &line.to_string()).await;
+            let number = |name: &str| had[name].as_str().unwrap();
+            let (member, room) = (number("member"), number("room"));
+            let had = format!("member={member}&room={room}&event={}", one["number"]);
+            let mut new = Talk::back(&site, &anna, &had).await;
+            for line in [line, line + 1] {
+                new.line(line, &line.to_string()).await;
+            }
+            let present = new.next("present").await;
+            assert_eq!((&present["again"], &present["missing"]), (&json!(true), &json!(0)));
+            for line in [line, line + 1] {
+                assert_eq!(new.next("sent").await["line"], line);
+            }
+            assert_eq!(old.closed().await.0, CloseCode::Other(4000));
+            let said = new.said_until(&(line + 1).to_string()).await;
+            let all: Vec<String> = (2..=line + 1).map(|line| line.to_string()).collect();
+            assert_eq!(said, all, "what it had not, once and in order");
+            assert!(!new.told.iter().any(|told| told["event"] == "present"), "{:?}", new.told);
+            old = new;
+        }
+        let mut all = vec!["one".to_owned()];
+        all.extend((2..=11).map(|line| line.to_string()));
+        assert_eq!(ben.said_until("11").await, all);
+        // Who has gone and come is told of as often as that was, and nobody fights for a place.
+        let joined = ben.told.iter().filter(|told| told["event"] == "joined").count();
+        assert!(joined <= 6, "{joined}: {:?}", ben.told);
+    });
+}
+
+#[test]
+fn a_line_without_a_number_that_might_be_lost_is_refused() {
+    run(async {
+        let site = Site::of(1, &CARD);
+        let browser = site.browser().await;
+        let mut page = Talk::back(&site, &browser, "member=7").await;
+        page.line(1, "one").await;
+        page.next("sent").await;
+        page.say("two").await;
+        let refused = page.next("not_sent").await;
+        assert_eq!((&refused["line"], &refused["text"]), (&Value::Null, &json!("two")));
+        assert!(refused["error"].as_str().unwrap().contains("`line`"), "{refused}");
+        page.line(2, "two").await;
+        assert_eq!(page.next("sent").await["line"], 2);
+        assert_eq!(page.said_until("two").await, ["one", "two"]);
     });
 }
 
