@@ -69,10 +69,8 @@ pub(super) fn run(
     let names = known.iter().flat_map(|agent| agent.names.iter().cloned());
     let names = names.chain(file.iter().map(Target::to_string));
     let width = names.map(|name| name.chars().count()).max().unwrap_or(0);
-    let key_of = |target: &Target| {
-        let name = target.to_string();
-        known.iter().find(|agent| agent.names.contains(&name)).map(|agent| agent.key)
-    };
+    let key_of =
+        |target: &Target| known.iter().find(|agent| agent.is_called(target)).map(|agent| agent.key);
     let keys: HashMap<&Target, PublicKey> =
         file.iter().filter_map(|target| Some((target, key_of(target)?))).collect();
     let called: HashSet<PublicKey> = keys.values().copied().collect();
