@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Show what machines are: system, user, networks, monitors.
 ///
 /// Without a machine, this one. Nobody watches, and nobody is told: to ask takes a key that the
-/// agent knows, whatever its roles.
+/// agent knows, whatever its roles; at a hub the role view.
 #[derive(Debug, Args)]
 pub(super) struct InfoArgs {
     /// Machines: NAME, ADDRESS, NAME:PORT, [IPV6]:PORT, or @GROUP of hightower.toml; at a hub

@@ -61,7 +61,7 @@ impl Default for Roster {
 impl Roster {
     /// A machine is in this group, whether it is here or not.
     pub fn group(&self, target: &Target, group: &str) {
-        let name = target.to_string();
+        let name = key(&target.to_string());
         if let Some(member) = self.lock().get_mut(&name) {
             member.groups.insert(group.to_owned());
         }
@@ -76,9 +76,9 @@ impl Roster {
         let name = target.to_string();
         let groups = self.groups_of(&name);
         let mut members = self.lock();
-        let is_new = !members.contains_key(&name);
+        let is_new = !members.contains_key(&key(&name));
         let new = || Member::new(name.clone(), groups, target);
-        members.entry(name.clone()).or_insert_with(new).called = true;
+        members.entry(key(&name)).or_insert_with(new).called = true;
         drop(members);
         if is_new {
             self.changed();
@@ -88,7 +88,7 @@ impl Roster {
 
     fn groups_of(&self, name: &str) -> BTreeSet<String> {
         let groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        groups.get(name).cloned().unwrap_or_default()
+        groups.get(&key(name)).cloned().unwrap_or_default()
     }
 
     /// A machine has dialled in, or is gone.
@@ -98,7 +98,7 @@ impl Roster {
         let name = target.to_string();
         let (groups, mut members) = (self.groups_of(&name), self.lock());
         let new = || Member::new(name.clone(), groups, target.clone());
-        let member = members.entry(name.clone()).or_insert_with(new);
+        let member = members.entry(key(&name)).or_insert_with(new);
         member.dialled = Some(Dialled { here, since_ms });
         drop(members);
         self.changed();
@@ -107,7 +107,7 @@ impl Roster {
     /// The machine that is called so.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<Member> {
-        self.lock().get(name).cloned()
+        self.lock().get(&key(name)).cloned()
     }
 
     /// All of them, by their names.
@@ -139,6 +139,11 @@ impl Roster {
     }
 }
 
+/// By what a machine is found: capitals tell none apart (RFC 4343).
+fn key(name: &str) -> String {
+    name.to_ascii_lowercase()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,7 +154,7 @@ mod tests {
         let target = |name: &str| name.parse::<Target>().expect("a name");
         roster.add(target("lab-01"));
         roster.group(&target("lab-01"), "room2");
-        roster.group(&target("lab-02"), "room2");
+        roster.group(&target("LAB-02"), "room2");
         let mut changes = roster.changes();
         assert!(!roster.add(target("lab-01")));
         assert!(!changes.has_changed().expect("it is there"), "it is as it was");

@@ -34,6 +34,8 @@ const TICK: u64 = 60;
 /// that nobody has used.
 const SESSIONS: usize = 1000;
 const OWN: usize = 20;
+/// The same of those by a key, as each command has one of its own while it runs.
+const OWN_BY_KEY: usize = 200;
 const LINKS: usize = 100;
 
 /// Attempts by a password that may fail in a minute from one network of 64 bits, and the networks that
@@ -80,6 +82,16 @@ enum Means {
     Password([u8; 32]),
     /// By the key that has this number; their roles are in the file of operators.
     Key([u8; 16]),
+}
+
+impl Means {
+    /// How many of one name there may be.
+    fn most(&self) -> usize {
+        match self {
+            Self::Link(_) | Self::Password(_) => OWN,
+            Self::Key(_) => OWN_BY_KEY,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -237,7 +249,9 @@ impl Sessions {
         let (cookie, now) = (secret()?, now());
         let mut held = self.lock();
         held.sessions.retain(|_, open| is_alive(open, now));
-        let own = held.sessions.values().filter(|open| open.name == name).count();
+        let (kind, most) = (std::mem::discriminant(&by), by.most());
+        let is_own = |open: &Open| open.name == name && std::mem::discriminant(&open.by) == kind;
+        let own = held.sessions.values().filter(|open| is_own(open)).count();
         let oldest = |of: &dyn Fn(&&Open) -> bool| {
             held.sessions
                 .values()
@@ -245,8 +259,8 @@ impl Sessions {
                 .min_by_key(|open| (open.used, open.turn))
                 .map(|open| open.kept)
         };
-        let gone = match (own >= OWN, held.sessions.len() >= SESSIONS) {
-            (true, _) => oldest(&|open| open.name == name),
+        let gone = match (own >= most, held.sessions.len() >= SESSIONS) {
+            (true, _) => oldest(&|open| is_own(open)),
             (false, true) => oldest(&|_| true),
             (false, false) => None,
         };

@@ -265,11 +265,11 @@ impl Switchboard {
     /// Looks at the file of known agents. Not for an async thread.
     fn look(&self) {
         let _looking = lock(&self.looking);
-        let known = self.known.list().unwrap_or_else(|e| {
-            tracing::error!("{e}: nobody is known by it");
-            Vec::new()
-        });
-        *lock(&self.list) = known;
+        match self.known.list() {
+            Ok(known) => *lock(&self.list) = known,
+            // Somebody is in the middle of changing it, or has made a mistake.
+            Err(e) => tracing::error!("{e}: until that is mended, those that were known still are"),
+        }
     }
 
     /// When the file of known agents was changed last.

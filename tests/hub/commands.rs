@@ -319,7 +319,10 @@ fn what_is_cut_off_on_the_way_to_the_hub_begins_anew_and_arrives_once() {
     assert!(!desk.path("lab-07/in/film (2)").exists());
     assert_eq!(proxy.left(), 0, "all cuts were made");
     let proxy = Proxy::cutting_up(&[1_000_000; 100]);
-    refused(&abroad.run(&proxy, &["send", "--retry", "1s", "film", &desk.at("lab-07")]), "for 1s");
+    refused(
+        &abroad.run(&proxy, &["send", "--retry", "1s", "film", &desk.at("lab-07")]),
+        "it broke off",
+    );
     assert!(!desk.path("lab-07/in/film (2)").exists());
 }
 

@@ -65,7 +65,7 @@ pub(in crate::cli) fn send(
                 return Outcome::failed("nothing was sent there");
             };
             match &*came.clone().await {
-                Ok(all) => outcome(all.iter().find(|one| one.name == place.name), bytes, begun),
+                Ok(all) => outcome(all.iter().find(|one| is(&one.name, &place.name)), bytes, begun),
                 Err(why) => Outcome::failed(why),
             }
         };
@@ -92,7 +92,8 @@ impl Told for Ways<'_> {
     }
 
     fn handed(&self, now: &Transfer) {
-        if let Some(relay) = self.relays.get(&now.host) {
+        let relay = self.relays.iter().find(|(name, _)| is(name, &now.host));
+        if let Some((_, relay)) = relay {
             relay.tell(&now.file, now);
         }
     }
@@ -121,10 +122,15 @@ async fn sending(
     let sent = visit.send(&names, files, retry, &Ways { way: &way, relays }).await;
     way.end(sent.is_ok());
     for (name, bar) in &machines {
-        let well = |one: &Sent| one.name == **name && one.error.is_none();
+        let well = |one: &Sent| is(&one.name, name) && one.error.is_none();
         bar.end(sent.as_ref().is_ok_and(|sent| sent.iter().any(well)));
     }
     Rc::new(sent.map_err(|e| e.to_string()))
+}
+
+/// Whether two names are one machine's: capitals tell none apart.
+fn is(one: &str, other: &str) -> bool {
+    one.eq_ignore_ascii_case(other)
 }
 
 fn outcome(sent: Option<&Sent>, bytes: u64, begun: Instant) -> Outcome {
@@ -183,6 +189,7 @@ pub(in crate::cli) fn fetch(
             let owner = place.to_string();
             let Some(inbox) = to.of(&owner) else { return Outcome::failed("it is not meant") };
             let (bar, begun) = (bars.bar(&owner), Instant::now());
+            let path = path.trim_end_matches('/');
             let fetched = visit.fetch(&place.name, path, (inbox, &owner), retry, &bar).await;
             bar.end(fetched.is_ok());
             let arrived = match fetched {

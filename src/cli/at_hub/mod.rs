@@ -25,8 +25,8 @@ use std::time::Duration;
 /// Machines that a hub is asked for at a time.
 const AT_ONCE: usize = 8;
 
-/// The most machines of a group: a hub does no more at once.
-const MEMBERS: usize = 1000;
+/// The most machines of a group that are taken from a hub.
+const MEMBERS: usize = 10_000;
 
 /// The machines at hubs, if that is what was typed.
 pub(super) fn places(hosts: &[Whom]) -> Result<Option<Vec<HubPlace>>> {
@@ -71,6 +71,9 @@ impl Tour {
                 Ok(members) if members.is_empty() => {
                     tour.refuse(place, "there is no machine in this group".into());
                 }
+                Ok(members) if members.len() > MEMBERS => {
+                    tour.refuse(place, format!("there are more than {MEMBERS} machines in it"));
+                }
                 Ok(members) => tour.places.extend(members),
                 Err(e) => tour.refuse(place, e.to_string()),
             }
@@ -90,8 +93,10 @@ impl Tour {
         for (hub, visit, names) in self.hubs() {
             // Where it can't be asked, it says so of whatever is to be done.
             let Ok(listed) = visit.machines().await else { continue };
-            let there: HashSet<_> = listed.into_iter().map(|one| one.name).collect();
-            for name in names.into_iter().filter(|name| !there.contains(name)) {
+            let there: HashSet<_> =
+                listed.into_iter().map(|one| one.name.to_ascii_lowercase()).collect();
+            let is_away = |name: &String| !there.contains(&name.to_ascii_lowercase());
+            for name in names.into_iter().filter(is_away) {
                 let why = format!("no machine is called '{}' there", printable(&name));
                 self.refused.insert(HubPlace { hub: hub.clone(), name }, why);
             }
@@ -158,7 +163,7 @@ async fn members(visit: &Visit, hub: &HubUrl, group: &str) -> Result<Vec<HubPlac
     let members = all.into_iter().filter(|one| one.groups.contains(group));
     // A hub may say anything.
     let members = members.filter_map(|one| HubPlace::new(hub.clone(), one.name).ok());
-    Ok(members.filter(|one| one.group().is_none()).take(MEMBERS).collect())
+    Ok(members.filter(|one| one.group().is_none()).take(MEMBERS + 1).collect())
 }
 
 /// Does something with each, and signs out.

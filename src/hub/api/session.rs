@@ -136,6 +136,8 @@ async fn by_key(
     if !house.challenges.take(challenge) {
         return Err(refused("what was signed is too old, or was used already".into()));
     }
+    // A key is not found by trying: whoever has one that is not listed keeps nobody else out.
+    house.sessions.settle(from);
     let (gate, key) = (Arc::clone(house.board.operators()), proof.key);
     let grant = web::block(move || gate.operator(&key, peer)).await.map_err(Problem::own)?;
     let print = key.fingerprint();
@@ -144,7 +146,6 @@ async fn by_key(
             "{print} may not sign in here: whoever runs the hub puts your line into its hub_operators"
         ))
     })?;
-    house.sessions.settle(from);
     let operators = house.board.operators().operators();
     let name = operators.by_id(&key.id()).map(|operator| operator.name.clone());
     Ok(name.filter(|name| !name.is_empty()).unwrap_or(print))

@@ -3,7 +3,7 @@
 use super::news::{Relay, name};
 use super::visit::Visit;
 use super::{ClientError, PAUSES, PIECE_TIME};
-use crate::files::{Arrived, Begun, Inbox};
+use crate::files::{Arrived, Begun, FileError, Inbox, KEPT};
 use crate::hub::events::Transfer;
 use crate::text::printable;
 use crate::transfer::Watcher;
@@ -53,6 +53,10 @@ impl Visit {
             inbox,
             watcher,
         };
+        let old = inbox.clone();
+        if let Err(e) = blocking(move || old.clean(KEPT)).await {
+            tracing::warn!("old partial files can't be removed: {e}");
+        }
         let (mut about, mut broke, mut pause) = (None, None, PAUSES.0);
         loop {
             let was_known = about.is_some();
@@ -119,7 +123,7 @@ impl<W: Watcher> Fetching<'_, W> {
         Err(ClientError::Changes { name: printable(self.called), times: CHANGES }.into())
     }
 
-    /// All of a file that is not here yet; nothing where it is another one now.
+    /// All of a file that is not here yet; nothing where that is not it, or it is another one now.
     async fn part(&self, about: About) -> Result<Option<Arrived>, Failed> {
         let client = &self.visit.client;
         let offer = Offer {
@@ -175,7 +179,12 @@ impl<W: Watcher> Fetching<'_, W> {
             // So the hub says that it can't go on.
             return Err(Failed { progress, why: client.lost("it ended too early") });
         }
-        Ok(Some(blocking(move || incoming.finish()).await.map_err(fault)?))
+        match blocking(move || incoming.finish()).await {
+            Ok(arrived) => Ok(Some(arrived)),
+            // What was here of it was spoilt, and is gone now.
+            Err(FileError::Differs) => Ok(None),
+            Err(e) => Err(fault(e).into()),
+        }
     }
 
     /// Has the hub bring the file, and asks what it is.

@@ -62,7 +62,7 @@ const HERE: [SocketAddr; 2] = [
 const REDIRECTS: usize = 5;
 
 /// The longest answer that is read, in bytes.
-const LONGEST: usize = 1 << 20;
+const LONGEST: usize = 8 << 20;
 
 /// Why a hub did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -106,6 +106,22 @@ pub enum ClientError {
         /// How often it was begun anew.
         times: u32,
     },
+    /// It can't be asked so.
+    #[error("the hub {hub} can't be asked for this: {why}")]
+    Unasked {
+        /// The hub.
+        hub: HubUrl,
+        /// The library's words.
+        why: String,
+    },
+    /// The connection broke over and over, before the hub had all.
+    #[error("it broke off {times} times on the way to the hub: {last}")]
+    Broken {
+        /// How often.
+        times: u32,
+        /// What went wrong last.
+        last: Box<ClientError>,
+    },
     /// The connection broke when the hub may have had all that was sent.
     #[error("{0}. All was on its way, so machines may have it")]
     Unsure(Box<ClientError>),
@@ -128,9 +144,14 @@ pub enum ClientError {
 }
 
 impl ClientError {
-    /// Whether the hub may have got what was sent.
-    fn was_reached(&self) -> bool {
-        !matches!(self, Self::Unreached { connected: false, .. })
+    /// Whether the hub may have taken what was sent: it, or a gateway before it, has not said that it
+    /// did not.
+    fn may_have_arrived(&self) -> bool {
+        match self {
+            Self::Unreached { connected, .. } => *connected,
+            Self::Odd { status, .. } => status.is_success() || status.is_server_error(),
+            _ => false,
+        }
     }
 
     /// Whether a machine was not reached by the hub.
@@ -157,7 +178,9 @@ impl ClientError {
                     | StatusCode::GATEWAY_TIMEOUT
             ),
             Self::Unknown(_)
+            | Self::Unasked { .. }
             | Self::Unsure(_)
+            | Self::Broken { .. }
             | Self::File { .. }
             | Self::Changes { .. }
             | Self::Lost { .. } => false,
@@ -304,6 +327,9 @@ impl Client {
         let hub = self.hub.clone();
         match self.tls.seen() {
             Some(seen) if is_unknown(&e) => ClientError::Unknown(LineError::Unknown { hub, seen }),
+            _ if e.is_builder() || e.is_redirect() || e.is_body() => {
+                ClientError::Unasked { why: words(e), hub }
+            }
             _ => ClientError::Unreached { connected: !e.is_connect(), why: words(e), hub },
         }
     }

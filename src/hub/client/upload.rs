@@ -20,6 +20,9 @@ use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, interval, sleep};
 
+/// How often it is begun anew.
+const TIMES: u32 = 20;
+
 /// How much of a file is read at once, in bytes.
 const PIECE: usize = 256 << 10;
 
@@ -92,21 +95,28 @@ impl Visit {
         patience: Duration,
         told: &impl Told,
     ) -> Result<Vec<Sent>, ClientError> {
-        let (mut broke, mut pause) = (None, PAUSES.0);
+        let (mut broke, mut pause, mut times) = (None, PAUSES.0, 0);
         loop {
+            let begun = Instant::now();
             let read = Arc::new(AtomicU64::new(0));
             let last = match self.attempt(names, files, &read, told).await {
                 Ok(sent) => return Ok(sent),
                 Err(e) => e,
             };
+            if last.had_all && last.why.may_have_arrived() {
+                return Err(ClientError::Unsure(Box::new(last.why)));
+            }
             if !last.why.may_pass() {
                 return Err(last.why);
             }
-            if last.had_all && last.why.was_reached() {
-                return Err(ClientError::Unsure(Box::new(last.why)));
+            // A connection that was good for so long has ended what was before it.
+            if begun.elapsed() >= patience {
+                broke = None;
             }
-            if broke.get_or_insert_with(Instant::now).elapsed() >= patience {
-                return Err(ClientError::Lost { patience, last: Box::new(last.why) });
+            times += 1;
+            let late = broke.get_or_insert_with(Instant::now).elapsed() >= patience;
+            if late || times == TIMES {
+                return Err(ClientError::Broken { times, last: Box::new(last.why) });
             }
             told.waits(&last.why.to_string());
             sleep(pause).await;
@@ -141,6 +151,8 @@ impl Visit {
                 told.handed(now);
             }
         });
+        // Of a machine that is not there nothing is told, and it is called for some seconds.
+        let silent = SILENT + Duration::from_secs(length / READ + 2 * names.len() as u64);
         tokio::pin!(sending, following);
         let (mut look, mut last) = (interval(LOOK), 0);
         loop {
@@ -162,7 +174,7 @@ impl Visit {
             let (patience, why) = match (now < length, tells.get()) {
                 (true, _) => (STALLED, "it takes nothing any more"),
                 // Before a machine gets something, that is read once more.
-                (false, true) => (SILENT + Duration::from_secs(length / READ), "it says nothing"),
+                (false, true) => (silent, "it says nothing"),
                 (false, false) => (DELIVERED, "it does not say what came of it"),
             };
             if heard.get().elapsed() > patience {
