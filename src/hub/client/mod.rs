@@ -5,8 +5,8 @@
 //! | `place` | a machine at a hub, as a user names it |
 //! | `visit` | what an operator has done who is signed in |
 //! | `upload`, `download` | files by it |
-//! | `error` | why it was not done |
 //! | `news` | how they come on |
+//! | `error` | why it was not done |
 
 mod download;
 mod error;
