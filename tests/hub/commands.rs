@@ -199,10 +199,10 @@ fn files_are_sent_to_machines_at_a_hub_and_fetched_from_them() {
     obeyed(&desk.run(&["fetch", &format!("{seven}:a:b.csv")]));
     assert!(desk.path("a_b.csv").is_file());
     refused(&desk.run(&["fetch", &seven]), "https://HUB/NAME:FILE");
-    fs::create_dir(desk.path("lab-07/out/work")).unwrap();
-    fs::write(desk.path("lab-07/out/work/a"), "a").unwrap();
-    refused(&desk.run(&["fetch", &format!("{seven}:work")]), "name a file in it");
-    obeyed(&desk.run(&["fetch", &format!("{seven}:work/a")]));
+    fs::create_dir(desk.path("lab-07/out/notes")).unwrap();
+    fs::write(desk.path("lab-07/out/notes/a"), "a").unwrap();
+    refused(&desk.run(&["fetch", &format!("{seven}:notes")]), "name a file in it");
+    obeyed(&desk.run(&["fetch", &format!("{seven}:notes/a")]));
     refused(&desk.run(&["send", "exam", &seven]), "by a hub files alone");
     refused(&desk.run(&["send", "none", &seven]), "none");
 }
