@@ -19,6 +19,8 @@ mod figures;
 mod files;
 #[path = "hub/interface.rs"]
 mod interface;
+#[path = "hub/log.rs"]
+mod log;
 #[path = "hub/login.rs"]
 mod login;
 #[path = "hub/proxy.rs"]

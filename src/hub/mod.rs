@@ -46,6 +46,7 @@ mod events;
 mod feed;
 mod figures;
 mod health;
+mod looks;
 mod pages;
 mod pipe;
 mod problem;
@@ -82,6 +83,7 @@ use actix_web::{App, HttpServer, web};
 use challenges::Challenges;
 use events::Events;
 use figures::Figures;
+use looks::Looks;
 use pipe::Pipes;
 use problem::Problem;
 use register::Register;
@@ -184,6 +186,7 @@ struct House {
     passwords: Turns,
     screens: Turns,
     tabs: Tabs,
+    looks: Looks,
     spool: Spool,
     events: Events,
     figures: Figures,
@@ -279,6 +282,7 @@ impl Hub {
             passwords: Turns::new(PASSWORDS.0, PASSWORDS.1),
             screens: Turns::new(SCREENS.0, SCREENS.1),
             tabs: Tabs::default(),
+            looks: Looks::default(),
             spool: Spool::open(config.place.hub_spool(address.port()))?,
             events: Events::default(),
             figures,
@@ -378,6 +382,7 @@ impl Hub {
     pub async fn run(self) -> io::Result<()> {
         self.server.await?;
         let house = self.house;
+        house.looks.finish();
         web::block(move || house.sessions.keep()).await.map_err(io::Error::other)?
     }
 }

@@ -65,6 +65,7 @@ pub(super) async fn tend(house: web::Data<House>) {
                 tracing::error!("sessions can't be kept, and end with the hub: {e}");
             }
             tended.spool.tidy();
+            tended.looks.tidy();
             tended.board.operators().refresh();
             let now = (tended.register.mark(), tended.board.mark());
             if now.0 != last.0 {

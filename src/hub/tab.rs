@@ -8,6 +8,7 @@
 //! acknowledged, and the next one is the step to what there is then. A tab that is not seen says
 //! nothing, and costs nothing.
 
+use super::looks::Look;
 use super::relay::{Relay, is_live};
 use super::socket::{End, LOOK, Socket, slow};
 use super::turns::Place;
@@ -97,9 +98,9 @@ pub(super) fn serve(
     incoming: MessageStream,
     relay: Arc<Relay>,
     leave: Leave,
-    place: Place,
+    held: (Place, Look),
 ) -> impl Future<Output = ()> {
-    look(session, incoming, relay, leave, place).in_current_span()
+    look(session, incoming, relay, leave, held).in_current_span()
 }
 
 async fn look(
@@ -107,7 +108,7 @@ async fn look(
     mut incoming: MessageStream,
     relay: Arc<Relay>,
     leave: Leave,
-    _place: Place,
+    _held: (Place, Look),
 ) {
     let _open = Open::count(relay.figures.tabs.clone());
     relay.figures.opened.inc();

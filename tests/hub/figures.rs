@@ -103,42 +103,6 @@ fn a_hub_says_that_it_is_well_to_whoever_asks_and_nothing_else() {
     assert_eq!(ask(site.metrics.unwrap(), "GET", "/metrics", "Host: evil.example\r\n").status, 404);
 }
 
-#[test]
-fn a_request_and_what_it_began_have_a_number_in_the_log() {
-    run(async {
-        let site = Site::with(vec![Agent::card(&CARD)], &["--log-format", "json"]);
-        let browser = site.browser().await;
-        let mut tab = Tab::open(&site, &browser, 0, 1).await;
-        tab.picture().await;
-        tab.shout().await;
-        while tab.item().await.is_some() {}
-        let hosts = browser.get("/api/v1/hosts%1b%0a").send().await.unwrap();
-        assert_eq!(hosts.status(), 404);
-        let log = site.end();
-        let lines: Vec<Value> =
-            log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
-        let of = |words: &str| {
-            let has = |line: &&Value| line["message"].as_str().is_some_and(|m| m.contains(words));
-            let found: Vec<u64> = lines
-                .iter()
-                .filter(has)
-                .map(|line| {
-                    assert_eq!(line["span"]["name"], "request", "{line}");
-                    line["span"]["id"].as_u64().expect("a number")
-                })
-                .collect();
-            assert_eq!(found.len(), 1, "{words}: {log}");
-            found[0]
-        };
-        let (signed_in, looks, closed) =
-            (of("signed in"), of("a tab looks"), of("a tab is closed"));
-        assert_eq!(of("POST /api/v1/session: 200"), signed_in);
-        assert_eq!(looks, closed);
-        let odd = of("/api/v1/hosts%1b%0a: 404");
-        assert!(signed_in != looks && odd != looks && odd != signed_in);
-    });
-}
-
 /// The names of metrics in a query of a dashboard.
 fn metrics(query: &str) -> BTreeSet<String> {
     let words = query.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));

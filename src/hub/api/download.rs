@@ -11,6 +11,7 @@ use crate::hub::problem::Problem;
 use crate::hub::spool::{Fetched, Folder, LONGEST};
 use crate::hub::turns::Place;
 use crate::hub::visitor::Visitor;
+use crate::text::printable;
 use crate::transfer::{self, TransferError, Wanted};
 use crate::trust::Role;
 use actix_web::body::SizedStream;
@@ -52,7 +53,13 @@ pub(super) async fn fetch(
             let (by, name, path) = &key;
             let watcher = Progress::of(&house, by, id, &member.name);
             let found = bring(&house, &member.target, path, &watcher).await?;
-            tracing::info!(by, machine = name, "fetched: {} bytes", found.size);
+            tracing::info!(
+                by,
+                machine = name,
+                "fetched '{}', {} bytes",
+                printable(path),
+                found.size
+            );
             let found = Arc::new(found);
             house.spool.keep(key, Arc::clone(&found));
             found

@@ -8,10 +8,11 @@ use crate::canvas::Version;
 use crate::frames::{Encode, Link, Rendition, Screen};
 use crate::hub::House;
 use crate::hub::feed::{Feed, Gone, feed};
+use crate::hub::looks::Look;
 use crate::hub::problem::Problem;
 use crate::hub::relay::Relay;
 use crate::hub::turns::Place;
-use crate::hub::visitor::{Leave, Visitor};
+use crate::hub::visitor::{Leave, Visitor, origin};
 use crate::trust::Role;
 use actix_web::http::Method;
 use actix_web::web::Bytes;
@@ -54,23 +55,25 @@ pub(super) async fn live(
     if !(1..=60).contains(&fps) {
         return Err(Problem::bad(format!("fps is {fps}: from 1 to 60")));
     }
-    super::find(&house, &name)?;
+    let machine = super::find(&house, &name)?.name;
     let mut answer = HttpResponse::Ok();
     answer.content_type(format!("multipart/x-mixed-replace; boundary={BOUNDARY}"));
     if request.method() == Method::HEAD {
         return Ok(answer.finish());
     }
-    let place = house.tabs.take(&visitor.person.name)?;
+    let by = &visitor.person.name;
+    let place = house.tabs.take(by)?;
     let relay = join(&house, &name, scale).await?;
     let mut pictures = Pictures { relay, last: None };
     let first = match timeout(SHOT, pictures.next(true)).await {
         Ok(first) => first?,
         Err(_) => return Err(Problem::machine(format!("it has shown nothing for {SHOT:?}"))),
     };
+    let look = house.looks.begin(origin(&request), by, &machine);
     let (feed, body) = feed();
     let (pause, leave) = (Duration::from_secs(1) / fps, visitor.leave(&house, Role::View));
     let show = async move {
-        if let Ok(Err(problem)) = show(&feed, pictures, first, pause, leave, place).await {
+        if let Ok(Err(problem)) = show(&feed, pictures, first, pause, leave, (place, look)).await {
             tracing::debug!("a live picture ends: {problem}");
         }
     };
@@ -85,7 +88,7 @@ async fn show(
     first: Bytes,
     pause: Duration,
     leave: Leave,
-    _place: Place,
+    _held: (Place, Look),
 ) -> Result<Result<(), Problem>, Gone> {
     feed.give(Bytes::from(format!("--{BOUNDARY}\r\n"))).await?;
     let mut picture = first;

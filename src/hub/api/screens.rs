@@ -4,8 +4,9 @@ use super::{Answer, find};
 use crate::hub::House;
 use crate::hub::problem::Problem;
 use crate::hub::relay::{Relay, Wish};
+use crate::hub::roster::Member;
 use crate::hub::tab;
-use crate::hub::visitor::Visitor;
+use crate::hub::visitor::{Visitor, origin};
 use crate::trust::Role;
 use crate::viewer::ClientOptions;
 use crate::viewer::shot::{self, ShotError};
@@ -56,14 +57,14 @@ pub(super) async fn stream(
 ) -> Answer {
     visitor.may(Role::View)?;
     let scale = scale(size.scale)?;
-    find(&house, &name)?;
-    let place = house.tabs.take(&visitor.person.name)?;
+    let (by, machine) = (&visitor.person.name, find(&house, &name)?.name);
+    let place = house.tabs.take(by)?;
     let handshake = actix_ws::handle(&request, body);
     let (response, session, incoming) = handshake.map_err(Problem::bad)?;
     let relay = join(&house, &name, scale).await?;
-    tracing::debug!(by = visitor.person.name, machine = *name, "a tab looks");
+    let look = house.looks.begin(origin(&request), by, &machine);
     let leave = visitor.leave(&house, Role::View);
-    actix_web::rt::spawn(tab::serve(session, incoming, relay, leave, place));
+    actix_web::rt::spawn(tab::serve(session, incoming, relay, leave, (place, look)));
     Ok(response)
 }
 
@@ -73,9 +74,10 @@ pub(super) async fn shot(
     house: web::Data<House>,
     name: web::Path<String>,
     size: web::Query<Size>,
+    request: HttpRequest,
 ) -> Answer {
     visitor.may(Role::View)?;
-    let target = find(&house, &name)?.target;
+    let Member { name: machine, target, .. } = find(&house, &name)?;
     let (security, scale) = (house.security.clone(), scale(size.scale)?);
     let options = ClientOptions { security, scale, ..ClientOptions::default() };
     let turn = house.screens.turn().await?;
@@ -92,6 +94,8 @@ pub(super) async fn shot(
     });
     let png = picture.await.map_err(Problem::own)?.map_err(Problem::machine)?;
     drop(gone);
+    let (from, by) = (origin(&request), &visitor.person.name);
+    tracing::info!(%from, by, machine, "a picture was taken");
     Ok(HttpResponse::Ok().content_type("image/png").body(png))
 }
 

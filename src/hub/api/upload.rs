@@ -228,7 +228,7 @@ fn outcome(name: String, by: &str, sent: Result<Carried, TransferError>) -> Sent
         Ok(Carried { files, bytes, names, .. }) => {
             let many = if files == 1 { "file" } else { "files" };
             let done = format!("{files} {many}, {} verified", crate::files::size(bytes));
-            tracing::info!(by, machine = name, "sent: {done}");
+            tracing::info!(by, machine = name, "sent: {done} as {}", names.join(", "));
             Sent { name, done: Some(done), files: names, error: None, refused: false }
         }
         Err(e) => {
