@@ -133,6 +133,12 @@ fn the_simplest_programs_see_pictures_one_after_another() {
         }
         assert!(pictures.windows(2).all(|two| two[0] != two[1]), "a picture came twice");
         drop(live);
+        // The answer is not a wait for what does not come.
+        let stopped = browser.post(&format!("{host}/stop")).send().await.unwrap();
+        assert_eq!(stopped.status(), 200);
+        let (status, why) = problem(browser.get(&format!("{host}/live"))).await;
+        assert_eq!(status, 409, "{why}");
+        assert!(why.contains("monitoring is stopped there"), "{why}");
         let gone = problem(browser.get(&format!("{host}/live?fps=0"))).await;
         assert_eq!(gone.0, 400, "{}", gone.1);
     });

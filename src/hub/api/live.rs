@@ -14,15 +14,17 @@ use crate::hub::relay::Relay;
 use crate::hub::turns::Place;
 use crate::hub::visitor::{Leave, Visitor, origin};
 use crate::trust::Role;
+use crate::viewer::{self, View, waiting_for};
 use actix_web::http::Method;
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
+use hightower_proto::message::State;
 use hightower_proto::stream::Options;
 use hightower_proto::{Decoder, Item};
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 use tracing::Instrument;
 
 /// Pictures in a second, where nobody says how many.
@@ -30,6 +32,9 @@ const FPS: u32 = 5;
 
 /// How often it is looked whether somebody still may see it.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// How long a machine may take to say that it was started: that it was stopped it has said before.
+const STARTING: Duration = Duration::from_secs(1);
 
 /// What is between pictures; no PNG is held to be one, as each says its length.
 const BOUNDARY: &str = "hightower-picture";
@@ -67,7 +72,11 @@ pub(super) async fn live(
     let mut pictures = Pictures { relay, last: None };
     let first = match timeout(SHOT, pictures.next(true)).await {
         Ok(first) => first?,
-        Err(_) => return Err(Problem::machine(format!("it has shown nothing for {SHOT:?}"))),
+        Err(_) => {
+            let view = pictures.relay.view().ok_or_else(|| Problem::own("the hub ends"))?;
+            let waiting = waiting_for(&view);
+            return Err(Problem::machine(format!("no picture within {SHOT:?}: {waiting}")));
+        }
     };
     let look = house.looks.begin(origin(&request), by, &machine);
     let (feed, body) = feed();
@@ -122,6 +131,12 @@ async fn show(
     }
 }
 
+/// Whether nobody has started the monitoring.
+fn is_stopped(view: &View) -> bool {
+    let stopped = |state: &State| !state.monitoring && !state.asking;
+    view.link == viewer::Link::Connected && view.state.as_deref().is_some_and(stopped)
+}
+
 /// A machine's pictures.
 struct Pictures {
     relay: Arc<Relay>,
@@ -130,13 +145,20 @@ struct Pictures {
 }
 
 impl Pictures {
-    /// The next one, once there is one. At first a machine that can't be reached is not waited for.
+    /// The next one, once there is one. At first a machine that can't be reached, or is stopped, is
+    /// not waited for.
     async fn next(&mut self, first: bool) -> Result<Bytes, Problem> {
         let (mut screen, mut changes) = (self.relay.screen.clone(), self.relay.changes.clone());
+        let mut since = None;
         loop {
             let view = self.relay.view().ok_or_else(|| Problem::own("the hub ends"))?;
             if let Some(cause) = view.cause.as_ref().filter(|_| first) {
                 return Err(Problem::machine(cause));
+            }
+            let stopped = first && is_stopped(&view);
+            let since = stopped.then(|| *since.get_or_insert_with(Instant::now));
+            if since.is_some_and(|since| since.elapsed() >= STARTING) {
+                return Err(Problem::refused("monitoring is stopped there: start it first"));
             }
             let newest = match *screen.borrow_and_update() {
                 Some(Screen::Picture(version)) => Some(version),
@@ -149,6 +171,7 @@ impl Pictures {
                 // Neither ends while the relay is held.
                 _ = screen.changed() => {}
                 _ = changes.changed() => {}
+                () = sleep(STARTING), if stopped => {}
             }
         }
     }
