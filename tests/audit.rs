@@ -8,6 +8,7 @@ mod common;
 use common::disk::Disk;
 use common::homes::{Homes, obeyed, refusals, refused};
 use common::{PATIENCE, Plain, run, stdout};
+use hightower::audit::{Audit, Event, Policy, What};
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -24,6 +25,20 @@ fn await_event(folder: &Path, so: impl Fn(&serde_json::Value) -> bool, what: &st
         assert!(Instant::now() < end, "no {what} in {:#?}", events(folder));
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+#[tokio::test]
+async fn whoever_ends_can_wait_until_all_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let audit = Audit::open(folder.path().into(), 1 << 20, Policy::Continue).unwrap();
+    for n in 0..500 {
+        audit.note(Event::of(What::Start, n));
+    }
+    assert!(audit.written(PATIENCE).await);
+    // Now, not soon.
+    let written = events(folder.path());
+    assert_eq!(written.len(), 500);
+    assert_eq!(written[499]["outcome"], "499");
 }
 
 #[test]

@@ -16,6 +16,7 @@ use site::Site;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 use tempfile::TempDir;
 use xvfb::Xvfb;
 
@@ -44,6 +45,9 @@ fn chromium() -> Option<&'static str> {
     println!("skipped: it takes chromium, and `npm ci` in tests/browser");
     None
 }
+
+/// How long a step may take: each is many, and a browser takes its time to start.
+const LONG: Duration = Duration::from_secs(180);
 
 /// How long a file is that is dropped on a machine, in bytes.
 const LENGTH: usize = 50 << 20;
@@ -104,7 +108,8 @@ fn a_room_is_watched_and_commanded_in_a_browser() {
     let mut steps = Lines::of(person.stdout.take().unwrap());
     let mut word = person.stdin.take().unwrap();
     let mut person = Ends(person);
-    steps.await_line(|line| line.contains(r#""at":"large""#), "one machine large");
+    let mut step = |at: &str| steps.await_line_for(LONG, |line| line.contains(at), at);
+    step(r#""at":"large""#);
     // The screen rests: what is on it now stays.
     drop(clock);
     let resting = screen.wait_for("nothing but its background", |pixels| {
@@ -114,7 +119,7 @@ fn a_room_is_watched_and_commanded_in_a_browser() {
     std::fs::write(&pixels, rgb).unwrap();
     word.write_all(b"\n").unwrap();
     for part in ["talk", "file", "restart"] {
-        steps.await_line(|line| line.contains(&format!(r#""at":"{part}""#)), part);
+        step(&format!(r#""at":"{part}""#));
     }
     // What was called by markup is kept by a name that all systems can have.
     let arrived = std::fs::read(inbox.path().join("_img src=x onerror=alert(1)_.bin")).unwrap();
@@ -122,7 +127,7 @@ fn a_room_is_watched_and_commanded_in_a_browser() {
     assert!(arrived.len() == LENGTH && words.flatten().eq(arrived), "another file has arrived");
     site.restart();
     word.write_all(b"\n").unwrap();
-    let done = steps.await_line(|line| line.contains(r#""done":true"#), "all of it done");
+    let done = step(r#""done":true"#);
     println!("back after the restart: {done}");
     assert!(person.0.wait().unwrap().success());
 }

@@ -388,6 +388,10 @@ impl Agent {
         if timeout(FAREWELL, self.capture.stop()).await.is_err() {
             tracing::warn!("the screen's capture does not answer; it is abandoned");
         }
+        // Its thread ends with the program, written or not.
+        if !self.audit.written(FAREWELL).await {
+            tracing::warn!("what happened last may be missing in the audit log");
+        }
     }
 }
 

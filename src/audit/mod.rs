@@ -20,6 +20,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 /// Events that may wait to be written.
 const WAITING: usize = 1024;
@@ -131,9 +133,17 @@ pub enum Whose {
     Known,
 }
 
+/// What the writing thread is told.
+#[derive(Debug)]
+enum Entry {
+    Event(Event),
+    /// Somebody wants to know when all that was noted before has been written.
+    Asked(oneshot::Sender<()>),
+}
+
 #[derive(Debug)]
 struct Shared {
-    events: SyncSender<Event>,
+    entries: SyncSender<Entry>,
     lost: AtomicU64,
     strangers: Mutex<Refusals>,
     operators: Mutex<Refusals>,
@@ -152,13 +162,13 @@ impl Audit {
     /// When it can't be written.
     pub fn open(folder: PathBuf, limit: u64, policy: Policy) -> io::Result<Self> {
         let chain = Chain::open(folder, limit)?;
-        let (events, written) = sync_channel(WAITING);
+        let (entries, noted) = sync_channel(WAITING);
         let (lost, failing) = (AtomicU64::new(0), AtomicBool::new(false));
         let (strangers, operators) = (Refusals::of_strangers(), Refusals::of_operators());
         let (strangers, operators) = (Mutex::new(strangers), Mutex::new(operators));
-        let shared = Arc::new(Shared { events, lost, strangers, operators, failing, policy });
+        let shared = Arc::new(Shared { entries, lost, strangers, operators, failing, policy });
         let told = Arc::downgrade(&shared);
-        let write = move || write(chain, &written, &told);
+        let write = move || write(chain, &noted, &told);
         std::thread::Builder::new().name("audit".into()).spawn(write)?;
         Ok(Self(Some(shared)))
     }
@@ -197,6 +207,15 @@ impl Audit {
         shared.note(event);
     }
 
+    /// Waits until what was noted before has been written, or could not be. Whether that was so in
+    /// time: a disk may hang.
+    pub async fn written(&self, patience: Duration) -> bool {
+        let Some(shared) = &self.0 else { return true };
+        let (tell, told) = oneshot::channel();
+        shared.entries.try_send(Entry::Asked(tell)).is_ok()
+            && matches!(timeout(patience, told).await, Ok(Ok(())))
+    }
+
     /// Whether it may come to that nobody is to be let in.
     #[must_use]
     pub fn may_forbid(&self) -> bool {
@@ -214,7 +233,7 @@ impl Audit {
 
 impl Shared {
     fn note(&self, event: Event) {
-        match self.events.try_send(event) {
+        match self.entries.try_send(Entry::Event(event)) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
                 self.lost.fetch_add(1, Ordering::Relaxed);
@@ -247,14 +266,19 @@ impl Shared {
 /// when they are due; none when what `waits` is to be tried again. `None` when nobody can
 /// note anything any more.
 fn next(
-    events: &Receiver<Event>,
+    entries: &Receiver<Entry>,
     shared: &Weak<Shared>,
     counted: &mut Instant,
     waits: bool,
 ) -> Option<Vec<Event>> {
     let due = (*counted + COUNTED).saturating_duration_since(Instant::now());
-    let mut next = match events.recv_timeout(if waits { due.min(RETRY) } else { due }) {
-        Ok(event) => vec![event],
+    let mut next = match entries.recv_timeout(if waits { due.min(RETRY) } else { due }) {
+        Ok(Entry::Event(event)) => vec![event],
+        Ok(Entry::Asked(tell)) => {
+            // Who does not wait any more is not told.
+            tell.send(()).ok();
+            Vec::new()
+        }
         Err(RecvTimeoutError::Timeout) => Vec::new(),
         Err(RecvTimeoutError::Disconnected) => return None,
     };
@@ -266,11 +290,11 @@ fn next(
 }
 
 /// The writing thread; it ends when nobody can note anything any more.
-fn write(mut chain: Chain, events: &Receiver<Event>, shared: &Weak<Shared>) {
+fn write(mut chain: Chain, entries: &Receiver<Entry>, shared: &Weak<Shared>) {
     let mut unwritten = 0;
     let mut counted = Instant::now();
     // While something is not written, it is tried again without waiting for what comes next.
-    while let Some(events) = next(events, shared, &mut counted, unwritten > 0) {
+    while let Some(events) = next(entries, shared, &mut counted, unwritten > 0) {
         let Some(shared) = shared.upgrade() else {
             // The last words; nobody is left to be told that they could not be written.
             events.iter().for_each(|event| drop(chain.append(event)));

@@ -111,7 +111,17 @@ impl Lines {
 
     /// The next line that is so; those between are passed over.
     pub fn await_line(&mut self, so: impl Fn(&str) -> bool, what: &str) -> String {
-        let end = Instant::now() + PATIENCE;
+        self.await_line_for(PATIENCE, so, what)
+    }
+
+    /// The same, of what takes its time.
+    pub fn await_line_for(
+        &mut self,
+        patience: Duration,
+        so: impl Fn(&str) -> bool,
+        what: &str,
+    ) -> String {
+        let end = Instant::now() + patience;
         let mut seen = Vec::new();
         loop {
             match self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
