@@ -46,6 +46,9 @@ fn chromium() -> Option<&'static str> {
     None
 }
 
+/// What those sign in by who are no operators.
+const PASSWORD: &str = "battery staple";
+
 /// How long a step may take: each is many, and a browser takes its time to start.
 const LONG: Duration = Duration::from_secs(180);
 
@@ -96,8 +99,11 @@ fn a_room_is_watched_and_commanded_in_a_browser() {
     let task = json!({
         "chromium": chromium, "link": site.url(&format!("/#link={}", site.link)), "hosts": hosts,
         "still": hosts.iter().position(|host| *host == still), "size": [size.0, size.1],
-        "pixels": pixels, "length": LENGTH, "shots": std::env::var_os("HIGHTOWER_TEST_SHOTS").map(|dir| dir.into_string().unwrap()),
+        "pixels": pixels, "length": LENGTH, "password": PASSWORD, "shots": std::env::var_os("HIGHTOWER_TEST_SHOTS").map(|dir| dir.into_string().unwrap()),
     });
+    for (name, roles) in [("anna", "all"), ("ben", "all"), ("dora", "files,message")] {
+        site.user(&[name, "--roles", roles], PASSWORD);
+    }
     let mut person = Command::new("node")
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser/hub.mjs"))
         .env("TASK", task.to_string())

@@ -3,8 +3,9 @@
 
 const ROOT = "/api/v1";
 
-/** What the hub wants to be sent with whatever changes something. */
+/** What the hub wants to be sent with whatever changes something, and who has it from the hub. */
 let csrf = "";
+let name = "";
 
 /** What went wrong, in words for people. */
 export class Problem extends Error {
@@ -18,18 +19,21 @@ export class Problem extends Error {
 /** What an answer says; `{}` where it makes no sense. @param {Response} answer @returns {Promise<any>} */
 const said = (answer) => answer.json().catch(() => ({}));
 
-/** @param {string} method @param {string} path @param {unknown} [body] @param {string} [kind] of what is wanted */
+/** @param {string} method @param {string} path @param {unknown} [body] @param {string} [kind] of what is wanted @returns {Promise<Response>} */
 async function ask(method, path, body, kind = "application/json") {
   /** @type {Record<string, string>} */
   const headers = { accept: kind };
   if (csrf) headers["x-hightower-csrf"] = csrf;
   if (body !== undefined) headers["content-type"] = "application/json";
+  const sent = csrf;
   let answer;
   try {
     answer = await fetch(ROOT + path, { method, headers, body: body === undefined ? null : JSON.stringify(body) });
   } catch {
     throw new Problem(0, "the hub can't be reached");
   }
+  // Signed in anew in another tab: what this one has is of before.
+  if (answer.status === 403 && sent && method !== "GET" && await session() && csrf !== sent) return ask(method, path, body, kind);
   if (!answer.ok) throw new Problem(answer.status, (await said(answer)).detail ?? `the hub answered ${answer.status}`);
   return answer;
 }
@@ -43,26 +47,36 @@ async function call(method, path, body) {
 /** @param {string} name */
 const at = (name) => `/hosts/${encodeURIComponent(name)}`;
 
-/** Who is signed in; null where nobody is. */
+/** Who somebody is now. Nothing that was somebody else's stays on the page. @param {any} who */
+function became(who) {
+  if (name && who.name !== name) {
+    location.reload();
+    return new Promise(() => {});
+  }
+  ({ csrf, name } = who);
+  return who;
+}
+
+/** Who is signed in; null where nobody is. @returns {Promise<any>} */
 export async function session() {
   try {
-    const who = await call("GET", "/session");
-    csrf = who.csrf;
-    return who;
+    return became(await call("GET", "/session"));
   } catch (problem) {
-    if (problem instanceof Problem && problem.status === 401) return null;
-    throw problem;
+    if (!(problem instanceof Problem && problem.status === 401)) throw problem;
+    csrf = name = "";
+    return null;
   }
 }
 
 /** Signs in. @param {{link: string} | {name: string, password: string}} claim */
 export async function signIn(claim) {
-  const who = await call("POST", "/session", claim);
-  csrf = who.csrf;
-  return who;
+  return became(await call("POST", "/session", claim));
 }
 
-export const signOut = () => call("DELETE", "/session");
+export async function signOut() {
+  await call("DELETE", "/session");
+  csrf = name = "";
+}
 
 /** @returns {Promise<import("./app.js").Host[]>} */
 export const hosts = () => call("GET", "/hosts");
@@ -80,9 +94,11 @@ export const say = (name, text) => call("POST", `${at(name)}/messages`, { text }
  * Sends files to machines; tells meanwhile which part is at the hub, from 0 to 1.
  * @param {string[]} hosts @param {File[]} files @param {string} id what events call it
  * @param {(part: number) => void} told @param {AbortSignal} signal
- * @returns {Promise<{name: string, done?: string, error?: string}[]>}
+ * @returns {Promise<{name: string, done?: string, files?: string[], error?: string}[]>}
  */
-export function send(hosts, files, id, told, signal) {
+export async function send(hosts, files, id, told, signal) {
+  if (!await session()) throw new Problem(401, "sign in first");
+  if (signal.aborted) throw new Problem(0, "stopped");
   const path = hosts.length === 1 ? `${at(hosts[0])}/files?` : `/files?hosts=${hosts.map(encodeURIComponent).join(",")}&`;
   const form = new FormData();
   for (const file of files) form.append("file", file, file.name);
@@ -100,7 +116,10 @@ export function send(hosts, files, id, told, signal) {
       if (request.status >= 300) reject(new Problem(request.status, said.detail ?? `the hub answered ${request.status}`));
       else resolve(said.hosts ?? [said]);
     });
-    request.addEventListener("error", () => reject(new Problem(0, "the hub can't be reached, or the file is too long for it")));
+    // It has no reasons; where the hub answers, it has closed what was too long for it.
+    request.addEventListener("error", () => session().then(
+      () => reject(new Problem(0, "the hub has closed the connection: it is too long for it, or the network broke")),
+      () => reject(new Problem(0, "the hub can't be reached"))));
     request.addEventListener("abort", () => reject(new Problem(0, "stopped")));
     signal.addEventListener("abort", () => request.abort());
     request.send(form);

@@ -1,14 +1,23 @@
 // @ts-check
 /** The pages: a wall of all machines, and one of them large. */
 import * as api from "./api.js";
-import { Chat } from "./chat.js";
 import { Events } from "./events.js";
+import { Notice } from "./notice.js";
 import { Screen } from "./screen.js";
+import { Talks, isLong } from "./talks.js";
 import { Transfers } from "./transfers.js";
 
 /** How small the wall asks for pictures, and how many a second. */
 const SMALL = { scale: 4, fps: 5 };
 const LARGE = { scale: 1, fps: 0 };
+
+/** Machines that are asked for something at a time: a browser has few connections to a hub without TLS. */
+const AT_ONCE = 3;
+
+/** After how many milliseconds it is said that something takes its time. */
+const SLOW = 400;
+
+const CUT = "no connection to the hub: it is tried again";
 
 /** @typedef {{name: string, groups: string[], dialled?: {here: boolean, since_ms: number}}} Host */
 /** @typedef {{host: Host, item: HTMLElement, screen: Screen, seen: boolean}} Tile */
@@ -22,12 +31,11 @@ function part(id, kind) {
 
 const wall = part("wall", HTMLElement);
 const large = part("large", HTMLElement);
-const said = part("said", HTMLElement);
 const words = part("words", HTMLInputElement);
 const group = part("group", HTMLSelectElement);
 const facts = part("facts", HTMLElement);
 const about = part("about", HTMLButtonElement);
-const talk = part("talk", HTMLElement);
+const text = part("text", HTMLInputElement);
 const files = part("files", HTMLInputElement);
 
 /** @type {Tile[]} */
@@ -42,53 +50,101 @@ let asked = 0;
 let own = "";
 /** Whether they may send files. */
 let sends = false;
-/** Whether they may say something. */
+/** Whether they may say something, and look. */
 let speaks = false;
-/** @type {Chat | null} */
-let chat = null;
+let looks = false;
+/** What is being typed to whom. @type {Map<string, string>} */
+const drafts = new Map();
 /** For whom the files are that are being picked. @type {string[]} */
 let picked = [];
 
+const notice = new Notice({
+  said: part("said", HTMLElement), failed: part("failed", HTMLElement),
+  others: part("others", HTMLElement), close: part("close", HTMLElement),
+});
 const transfers = new Transfers(part("transfers", HTMLElement), tell);
 const events = new Events((kind, what) => {
   if (kind === "transfer") transfers.heard(what);
   else if (kind === "hosts" || kind === "lost") renew();
-  else if (kind === "order" && what.by !== own) tell(`${what.by}: ${what.host}: ${what.done}`);
+  else if (kind === "order" && what.by !== own) notice.other(what);
+  if (kind === "cut") tell(CUT, true);
+  else notice.unsay(CUT);
 }, barred);
+const talks = new Talks({
+  panel: part("talk", HTMLElement), log: part("talk-log", HTMLElement), state: part("talk-state", HTMLElement),
+  text: part("talk-text", HTMLInputElement), form: part("talk-form", HTMLFormElement),
+  button: part("chat", HTMLButtonElement), leave: part("talk-leave", HTMLButtonElement),
+}, (name, who) => {
+  const tile = tiles.find(({ host }) => host.name === name);
+  if (tile) mark(tile);
+  if (who) tell(`${name}: ${who} has said something in the chat`);
+  title();
+}, tell, barred);
 
-/** Says something to who uses the page. @param {string} text */
-function tell(text) {
-  said.textContent = text;
+/** Says something to who uses the page. @param {string} words @param {boolean} [bad] */
+function tell(words, bad) {
+  notice.say(words, bad);
+}
+
+/** Says what went wrong. @param {unknown} problem @param {string} [where] */
+function fail(problem, where) {
+  const why = problem instanceof Error ? problem.message : String(problem);
+  tell(where ? `${where}: ${why}` : why, true);
+}
+
+/** What the window is called. */
+function title() {
+  const unread = talks.unread();
+  document.title = [unread ? `(${unread}) ` : "", shown ? `${shown.tile.host.name} – ` : "", "Hightower"].join("");
 }
 
 /** How things stand at a machine, in words. @param {Screen} screen */
 function state({ standing: { link, cause, state: told } }) {
   if (link !== "connected") return cause ? `${link}: ${cause}` : link;
-  if (!told) return link;
+  if (!told) return "connected, and not answered yet";
   if (told.asking) return "the person there is asked";
   const words = [told.monitoring ? "watched" : "stopped"];
   if (told.capture?.is === "failed") words[0] = `no picture: ${told.capture.cause}`;
-  if (told.lock_ms) words.push("locked");
+  if (told.lock_ms) {
+    const until = new Date(Date.now() + told.lock_ms);
+    words.push(`mouse locked until ${until.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" })}`);
+  }
   return words.join(", ");
 }
 
 /** @param {Screen} screen @param {HTMLElement} line */
 function show(screen, line) {
-  line.textContent = state(screen);
-  screen.canvas.classList.toggle("old", !screen.standing.current);
+  const words = looks ? state(screen) : "you may not look";
+  // What is the same is not said again.
+  if (line.textContent !== words) line.textContent = words;
+  const { current, state: told } = screen.standing;
+  screen.canvas.classList.toggle("old", !current || told?.capture?.is === "failed");
+}
+
+/** Shows how much was said in its chat that nobody has seen. @param {Tile} tile */
+function mark({ host, item }) {
+  const unread = talks.unread(host.name);
+  const badge = /** @type {HTMLElement} */ (item.querySelector(".unread"));
+  badge.hidden = !unread;
+  badge.textContent = `${unread} new in the chat`;
 }
 
 /** Opens what is looked at, and nothing else. */
 function look() {
   const visible = !document.hidden;
   for (const tile of tiles) {
-    if (visible && !shown && tile.seen && !tile.item.hidden) tile.screen.open();
-    else tile.screen.close();
+    if (looks && visible && !shown && tile.seen && !tile.item.hidden) tile.screen.open();
+    else {
+      tile.screen.close();
+      // How it was is not how it is.
+      if (looks && !tile.seen) /** @type {HTMLElement} */ (tile.item.querySelector(".state")).textContent = "";
+    }
   }
-  if (shown && visible) shown.screen.open();
+  if (looks && shown && visible) shown.screen.open();
   else shown?.screen.close();
   if (known && (visible || transfers.any)) events.open();
   else events.close();
+  if (visible && shown) talks.show(shown.tile.host.name);
 }
 
 const observer = new IntersectionObserver((entries) => {
@@ -111,7 +167,11 @@ async function barred() {
 function leave(why) {
   known = false;
   events.close();
-  hush();
+  talks.clear();
+  transfers.clear();
+  drafts.clear();
+  text.value = "";
+  notice.forget();
   shown?.screen.close();
   shown = null;
   for (const { item, screen } of tiles) {
@@ -124,6 +184,7 @@ function leave(why) {
   wall.hidden = true;
   large.hidden = true;
   arrange();
+  title();
   tell(why);
   part("user", HTMLInputElement).focus();
 }
@@ -132,7 +193,8 @@ function leave(why) {
 function arrange() {
   const wide = known && !shown;
   for (const id of ["orders", "search"]) part(id, HTMLElement).hidden = !wide;
-  part("sign-out", HTMLElement).hidden = !known;
+  for (const id of ["sign-out", "who"]) part(id, HTMLElement).hidden = !known;
+  document.body.classList.toggle("one", shown !== null);
   part("stranger", HTMLElement).hidden = known;
 }
 
@@ -146,6 +208,7 @@ function tileOf(host) {
   const line = find(".state");
   const screen = new Screen(/** @type {HTMLCanvasElement} */ (find("canvas")), host.name, SMALL, (one) => show(one, line), barred);
   const tile = { host, item, screen, seen: false };
+  show(screen, line);
   find("button").addEventListener("click", () => goTo(host.name));
   return tile;
 }
@@ -157,48 +220,62 @@ function sift() {
     const named = [host.name, ...host.groups].some((one) => one.toLowerCase().includes(looked));
     item.hidden = !named || (group.value !== "" && !host.groups.includes(group.value));
   }
-  if (tiles.length && tiles.every(({ item }) => item.hidden)) tell("no machine, and no group, is called so");
+  const count = visible().length;
+  const none = part("none", HTMLElement);
+  none.hidden = shown !== null || !known || count > 0;
+  const words_none = tiles.length ? "No machine that is meant is called so, or in a group that is." : "There are no machines here yet.";
+  if (none.textContent !== words_none) none.textContent = words_none;
+  part("whom", HTMLElement).textContent = count === 1 ? "The one shown:" : `All ${count} shown:`;
   look();
-}
-
-/** Ends the talk, if there is one. */
-function hush() {
-  chat?.close();
-  chat = null;
-  talk.hidden = true;
-  part("message", HTMLElement).hidden = !speaks;
-  part("chat", HTMLElement).setAttribute("aria-expanded", "false");
 }
 
 /** Gives a picture to the browser to be kept, or says why there is none. @param {string} name */
 async function keep(name) {
+  const slow = setTimeout(() => tell(`${name}: a picture is taken`), SLOW);
   try {
     const link = document.createElement("a");
     link.href = URL.createObjectURL(await api.shot(name));
     link.download = `${name}.png`;
     link.click();
     URL.revokeObjectURL(link.href);
+    tell(`${name}: its picture is ${link.download}`);
   } catch (problem) {
-    tell(`${name}: ${problem instanceof Error ? problem.message : problem}`);
+    fail(problem, name);
+  } finally {
+    clearTimeout(slow);
   }
 }
 
 /** Those that are shown. */
 const visible = () => tiles.filter(({ item }) => !item.hidden).map(({ host }) => host);
 
-/** @param {string} name */
+/** Shows a machine, or all. @param {string} name */
 function goTo(name) {
-  location.hash = name ? `machine=${encodeURIComponent(name)}` : "";
+  if (name) history.pushState({ from: "wall" }, "", `#machine=${encodeURIComponent(name)}`);
+  // Whoever goes back goes where the browser's own button leads.
+  else if (history.state?.from === "wall") {
+    history.back();
+    return;
+  } else history.replaceState(null, "", location.pathname);
+  follow();
 }
 
 /** Shows what the page's address says. */
 function follow() {
   const name = new URLSearchParams(location.hash.slice(1)).get("machine");
   const tile = tiles.find(({ host }) => host.name === name) ?? null;
-  const before = shown?.tile;
+  const before = shown?.tile ?? null;
+  // Told twice of one and the same.
+  if (known && before === tile && wall.hidden === (tile !== null)) return;
   shown?.screen.close();
   shown = null;
-  if (before !== tile) hush();
+  if (before) drafts.set(before.host.name, text.value);
+  text.value = drafts.get(tile?.host.name ?? "") ?? "";
+  if (before !== tile) tell("");
+  if (name && !tile) {
+    tell(`no machine is called '${name}' here`, true);
+    history.replaceState(null, "", location.pathname);
+  }
   if (tile) {
     const old = part("screen", HTMLCanvasElement);
     // A new one, or for a moment it would show the machine of before.
@@ -207,73 +284,103 @@ function follow() {
     old.replaceWith(canvas);
     const line = part("large-state", HTMLElement);
     part("large-name", HTMLElement).textContent = tile.host.name;
-    part("shot", HTMLAnchorElement).href = api.picture(tile.host.name);
-    part("shot", HTMLAnchorElement).download = `${tile.host.name}.png`;
     shown = { tile, screen: new Screen(canvas, tile.host.name, LARGE, (one) => show(one, line), barred) };
-    facts.hidden = true;
-    about.setAttribute("aria-expanded", "false");
+    show(shown.screen, line);
+    unfold(false);
   }
+  talks.show(tile?.host.name ?? "");
   wall.hidden = shown !== null;
   large.hidden = shown === null;
-  document.title = shown ? `${shown.tile.host.name} – Hightower` : "Hightower";
+  title();
   arrange();
-  look();
+  sift();
   if (shown) part("back", HTMLButtonElement).focus();
   else before?.item.querySelector("button")?.focus();
 }
 
-/** Does something at machines, and says how it went. @param {Host[]} hosts @param {(name: string) => Promise<any>} work */
-async function each(hosts, work) {
+/** How soon a machine answers, as far as is known: those that are there are asked first. @param {Host} host */
+function rank({ name, dialled }) {
+  const link = tiles.find(({ host }) => host.name === name)?.screen.standing.link;
+  if (link === "connected") return 0;
+  return dialled?.here === false || link === "disconnected" ? 2 : 1;
+}
+
+/** Does something at machines, and says how it went. @param {string} what @param {Host[]} hosts @param {(name: string) => Promise<any>} work */
+async function each(what, hosts, work) {
   if (!hosts.length) {
     tell("no machine is shown");
     return;
   }
-  const outcomes = await Promise.allSettled(hosts.map(({ name }) => work(name)));
-  const lines = outcomes.map((outcome, i) => outcome.status === "fulfilled"
-    ? `${hosts[i].name}: ${outcome.value.done}` : `${hosts[i].name}: failed: ${outcome.reason.message}`);
-  const failed = outcomes.filter((outcome) => outcome.status === "rejected");
-  const several = `${hosts.length} machines: ${hosts.length - failed.length} done, ${failed.length} failed`;
-  tell(hosts.length === 1 ? lines[0] : [several, ...lines.filter((_, i) => outcomes[i].status === "rejected")].join("; "));
-  if (outcomes.some((one) => one.status === "rejected" && one.reason.status === 401)) leave("you are not signed in any more");
+  const slow = setTimeout(() => tell(hosts.length === 1 ? `${hosts[0].name}: ${what}: it is asked` : `${what}: ${hosts.length} machines are asked`), SLOW);
+  /** @type {Map<string, string[]>} */
+  const failed = new Map();
+  let done = "";
+  let out = false;
+  const queue = hosts.map((host) => ({ name: host.name, rank: rank(host) })).sort((a, b) => a.rank - b.rank);
+  const next = async () => {
+    for (let one = queue.shift(); one; one = queue.shift()) {
+      const { name } = one;
+      try {
+        done = (await work(name)).done;
+      } catch (problem) {
+        out ||= problem instanceof api.Problem && problem.status === 401;
+        const why = (problem instanceof Error ? problem.message : String(problem)).replace(`${name} says to this hub: `, "");
+        failed.set(why, [...failed.get(why) ?? [], name]);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, next));
+  clearTimeout(slow);
+  const [[why] = [""]] = failed;
+  if (out) leave("you are not signed in any more");
+  else if (hosts.length > 1) notice.outcome(what, hosts.length, failed);
+  else tell(why ? `${hosts[0].name}: ${what} failed: ${why}` : `${hosts[0].name}: ${done}`, Boolean(why));
 }
 
 for (const button of document.querySelectorAll("[data-order]")) {
   const what = /** @type {"start" | "stop" | "lock" | "unlock"} */ (button.getAttribute("data-order"));
   button.addEventListener("click", () => {
-    each(button.closest("#large") && shown ? [shown.tile.host] : visible(), (name) => api.order(name, what));
+    each(button.textContent ?? what, button.closest("#large") && shown ? [shown.tile.host] : visible(), (name) => api.order(name, what));
   });
 }
 
-part("shot", HTMLAnchorElement).addEventListener("click", (event) => {
-  event.preventDefault();
+part("shot", HTMLButtonElement).addEventListener("click", () => {
   if (shown) keep(shown.tile.host.name);
 });
 
-// What is under way to the hub ends with the page.
+// What is under way to the hub ends with the page, and so does what waits to be said.
 addEventListener("beforeunload", (event) => {
-  if (transfers.any) event.preventDefault();
+  if (transfers.any || talks.waiting) event.preventDefault();
 });
 
 part("message", HTMLFormElement).addEventListener("submit", (event) => {
   event.preventDefault();
-  const text = part("text", HTMLInputElement);
-  if (!shown || !text.value) return;
+  if (!shown || !text.value || isLong(text, tell)) return;
   const said = text.value;
-  each([shown.tile.host], (name) => api.say(name, said).then((done) => {
-    if (text.value === said) text.value = "";
+  each("Say", [shown.tile.host], (name) => api.say(name, said).then((done) => {
+    if (text.value === said && shown?.tile.host.name === name) text.value = "";
+    if (drafts.get(name) === said) drafts.delete(name);
     return done;
   }));
 });
 
+/** Shows what a machine is, or hides it. @param {boolean} open */
+function unfold(open) {
+  facts.hidden = !open;
+  facts.replaceChildren();
+  about.setAttribute("aria-expanded", String(open));
+}
+
+/** Which of the answers is waited for. */
+let asking = {};
 about.addEventListener("click", async () => {
-  facts.hidden = !facts.hidden;
-  about.setAttribute("aria-expanded", String(!facts.hidden));
+  unfold(facts.hidden);
   const of = shown;
   if (facts.hidden || !of) return;
-  facts.replaceChildren();
+  const mine = (asking = {});
   try {
     const { host, software, source, facts: told } = await api.facts(of.tile.host.name);
-    if (shown !== of) return;
+    if (shown !== of || asking !== mine || facts.hidden) return;
     const monitors = (told?.monitors ?? []).map((/** @type {any} */ one) => `${one.name} ${one.width}×${one.height}`);
     const networks = (told?.interfaces ?? []).map((/** @type {any} */ one) =>
       [one.name, ...(one.addresses ?? []).map((/** @type {any} */ at) => at.ip), one.mac].filter(Boolean).join(" "));
@@ -286,28 +393,10 @@ about.addEventListener("click", async () => {
       facts.append(term, text);
     }
   } catch (problem) {
-    tell(`${of.tile.host.name}: ${problem instanceof Error ? problem.message : problem}`);
+    if (asking !== mine) return;
+    unfold(false);
+    fail(problem, of.tile.host.name);
   }
-});
-
-part("chat", HTMLButtonElement).addEventListener("click", () => {
-  if (chat || !shown) {
-    hush();
-    return;
-  }
-  talk.hidden = false;
-  // In the chat all is said that there is to say.
-  part("message", HTMLElement).hidden = true;
-  part("chat", HTMLElement).setAttribute("aria-expanded", "true");
-  const parts = { log: part("talk-log", HTMLElement), state: part("talk-state", HTMLElement) };
-  chat = new Chat(shown.tile.host.name, parts, barred);
-  part("talk-text", HTMLElement).focus();
-});
-
-part("talk-form", HTMLFormElement).addEventListener("submit", (event) => {
-  event.preventDefault();
-  const text = part("talk-text", HTMLInputElement);
-  if (text.value && chat?.say(text.value)) text.value = "";
 });
 
 for (const button of document.querySelectorAll("[data-files]")) {
@@ -317,8 +406,11 @@ for (const button of document.querySelectorAll("[data-files]")) {
   });
 }
 files.addEventListener("change", () => {
-  transfers.send(picked, [...files.files ?? []]);
+  const all = [...files.files ?? []];
   files.value = "";
+  const what = all.length === 1 ? all[0].name : `${all.length} files`;
+  if (picked.length > 1 && !confirm(`Send ${what} to ${picked.length} machines?`)) return;
+  transfers.send(picked, all);
 });
 
 /** For whom it is what is held over this. @param {EventTarget | null} over */
@@ -329,7 +421,7 @@ function under(over) {
 }
 
 /** Shows where what is held would go. @param {Tile | null} tile */
-function mark(tile) {
+function aim(tile) {
   const at = shown && tile ? large : tile?.item;
   for (const marked of document.querySelectorAll(".drop")) marked.classList.toggle("drop", marked === at);
   at?.classList.add("drop");
@@ -341,34 +433,38 @@ document.addEventListener("dragover", (event) => {
   event.preventDefault();
   const tile = known && sends ? under(event.target) : null;
   event.dataTransfer.dropEffect = tile ? "copy" : "none";
-  mark(tile);
+  aim(tile);
 });
 document.addEventListener("dragleave", (event) => {
-  if (!event.relatedTarget) mark(null);
+  if (!event.relatedTarget) aim(null);
 });
 document.addEventListener("drop", (event) => {
   if (!event.dataTransfer?.types.includes("Files")) return;
   event.preventDefault();
   const tile = known && sends ? under(event.target) : null;
-  mark(null);
+  aim(null);
   if (!tile) return;
   // A folder is no file, and comes as one that can't be read.
   const items = [...event.dataTransfer.items];
   const dropped = items.filter((one) => one.kind === "file" && !one.webkitGetAsEntry()?.isDirectory);
   const all = dropped.map((one) => one.getAsFile()).filter((file) => file !== null);
-  if (all.length < items.length) tell("folders are not sent from here: `hightower send` does");
-  transfers.send([tile.host.name], all);
+  const note = all.length < items.length ? "folders are not sent from here: `hightower send` does" : undefined;
+  if (note && !all.length) tell(note, true);
+  transfers.send([tile.host.name], all, note);
 });
 
 part("sign-in", HTMLFormElement).addEventListener("submit", async (event) => {
   event.preventDefault();
   const password = part("password", HTMLInputElement);
+  const why = part("not-in", HTMLElement);
+  why.textContent = "";
   try {
     await api.signIn({ name: part("user", HTMLInputElement).value, password: password.value });
     tell("");
     await begin();
+    part("top", HTMLElement).focus();
   } catch (problem) {
-    tell(problem instanceof Error ? problem.message : String(problem));
+    why.textContent = problem instanceof Error ? problem.message : String(problem);
   }
   password.value = "";
 });
@@ -379,16 +475,26 @@ part("sign-out", HTMLButtonElement).addEventListener("click", async () => {
     await api.signOut();
     leave("signed out");
   } catch (problem) {
-    tell(`not signed out: ${problem instanceof Error ? problem.message : problem}`);
+    fail(problem, "not signed out");
   }
 });
 words.addEventListener("input", sift);
 group.addEventListener("change", sift);
 window.addEventListener("hashchange", () => (claim() ? begin() : follow()));
-document.addEventListener("visibilitychange", look);
+window.addEventListener("popstate", () => claim() || follow());
+document.addEventListener("visibilitychange", () => {
+  look();
+  // Perhaps they have signed in in another tab.
+  if (!known && !document.hidden) begin();
+});
 document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || !shown || event.isComposing) return;
+  const { target } = event;
+  if (target instanceof Node && part("talk", HTMLElement).contains(target)) talks.hide();
   // In a field it means that field.
-  if (event.key === "Escape" && shown && !(event.target instanceof HTMLInputElement)) goTo("");
+  else if (target instanceof HTMLInputElement) return;
+  else if (!facts.hidden) unfold(false);
+  else goTo("");
 });
 
 /** The secret of a link that signs in, if the page was opened by one. */
@@ -398,7 +504,7 @@ async function begin() {
   try {
     await enter();
   } catch (problem) {
-    tell(problem instanceof Error ? problem.message : String(problem));
+    fail(problem);
     arrange();
   }
 }
@@ -408,7 +514,8 @@ async function enter() {
   if (link) {
     history.replaceState(null, "", location.pathname);
     // One that was used already bars nobody who is signed in.
-    await api.signIn({ link }).catch((problem) => tell(problem.message));
+    await api.signIn({ link }).catch(fail);
+    part("top", HTMLElement).focus();
   }
   const who = await api.session();
   known = Boolean(who);
@@ -422,9 +529,12 @@ async function enter() {
     /** @type {HTMLElement} */ (button).hidden = !may(controls ? "control" : "view");
   }
   own = who.name;
+  part("who", HTMLElement).textContent = own;
+  looks = may("view");
   sends = may("files");
   speaks = may("message");
   for (const id of ["message", "chat"]) part(id, HTMLElement).hidden = !speaks;
+  for (const id of ["shot", "about"]) part(id, HTMLElement).hidden = !looks;
   for (const button of document.querySelectorAll("[data-files]")) /** @type {HTMLElement} */ (button).hidden = !sends;
   await renew();
   follow();
@@ -441,7 +551,7 @@ async function renew() {
   renewing = true;
   do {
     again = false;
-    const hosts = await api.hosts().catch((problem) => tell(problem.message));
+    const hosts = await api.hosts().catch(fail);
     if (hosts && known) list(hosts);
   } while (again && known);
   renewing = false;
@@ -462,6 +572,7 @@ function list(hosts) {
     observer.unobserve(item);
     item.remove();
   }
+  for (const { host } of before.values()) talks.end(host.name);
   const chosen = group.value;
   group.length = 1;
   for (const name of [...new Set(tiles.flatMap(({ host }) => host.groups))].sort()) group.add(new Option(`@${name}`, name));

@@ -30,8 +30,18 @@ const LINES = 500;
 /** A name by which nobody passes for the person at the machine. @param {Member} who */
 const called = (who) => who.here ? `${who.name} (here)` : who.name;
 
-/** Shows a talk for as long as it is open. */
+/** A talk, for as long as it is open: also while nobody looks at it. */
 export class Chat {
+  /** What was said. */
+  list = document.createElement("ol");
+  /** How it stands. */
+  words = "connecting";
+  /** What is being typed. */
+  draft = "";
+  /** What others have said that nobody has seen. */
+  unread = 0;
+  /** Who else is there, by number. @type {Map<number, string>} */
+  #present = new Map();
   /** @type {WebSocket | null} */
   #socket = null;
   #wait = BACK_OFF[0];
@@ -57,16 +67,14 @@ export class Chat {
 
   /**
    * @param {string} name of the machine
-   * @param {{log: HTMLElement, state: HTMLElement}} parts
+   * @param {(chat: Chat, who?: string) => void} changed told when something has changed, and of who has spoken
    * @param {() => void} barred told when the hub does not let it in
    */
-  constructor(name, { log, state }, barred) {
+  constructor(name, changed, barred) {
+    this.name = name;
     this.path = `/api/v1/hosts/${encodeURIComponent(name)}/chat`;
-    this.log = log;
-    this.list = /** @type {HTMLElement} */ (log.firstElementChild);
-    this.state = state;
+    this.changed = changed;
     this.barred = barred;
-    this.list.replaceChildren();
     this.#late = setTimeout(() => this.#expire(), KEPT);
     this.#connect();
   }
@@ -76,6 +84,23 @@ export class Chat {
     const socket = this.#socket;
     this.#socket = null;
     socket?.close();
+  }
+
+  /** How many lines were not answered. */
+  get waiting() {
+    return this.#lines.size;
+  }
+
+  /** @param {string} words */
+  #stands(words) {
+    if (words === this.words) return;
+    this.words = words;
+    this.changed(this);
+  }
+
+  #standsPresent() {
+    const others = [...this.#present.values()].sort();
+    this.#stands(others.length ? `present: ${others.join(", ")}` : "nobody else is present");
   }
 
   /** Says something, now or when there is a connection again; false, and why, where it is not taken. @param {string} text */
@@ -140,8 +165,8 @@ export class Chat {
   /** @param {string} why */
   #end(why) {
     this.#over = true;
-    this.state.textContent = `ended: ${why}`;
     this.#giveUp(why);
+    this.#stands(`ended: ${why}`);
   }
 
   #connect() {
@@ -152,7 +177,7 @@ export class Chat {
     this.#socket = socket;
     let opened = false;
     let heard = false;
-    this.state.textContent = "connecting";
+    // Nothing new is said where it is merely tried again.
     socket.addEventListener("open", () => {
       if (socket !== this.#socket) return;
       opened = true;
@@ -183,7 +208,7 @@ export class Chat {
       return;
     }
     const refused = code === POLICY;
-    this.state.textContent = refused && reason ? reason : "no connection to the hub";
+    this.#stands(refused && reason ? reason : "no connection to the hub");
     if (!this.#lost) {
       this.#lost = Date.now();
       this.#late = setTimeout(() => this.#expire(), KEPT);
@@ -202,8 +227,9 @@ export class Chat {
         this.#lost = 0;
         clearTimeout(this.#late);
         this.#had = { member: told.member, room: told.room, event: told.after };
-        const others = told.present.filter((/** @type {Member} */ one) => one.id !== told.you).map(called).sort();
-        this.state.textContent = others.length ? `present: ${others.join(", ")}` : "nobody else is present";
+        const others = told.present.filter((/** @type {Member} */ one) => one.id !== told.you);
+        this.#present = new Map(others.map((/** @type {Member} */ one) => [one.id, called(one)]));
+        this.#standsPresent();
         if (told.missing) this.#line("", `${told.missing} things that happened are lost`);
         break;
       }
@@ -213,18 +239,25 @@ export class Chat {
       case "said":
         this.#saw(told);
         this.#line(told.own ? "you" : called(told.who), told.text, told.time_us);
+        if (told.own) break;
+        this.unread += 1;
+        this.changed(this, called(told.who));
         break;
       case "joined":
       case "left":
         this.#saw(told);
         // One's own coming and going is told otherwise.
-        if (!told.own) this.#line("", `${called(told.who)} has ${told.event}`, told.time_us);
+        if (told.own) break;
+        this.#line("", `${called(told.who)} has ${told.event}`, told.time_us);
+        if (told.event === "joined") this.#present.set(told.who.id, called(told.who));
+        else this.#present.delete(told.who.id);
+        this.#standsPresent();
         break;
       case "ended":
         this.#end(told.cause);
         break;
       case "disconnected":
-        this.state.textContent = `not connected: ${told.cause}`;
+        this.#stands(`not connected: ${told.cause}`);
         break;
       case "waits":
         this.#line("", "is said when the machine is connected again");
@@ -271,11 +304,11 @@ export class Chat {
     const text = document.createElement("span");
     text.textContent = words;
     line.append(text);
+    const log = this.list.parentElement;
     // Whoever reads what was said before is left where they read.
-    const { scrollTop, scrollHeight, clientHeight } = this.log;
-    const atEnd = scrollHeight - scrollTop - clientHeight < 40;
+    const atEnd = log && log.scrollHeight - log.scrollTop - log.clientHeight < 40;
     this.list.append(line);
     while (this.list.childElementCount > LINES) this.list.firstElementChild?.remove();
-    if (atEnd) this.log.scrollTop = this.log.scrollHeight;
+    if (atEnd) log.scrollTop = log.scrollHeight;
   }
 }

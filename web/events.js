@@ -30,6 +30,7 @@ export class Events {
       source.addEventListener(kind, ({ data }) => this.heard(kind, JSON.parse(data)));
     }
     source.addEventListener("error", () => {
+      if (source === this.#source) this.heard("cut", {});
       // Where the connection broke the browser makes it anew by itself.
       if (source !== this.#source || source.readyState !== EventSource.CLOSED) return;
       this.#source = null;

@@ -68,6 +68,7 @@ export class Screen {
   open() {
     if (this.#open) return;
     this.#open = true;
+    this.#wait = BACK_OFF[0];
     this.#connect();
   }
 
@@ -90,7 +91,8 @@ export class Screen {
     this.#update = [];
     this.#asked = false;
     this.#opened = false;
-    this.#tell({ link: "connecting", current: false, cause: null });
+    // Nothing new is said where it is merely tried again.
+    if (this.#wait === BACK_OFF[0]) this.#tell({ link: "connecting", current: false, cause: null });
     socket.addEventListener("open", () => {
       this.#opened = true;
       const hello = { protocol: 1, software: "hightower web", delta: true, max_fps: this.fps };
@@ -111,7 +113,7 @@ export class Screen {
     });
     socket.addEventListener("close", () => {
       if (socket !== this.#socket) return;
-      this.#tell({ link: "no connection to the hub", current: false });
+      this.#tell({ link: "no connection to the hub", current: false, cause: null });
       if (!this.#open) return;
       if (!this.#opened) this.barred();
       this.#timer = setTimeout(() => this.#connect(), this.#wait * (0.9 + Math.random() / 5));

@@ -5,6 +5,9 @@ import * as api from "./api.js";
 /** How long one that is done stays on the page, in milliseconds. */
 const SHOWN = 8000;
 
+/** Those that are under way at a time: a browser has few connections to a hub without TLS, and orders need some. */
+const AT_ONCE = 2;
+
 /** A length in bytes, for people. @param {number} bytes */
 function size(bytes) {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -23,6 +26,8 @@ class Transfer {
   #there = new Map();
   #here = 0;
   #stop = new AbortController();
+  /** Whether others are before it. */
+  waits = true;
   item = document.createElement("li");
   #words = document.createElement("span");
   #bar = document.createElement("progress");
@@ -41,7 +46,7 @@ class Transfer {
     this.#button.type = "button";
     this.#button.textContent = "Stop";
     this.#button.setAttribute("aria-label", `Stop ${this.name}`);
-    this.#button.addEventListener("click", () => this.#stop.abort());
+    this.#button.addEventListener("click", () => this.stop());
     this.item.append(this.#words, this.#bar, this.#button);
     this.#show();
   }
@@ -56,28 +61,57 @@ class Transfer {
     this.#show(waits);
   }
 
+  /** The machines that have all of it. */
+  get whole() {
+    const has = (/** @type {string} */ host) => {
+      const one = this.#there.get(host);
+      return one !== undefined && one.before + one.moved >= this.total && this.total > 0;
+    };
+    return this.hosts.filter(has);
+  }
+
+  stop() {
+    this.#stop.abort();
+    if (this.waits) this.#words.textContent = `${this.name}: is stopped`;
+  }
+
   /** Half of the way is to the hub, the other half to the machines. @param {string} [waits] */
   #show(waits) {
     const moved = [...this.#there.values()].reduce((sum, one) => sum + one.before + one.moved, 0);
     const there = this.total ? Math.min(moved / (this.total * this.hosts.length), 1) : 1;
     this.#bar.value = this.#here / 2 + there / 2;
     const percent = (/** @type {number} */ part) => `${Math.floor(part * 100)} %`;
-    const how = waits ? `waits: ${waits}` : this.#here < 1 ? `${percent(this.#here)} at the hub` : `${percent(there)} there`;
+    const how = this.waits ? "waits for those before it" : waits ? `waits: ${waits}` : this.#here < 1 ? `${percent(this.#here)} at the hub` : `${percent(there)} there`;
     this.#words.textContent = `${this.name}, ${size(this.total)}: ${how}`;
   }
 
-  /** Sends it, and says how it went. @returns {Promise<string>} */
+  /** Sends it, and says how it went, and whether all went well. @returns {Promise<[string, boolean]>} */
   async go() {
+    this.waits = false;
+    this.#show();
     const outcomes = await api.send(this.hosts, this.files, this.id, (part) => {
       this.#here = part;
       this.#show();
     }, this.#stop.signal);
     this.#here = 1;
     const failed = outcomes.filter(({ error }) => error);
-    if (this.hosts.length === 1 && !failed.length) return `${this.name}: ${outcomes[0].done}`;
+    if (this.hosts.length === 1 && !failed.length) {
+      // Where there was one of that name it is called otherwise.
+      const names = outcomes[0].files ?? [];
+      const other = names.filter((name) => this.files.every((file) => file.name !== name));
+      return [`${this.name}: ${outcomes[0].done}${other.length ? `, as ${other.join(", ")}` : ""}`, true];
+    }
     const lines = failed.map(({ name, error }) => `${name}: ${error}`);
     const done = `${outcomes.length - failed.length} of ${outcomes.length} machines have it`;
-    return [`${this.name}: ${done}`, ...lines].join("; ");
+    return [[`${this.name}: ${done}`, ...lines].join("; "), !failed.length];
+  }
+
+  /** Why it did not go on, in words. @param {unknown} problem */
+  failure(problem) {
+    const why = problem instanceof Error ? problem.message : problem;
+    const whole = this.whole;
+    if (!whole.length) return `${this.name}: not sent: ${why}`;
+    return `${this.name}: ${why}; ${whole.join(", ")} ${whole.length === 1 ? "has" : "have"} all of it`;
   }
 
   /** It is over. @param {string} words @param {boolean} well */
@@ -86,8 +120,23 @@ class Transfer {
     this.#bar.remove();
     this.#button.textContent = "Close";
     this.#button.setAttribute("aria-label", `Close: ${words}`);
-    this.#button.addEventListener("click", () => this.item.remove());
-    if (well) setTimeout(() => this.item.remove(), SHOWN);
+    this.item.classList.toggle("bad", !well);
+    this.#button.addEventListener("click", () => this.#remove());
+    if (well) setTimeout(() => this.#leave(), SHOWN);
+  }
+
+  /** Goes away by itself, but not from under whoever is on it. */
+  #leave() {
+    if (this.item.contains(document.activeElement)) this.#button.addEventListener("blur", () => this.item.remove(), { once: true });
+    else this.item.remove();
+  }
+
+  /** Whoever has closed it is on the next one, or at the top of the page. */
+  #remove() {
+    const next = this.item.nextElementSibling ?? this.item.previousElementSibling;
+    const at = next?.querySelector("button") ?? document.querySelector("h1");
+    this.item.remove();
+    if (at instanceof HTMLElement) at.focus();
   }
 }
 
@@ -95,8 +144,11 @@ class Transfer {
 export class Transfers {
   /** @type {Map<string, Transfer>} */
   #all = new Map();
+  /** Those that wait. @type {(() => void)[]} */
+  #queue = [];
+  #going = 0;
 
-  /** @param {HTMLElement} list @param {(words: string) => void} tell */
+  /** @param {HTMLElement} list @param {(words: string, bad?: boolean) => void} tell */
   constructor(list, tell) {
     this.list = list;
     this.tell = tell;
@@ -111,22 +163,49 @@ export class Transfers {
     this.#all.get(told.id)?.heard(told);
   }
 
-  /** @param {string[]} hosts @param {File[]} files */
-  async send(hosts, files) {
+  /** A turn, once there is one. @returns {Promise<void>} */
+  #turn() {
+    return new Promise((resolve) => {
+      this.#queue.push(resolve);
+      this.#next();
+    });
+  }
+
+  #next() {
+    while (this.#going < AT_ONCE) {
+      const begin = this.#queue.shift();
+      if (!begin) return;
+      this.#going += 1;
+      begin();
+    }
+  }
+
+  /** Forgets all: whoever comes next has nothing to do with them. */
+  clear() {
+    for (const transfer of this.#all.values()) transfer.stop();
+    this.list.replaceChildren();
+  }
+
+  /** @param {string[]} hosts @param {File[]} files @param {string} [note] to be said with how it went */
+  async send(hosts, files, note) {
     if (!hosts.length || !files.length) return;
     const transfer = new Transfer(hosts, files);
     this.#all.set(transfer.id, transfer);
     this.list.append(transfer.item);
+    await this.#turn();
     let words;
-    let well = true;
+    let well = false;
     try {
-      words = await transfer.go();
+      [words, well] = await transfer.go();
     } catch (problem) {
-      well = false;
-      words = `${transfer.name}: not sent: ${problem instanceof Error ? problem.message : problem}`;
+      words = transfer.failure(problem);
     }
+    this.#going -= 1;
+    this.#next();
     this.#all.delete(transfer.id);
-    transfer.end(words, well);
-    this.tell(words);
+    if (note) words = `${words}; ${note}`;
+    transfer.end(words, well && !note);
+    // Of one that was cleared away nobody wants to know.
+    if (transfer.item.isConnected) this.tell(words, !well);
   }
 }

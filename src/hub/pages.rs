@@ -31,6 +31,8 @@ static PAGES: &[Page] = &[
     page!("/api.js", "api.js", "text/javascript"),
     page!("/chat.js", "chat.js", "text/javascript"),
     page!("/events.js", "events.js", "text/javascript"),
+    page!("/notice.js", "notice.js", "text/javascript"),
+    page!("/talks.js", "talks.js", "text/javascript"),
     page!("/transfers.js", "transfers.js", "text/javascript"),
     page!("/screen.js", "screen.js", "text/javascript"),
     page!("/stream.js", "stream.js", "text/javascript"),
