@@ -24,7 +24,7 @@ mod xvfb;
 
 use common::homes::{obeyed, refused};
 use common::watch::Watch;
-use common::{Agent, card, stderr, stdout};
+use common::{Agent, PATIENCE, card, stderr, stdout};
 use false_hub::{Deceit, FalseHub, Way};
 use hall::Hall;
 use hightower::trust::SecretKey;
@@ -32,7 +32,7 @@ use serde_json::Value;
 use std::fs;
 use std::process::Output;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use xvfb::Xvfb;
 
 const SIZE: (usize, usize) = (320, 200);
@@ -143,6 +143,13 @@ fn a_hub_shows_those_that_dial_in_and_says_who_is_away() {
         assert_eq!((counted(&hall, "here"), counted(&hall, "away")), (0.0, 1.0));
         let asked = site::problem(browser.get("/api/v1/hosts/lab-07")).await;
         assert!(asked.0 == 502 && asked.1.contains("not connected to this hub"), "{asked:?}");
+        // One that can't come again is listed no longer. The file is followed within a second.
+        fs::write(hall.site.home.path().join("known_agents"), "").unwrap();
+        let end = Instant::now() + PATIENCE;
+        while listed().await != Value::Array(vec![]) {
+            assert!(Instant::now() < end, "{}", listed().await);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     });
 }
 

@@ -104,6 +104,18 @@ impl Roster {
         self.changed();
     }
 
+    /// Forgets those that have dialled in once and are not known any more.
+    pub(super) fn forget(&self, is_known: impl Fn(&Target) -> bool) {
+        let mut members = self.lock();
+        let before = members.len();
+        members.retain(|_, member| member.called || is_known(&member.target));
+        let is_less = members.len() < before;
+        drop(members);
+        if is_less {
+            self.changed();
+        }
+    }
+
     /// The machine that is called so.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<Member> {
@@ -168,11 +180,19 @@ mod tests {
         roster.dialled(&target("lab-02"), false);
         assert_eq!(here("lab-02"), Some(false));
         assert!(changes.has_changed().expect("it is there"));
+        changes.mark_unchanged();
         let names: Vec<_> = roster.members().into_iter().map(|one| one.name).collect();
         assert_eq!(names, ["lab-01", "lab-02"], "one that went stays in the list");
         for name in names {
             let groups = roster.find(&name).map(|one| one.groups.len());
             assert_eq!(groups, Some(1), "{name} is in the group, whenever it came");
         }
+        roster.forget(|_| true);
+        assert!(!changes.has_changed().expect("it is there"));
+        // One that was named stays.
+        roster.forget(|_| false);
+        assert!(changes.has_changed().expect("it is there"));
+        let names: Vec<_> = roster.members().into_iter().map(|one| one.name).collect();
+        assert_eq!(names, ["lab-01"]);
     }
 }

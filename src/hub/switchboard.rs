@@ -285,6 +285,13 @@ impl Switchboard {
         // Whose words have no sender any more is told so by that.
         let is_known = |agent: &Agent| self.knows(&(agent.target.clone(), agent.key));
         lock(&self.lines).agents.retain(|_, agent| is_known(agent));
+        // Nor are those listed that were here once and can't come again.
+        self.roster.forget(|target| self.has(target));
+    }
+
+    /// Whether a machine is known by this name.
+    fn has(&self, target: &Target) -> bool {
+        lock(&self.list).iter().any(|one| one.is_called(target))
     }
 }
 
@@ -317,6 +324,9 @@ impl Drop for Presence {
             None => {}
         }
         self.board.roster.dialled(&self.target, false);
+        if !self.board.has(&self.target) {
+            self.board.roster.forget(|target| self.board.has(target));
+        }
     }
 }
 
@@ -444,11 +454,18 @@ mod tests {
         });
     }
 
+    /// Lets a machine in.
+    fn known(board: &Switchboard, target: &Target, key: &PublicKey) {
+        board.known.add(target, key).expect("added");
+        board.look();
+    }
+
     #[tokio::test]
     async fn a_call_is_answered_once_and_by_whoever_was_told_of_it() {
         let (_folder, board) = board();
         let key = SecretKey::generate().public();
         let lab = target("lab-07");
+        known(&board, &lab, &key);
         assert!(matches!(board.call(&lab).await, Err(Cause::Away(_))));
         let (presence, mut calls) = board.arrive(lab.clone(), key, PEER, vec![]).expect("taken");
         let caller = async {
@@ -494,6 +511,8 @@ mod tests {
         let key = SecretKey::generate().public();
         let inward = Inward(Arc::clone(&board));
         board.roster.add(target("lab-01"));
+        known(&board, &target("lab-01"), &key);
+        known(&board, &target("lab-02"), &key);
         assert!(!inward.leads_to(&target("lab-01")) && !inward.leads_to(&target("lab-02")));
         for (name, after) in [("lab-01", false), ("lab-02", true)] {
             let (presence, _calls) = board.arrive(target(name), key, PEER, vec![]).expect("taken");
