@@ -221,6 +221,9 @@ fn who_has_a_password_signs_in_and_does_what_their_roles_say() {
             }
         };
         assert_eq!(status, Err(429), "guessing is slow");
+        let again = Client::default().post(site.url("/api/v1/session"));
+        let again = again.send_json(&claim("ben", "x")).await.unwrap();
+        assert_eq!(again.headers().get("retry-after").unwrap(), "60");
     });
 }
 

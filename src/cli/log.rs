@@ -25,8 +25,9 @@ pub(super) enum Format {
 /// Logs from this level on until the guard is dropped. Other crates speak only when something is
 /// wrong.
 pub(super) fn begin(level: &str, format: Format) -> WorkerGuard {
-    let filter = EnvFilter::try_from_env("HIGHTOWER_LOG")
-        .unwrap_or_else(|_| EnvFilter::new(format!("warn,enigo=off,hightower={level}")));
+    let filter = EnvFilter::try_from_env("HIGHTOWER_LOG").unwrap_or_else(|_| {
+        EnvFilter::new(format!("warn,enigo=off,actix_http=off,hightower={level}"))
+    });
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(true)
         .buffered_lines_limit(LINES)

@@ -104,7 +104,7 @@ impl Certificate {
     pub(super) fn config(self) -> Result<ServerConfig, CertificateError> {
         let provider = Arc::new(default_provider());
         let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
+            .with_protocol_versions(&[&rustls::version::TLS13])?
             .with_no_client_auth()
             .with_single_cert(self.chain, self.key)?;
         Ok(config)

@@ -16,6 +16,7 @@ pub(super) enum SignIn {
     Done,
     Link,
     Password,
+    Key,
     Often,
     /// The hub has no room, or no random numbers.
     Failed,
@@ -24,7 +25,7 @@ pub(super) enum SignIn {
 impl Case for SignIn {
     const LABEL: &'static str = "outcome";
     const VALUES: &'static [&'static str] =
-        &["done", "bad_link", "bad_password", "too_often", "failed"];
+        &["done", "bad_link", "bad_password", "bad_key", "too_often", "failed"];
 
     fn index(self) -> usize {
         self as usize
@@ -37,6 +38,7 @@ impl<T> From<&Result<T, Refused>> for SignIn {
             Ok(_) => Self::Done,
             Err(Refused::Link) => Self::Link,
             Err(Refused::Password) => Self::Password,
+            Err(Refused::Key) => Self::Key,
             Err(Refused::Often) => Self::Often,
             Err(Refused::Full | Refused::NoSecret) => Self::Failed,
         }

@@ -14,8 +14,8 @@ const GAP: Duration = Duration::from_secs(30);
 #[derive(Clone, Default)]
 pub(super) struct Looks(Arc<Mutex<HashMap<Pair, Open>>>);
 
-/// A person, and a machine.
-type Pair = (String, String);
+/// A person, where they are, and a machine.
+type Pair = (String, IpAddr, String);
 
 struct Open {
     pages: usize,
@@ -33,10 +33,10 @@ pub(super) struct Look {
 impl Looks {
     /// Counts a page of somebody's that begins to show a machine.
     pub(super) fn begin(&self, from: IpAddr, by: &str, machine: &str) -> Look {
-        let pair = (by.to_owned(), machine.to_owned());
+        let pair = (by.to_owned(), from, machine.to_owned());
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let open = held.entry(pair.clone()).or_insert_with(|| {
-            tracing::info!(%from, by, machine, "begins to look");
+            tracing::info!(by, machine, "begins to look");
             Open { pages: 0, began: Instant::now(), ended: None }
         });
         open.pages += 1;
@@ -47,13 +47,13 @@ impl Looks {
     /// Tells of those who have not looked for so long.
     fn end(&self, gap: Duration) {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        held.retain(|(by, machine), open| {
+        held.retain(|(by, from, machine), open| {
             let Some(ended) = open.ended.filter(|ended| ended.elapsed() >= gap) else {
                 return true;
             };
             let seconds = ended.duration_since(open.began).as_secs();
             let ago = ended.elapsed().as_secs();
-            tracing::info!(by, machine, seconds, "looked for {seconds} s, until {ago} s ago");
+            tracing::info!(%from, by, machine, seconds, "looked for {seconds} s, until {ago} s ago");
             false
         });
     }

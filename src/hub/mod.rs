@@ -281,7 +281,8 @@ impl Hub {
             challenges: Challenges::new()?,
             passwords: Turns::new(PASSWORDS.0, PASSWORDS.1),
             screens: Turns::new(SCREENS.0, SCREENS.1),
-            tabs: Tabs::default(),
+            // Nobody's pages take the connections of all.
+            tabs: Tabs::up_to(connections() / 4),
             looks: Looks::default(),
             spool: Spool::open(config.place.hub_spool(address.port()))?,
             events: Events::default(),

@@ -4,6 +4,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use std::fmt;
+use std::time::Duration;
 
 /// After how many seconds something may be tried again that was tried too often.
 const AGAIN: u64 = 2;
@@ -15,6 +16,9 @@ pub(super) struct Problem {
     status: StatusCode,
     title: &'static str,
     detail: String,
+    /// After how many seconds it may be tried again, where that is known.
+    #[serde(skip)]
+    again: Option<u64>,
 }
 
 fn code<S: serde::Serializer>(status: &StatusCode, to: S) -> Result<S::Ok, S::Error> {
@@ -24,7 +28,8 @@ fn code<S: serde::Serializer>(status: &StatusCode, to: S) -> Result<S::Ok, S::Er
 impl Problem {
     pub(super) fn new(status: StatusCode, detail: impl fmt::Display) -> Self {
         let title = status.canonical_reason().unwrap_or("Error");
-        Self { status, title, detail: crate::text::printable(&detail.to_string()) }
+        let again = (status == StatusCode::TOO_MANY_REQUESTS).then_some(AGAIN);
+        Self { status, title, detail: crate::text::printable(&detail.to_string()), again }
     }
 
     /// What actix-web makes of a request that it can't read.
@@ -57,6 +62,11 @@ impl Problem {
         Self::new(StatusCode::TOO_MANY_REQUESTS, detail)
     }
 
+    /// It was tried too often, and is to rest for so long.
+    pub(super) fn rest(detail: impl fmt::Display, pause: Duration) -> Self {
+        Self { again: Some(pause.as_secs()), ..Self::often(detail) }
+    }
+
     /// The machine was reached, and does not do it.
     pub(super) fn refused(detail: impl fmt::Display) -> Self {
         Self::new(StatusCode::CONFLICT, detail)
@@ -87,8 +97,8 @@ impl ResponseError for Problem {
     fn error_response(&self) -> HttpResponse {
         let text = serde_json::to_string(self).unwrap_or_default();
         let mut answer = HttpResponse::build(self.status);
-        if self.status == StatusCode::TOO_MANY_REQUESTS {
-            answer.insert_header((header::RETRY_AFTER, AGAIN));
+        if let Some(seconds) = self.again {
+            answer.insert_header((header::RETRY_AFTER, seconds));
         }
         answer.content_type("application/problem+json").body(text)
     }

@@ -3,6 +3,7 @@
 //! it began.
 
 use super::House;
+use super::visitor::origin;
 use crate::text::printable;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -32,7 +33,8 @@ pub(super) async fn attend(
     };
     let begun = Instant::now();
     // Of the highest level, so that it is there whatever is logged.
-    let span = tracing::error_span!("request", id = house.requests.next());
+    let from = origin(request.request());
+    let span = tracing::error_span!("request", id = house.requests.next(), %from);
     // As it came, without what is asked behind the path.
     let line = tracing::enabled!(tracing::Level::DEBUG)
         .then(|| format!("{} {}", request.method(), printable(request.path())));

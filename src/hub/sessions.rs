@@ -37,11 +37,13 @@ const OWN: usize = 20;
 /// The same of those by a key, as each command has one of its own while it runs.
 const OWN_BY_KEY: usize = 200;
 const LINKS: usize = 100;
+/// Those of one operator by a key: beyond that the oldest of them goes.
+const OWN_LINKS: usize = 10;
 
 /// Attempts by a password that may fail in a minute from one network of 64 bits, and the networks that
 /// are remembered for that; all beyond them count as one.
 const FAILURES: u32 = 10;
-const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
 const NETWORKS: usize = 4096;
 
 /// What keeps the second secret apart from all others.
@@ -74,7 +76,7 @@ struct Open {
 }
 
 /// How somebody has signed in.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Means {
     /// By a link, with roles as they are written.
     Link(String),
@@ -99,7 +101,7 @@ struct Held {
     sessions: HashMap<Kept, Open>,
     links: HashMap<Kept, (String, Means, Instant)>,
     /// Attempts that have failed, or not succeeded yet, since then.
-    attempts: HashMap<Option<IpAddr>, (Instant, u32)>,
+    attempts: HashMap<(Option<IpAddr>, Attempt), (Instant, u32)>,
     /// Whether something has changed that is to be kept.
     changed: bool,
     /// Counts what is done in sessions.
@@ -119,12 +121,21 @@ pub(super) enum Refused {
     Link,
     #[error("no user has this name and this password")]
     Password,
-    #[error("too many attempts have failed: wait a minute")]
+    #[error("this key may not sign in")]
+    Key,
+    #[error("too many attempts come from your address: wait a minute")]
     Often,
     #[error("as many links wait to be used as may be")]
     Full,
     #[error("this machine gives no random numbers")]
     NoSecret,
+}
+
+/// What is tried. Whoever guesses passwords keeps nobody out who has a key, and the reverse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Attempt {
+    Password,
+    Key,
 }
 
 impl Sessions {
@@ -187,6 +198,14 @@ impl Sessions {
         let (secret, now) = (secret()?, Instant::now());
         let mut held = self.lock();
         held.links.retain(|_, (_, _, made)| now.duration_since(*made) < LINK);
+        if let Means::Key(_) = means {
+            let own = held.links.iter().filter(|(_, (_, by, _))| *by == means);
+            let own: Vec<_> = own.map(|(kept, (_, _, made))| (*made, *kept)).collect();
+            let oldest = own.iter().min().filter(|_| own.len() >= OWN_LINKS);
+            if let Some((_, kept)) = oldest {
+                held.links.remove(kept);
+            }
+        }
         if held.links.len() >= LINKS {
             return Err(Refused::Full);
         }
@@ -196,15 +215,15 @@ impl Sessions {
 
     /// Somebody at this address tries a password, or a key. It counts until [`Sessions::settle`] says
     /// that it was the right one: those that come together count before any of them is looked at.
-    pub(super) fn attempt(&self, from: IpAddr) -> Result<(), Refused> {
+    pub(super) fn attempt(&self, from: IpAddr, what: Attempt) -> Result<(), Refused> {
         let (mut held, now) = (self.lock(), Instant::now());
         let attempts = &mut held.attempts;
         if attempts.len() >= NETWORKS {
             attempts.retain(|_, (since, _)| now.duration_since(*since) < MINUTE);
         }
         let from = Some(network(from))
-            .filter(|one| attempts.len() < NETWORKS || attempts.contains_key(&Some(*one)));
-        let (since, count) = attempts.entry(from).or_insert((now, 0));
+            .filter(|one| attempts.len() < NETWORKS || attempts.contains_key(&(Some(*one), what)));
+        let (since, count) = attempts.entry((from, what)).or_insert((now, 0));
         if since.elapsed() >= MINUTE {
             (*since, *count) = (now, 0);
         }
@@ -230,15 +249,15 @@ impl Sessions {
 
     /// Signs in a user at this address who has given their password: the cookie.
     pub(super) fn by_password(&self, user: &User, from: IpAddr) -> Result<String, Refused> {
-        self.settle(from);
+        self.settle(from, Attempt::Password);
         self.admit(&user.name, Means::Password(user.proof()))
     }
 
     /// An attempt of somebody at this address was a right one.
-    pub(super) fn settle(&self, from: IpAddr) {
+    pub(super) fn settle(&self, from: IpAddr, what: Attempt) {
         let mut held = self.lock();
         for from in [Some(network(from)), None] {
-            if let Some((_, count)) = held.attempts.get_mut(&from) {
+            if let Some((_, count)) = held.attempts.get_mut(&(from, what)) {
                 *count = count.saturating_sub(1);
                 break;
             }
@@ -422,23 +441,40 @@ mod tests {
     }
 
     #[test]
+    fn links_of_one_operator_take_no_room_of_anothers() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let sessions = Sessions::open(&folder.path().join("hub_sessions"));
+        let key = || crate::trust::SecretKey::generate().public();
+        let (anna, ben) = (key(), key());
+        let bens = sessions.link_by_key("ben", &ben).expect("a link");
+        let annas: Vec<_> =
+            (0..2 * LINKS).map(|_| sessions.link_by_key("anna", &anna).expect("a link")).collect();
+        assert!(sessions.by_link(&bens).is_ok());
+        let valid = annas.iter().filter(|one| sessions.by_link(one).is_ok()).count();
+        assert_eq!(valid, OWN_LINKS);
+    }
+
+    #[test]
     fn guessing_is_slow_for_whoever_guesses() {
         let folder = tempfile::tempdir().expect("a folder");
         let sessions = Sessions::open(&folder.path().join("hub_sessions"));
         for _ in 0..FAILURES {
-            assert_eq!(sessions.attempt(THERE), Ok(()));
+            assert_eq!(sessions.attempt(THERE, Attempt::Password), Ok(()));
         }
-        assert_eq!(sessions.attempt(THERE), Err(Refused::Often));
-        assert_eq!(sessions.attempt(HERE), Ok(()));
+        assert_eq!(sessions.attempt(THERE, Attempt::Password), Err(Refused::Often));
+        assert_eq!(sessions.attempt(HERE, Attempt::Password), Ok(()));
+        assert_eq!(sessions.attempt(THERE, Attempt::Key), Ok(()), "nor does it bar keys");
         let v6 = |text: &str| text.parse::<IpAddr>().expect("an address");
         assert_eq!(network(v6("fd00:0:0:1::5")), network(v6("fd00:0:0:1:ffff::")));
         assert_ne!(network(v6("fd00:0:0:1::5")), network(v6("fd00:0:0:2::5")));
         // Whoever comes from everywhere counts as one.
         for n in 0..u32::try_from(NETWORKS).expect("a number") {
-            let _ = sessions.attempt(Ipv4Addr::from_bits(0x0b00_0000 + n).into());
+            let _ =
+                sessions.attempt(Ipv4Addr::from_bits(0x0b00_0000 + n).into(), Attempt::Password);
         }
-        let others = (0..2 * FAILURES)
-            .map(|n| sessions.attempt(Ipv4Addr::from_bits(0x0c00_0000 + n).into()));
+        let others = (0..2 * FAILURES).map(|n| {
+            sessions.attempt(Ipv4Addr::from_bits(0x0c00_0000 + n).into(), Attempt::Password)
+        });
         assert!(others.filter(Result::is_ok).count() <= FAILURES as usize);
     }
 }

@@ -3,13 +3,29 @@
 
 use super::problem::Problem;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// So many at a time, and so many who wait: whoever comes beyond is told to come again.
+/// So many at a time, and so many who wait: whoever comes beyond is told to come again. Nobody has
+/// more than half of either, where it is known whose they are.
 pub(super) struct Turns {
     all: Arc<Semaphore>,
     turns: Arc<Semaphore>,
+    at_once: usize,
+    waiting: usize,
+    own: Mutex<HashMap<String, Weak<Own>>>,
+}
+
+/// What one person may have of them.
+struct Own {
+    all: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
+}
+
+/// A turn of a person, until it is dropped.
+pub(super) struct OwnTurn {
+    _turn: Turn,
+    _own: (OwnedSemaphorePermit, OwnedSemaphorePermit, Arc<Own>),
 }
 
 /// A turn, until it is dropped.
@@ -21,7 +37,30 @@ pub(super) struct Turn {
 impl Turns {
     pub(super) fn new(at_once: usize, waiting: usize) -> Self {
         let all = Arc::new(Semaphore::new(at_once + waiting));
-        Self { all, turns: Arc::new(Semaphore::new(at_once)) }
+        let turns = Arc::new(Semaphore::new(at_once));
+        Self { all, turns, at_once, waiting, own: Mutex::default() }
+    }
+
+    /// A turn of somebody's, once there is one.
+    pub(super) async fn turn_of(&self, name: &str) -> Result<OwnTurn, Problem> {
+        let own = self.own(name);
+        let place = Arc::clone(&own.all).try_acquire_owned();
+        let place = place.map_err(|_| Problem::often("you wait for this too often already"))?;
+        let turn = Arc::clone(&own.turns).acquire_owned().await.map_err(Problem::own)?;
+        Ok(OwnTurn { _turn: self.turn().await?, _own: (place, turn, own) })
+    }
+
+    fn own(&self, name: &str) -> Arc<Own> {
+        let mut held = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = held.get(name).and_then(Weak::upgrade) {
+            return own;
+        }
+        held.retain(|_, own| own.strong_count() > 0);
+        let (at_once, waiting) = ((self.at_once / 2).max(1), self.waiting / 2);
+        let all = Arc::new(Semaphore::new(at_once + waiting));
+        let own = Arc::new(Own { all, turns: Arc::new(Semaphore::new(at_once)) });
+        held.insert(name.to_owned(), Arc::downgrade(&own));
+        own
     }
 
     /// A turn, once there is one.
@@ -34,8 +73,17 @@ impl Turns {
 }
 
 /// How many tabs somebody has.
-#[derive(Clone, Default)]
-pub(super) struct Tabs(Arc<Mutex<HashMap<String, usize>>>);
+#[derive(Clone)]
+pub(super) struct Tabs {
+    held: Arc<Mutex<HashMap<String, usize>>>,
+    most: usize,
+}
+
+impl Default for Tabs {
+    fn default() -> Self {
+        Self::up_to(Self::MOST)
+    }
+}
 
 /// A tab, until it is dropped.
 pub(super) struct Place {
@@ -47,15 +95,20 @@ impl Tabs {
     /// As many as somebody may have at a time: walls of two hundred machines in some browsers.
     const MOST: usize = 1000;
 
+    /// As many of one person, and never more than [`Tabs::MOST`].
+    pub(super) fn up_to(most: usize) -> Self {
+        Self { held: Arc::default(), most: most.min(Self::MOST) }
+    }
+
     /// One more, if there may be.
     pub(super) fn take(&self, name: &str) -> Result<Place, Problem> {
-        let full = || Problem::often(format!("you look at {} machines already", Self::MOST));
-        self.take_of(name, Self::MOST).ok_or_else(full)
+        let full = || Problem::often(format!("you have {} connections open already", self.most));
+        self.take_of(name, self.most).ok_or_else(full)
     }
 
     /// One more, up to so many.
     pub(super) fn take_of(&self, name: &str, most: usize) -> Option<Place> {
-        let mut tabs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tabs = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let count = tabs.entry(name.to_owned()).or_default();
         if *count >= most {
             return None;
@@ -67,7 +120,7 @@ impl Tabs {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut tabs = self.tabs.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tabs = self.tabs.held.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = tabs.get_mut(&self.name) {
             *count -= 1;
             if *count == 0 {
@@ -91,6 +144,19 @@ mod tests {
         assert!(turns.turn().await.is_err());
         drop(first);
         assert!(second.await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn nobody_has_more_than_half_of_them() {
+        let turns = Turns::new(4, 4);
+        let all: Vec<_> = (0..4).map(|_| turns.turn_of("vera")).collect();
+        let mut all: Vec<_> = all.into_iter().map(Box::pin).collect();
+        let had: Vec<_> = all.iter_mut().map(|one| futures_util::poll!(one)).collect();
+        assert_eq!(had.iter().filter(|one| one.is_ready()).count(), 2);
+        assert!(turns.turn_of("vera").await.is_err(), "too many of hers wait");
+        assert!(turns.turn_of("anna").await.is_ok());
+        drop((had, all));
+        assert!(turns.turn_of("vera").await.is_ok());
     }
 
     #[test]

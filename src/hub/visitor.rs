@@ -10,6 +10,7 @@
 use super::House;
 use super::problem::Problem;
 use super::sessions::{Person, csrf};
+use crate::text::printable;
 use crate::trust::Role;
 use actix_web::dev::Payload;
 use actix_web::http::{Method, header};
@@ -32,6 +33,8 @@ pub(super) struct Visitor {
     pub(super) person: Person,
     /// What says so.
     pub(super) secret: String,
+    /// What they ask for, for the log.
+    asked: String,
 }
 
 impl FromRequest for Visitor {
@@ -67,7 +70,8 @@ impl Visitor {
         if changes && brought != Some(csrf(&secret).as_bytes()) {
             return Err(Problem::forbidden(format!("the header {CSRF} is missing, or not yours")));
         }
-        Ok(Self { person, secret })
+        let asked = format!("{} {}", request.method(), printable(request.path()));
+        Ok(Self { person, secret, asked })
     }
 
     /// Whether they still may have this done, for what goes on for long.
@@ -90,7 +94,8 @@ impl Visitor {
         match self.person.roles.has(role) {
             true => Ok(()),
             false => {
-                tracing::warn!(by = self.person.name, "refused: it takes the role {role}");
+                let (by, asked) = (&self.person.name, &self.asked);
+                tracing::warn!(by, "refused: {asked} takes the role {role}");
                 Err(Problem::forbidden(format!("you do not have the role {role} here")))
             }
         }

@@ -77,6 +77,9 @@ fn what_is_not_there_is_said_as_http_has_it() {
             assert_eq!(answer.status(), 405, "{path}");
             assert_eq!(answer.headers().get("allow").unwrap(), allowed, "{path}");
         }
+        // What is not in the body is not meant, and is not passed over either.
+        let beside = problem(browser.post(&format!("{host}/lock?seconds=5"))).await;
+        assert_eq!(beside.0, 400, "{}", beside.1);
         let words = |kind: &str, body: &str| {
             let request = browser.post(&format!("{host}/messages"));
             let request = request.insert_header(("content-type", kind));
@@ -133,12 +136,24 @@ fn the_simplest_programs_see_pictures_one_after_another() {
         }
         assert!(pictures.windows(2).all(|two| two[0] != two[1]), "a picture came twice");
         drop(live);
+        // One that is looked at already breaks off: to a program its end is no end like another.
+        let mut cut = TcpStream::connect(site.address).await.unwrap();
+        let asked = format!(
+            "GET {host}/live?scale=4&fps=1 HTTP/1.1\r\nHost: {}\r\nCookie: {}\r\n\r\n",
+            site.address, browser.cookie
+        );
+        cut.write_all(asked.as_bytes()).await.unwrap();
+        let mut came = vec![0; 15];
+        cut.read_exact(&mut came).await.unwrap();
+        assert_eq!(came, b"HTTP/1.1 200 OK");
         // The answer is not a wait for what does not come.
         let stopped = browser.post(&format!("{host}/stop")).send().await.unwrap();
         assert_eq!(stopped.status(), 200);
         let (status, why) = problem(browser.get(&format!("{host}/live"))).await;
         assert_eq!(status, 409, "{why}");
         assert!(why.contains("monitoring is stopped there"), "{why}");
+        timeout(PATIENCE, cut.read_to_end(&mut came)).await.expect("it breaks off").unwrap();
+        assert!(!came.ends_with(b"\r\n0\r\n\r\n"), "it ends like another");
         let gone = problem(browser.get(&format!("{host}/live?fps=0"))).await;
         assert_eq!(gone.0, 400, "{}", gone.1);
     });

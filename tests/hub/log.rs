@@ -72,8 +72,8 @@ fn it_tells_who_has_seen_what_a_machine_shows() {
             assert_eq!((&line["by"], &line["machine"]), (&by.into(), &(*machine).into()), "{line}");
             line
         };
-        assert_eq!(told("begins to look", "ben")["from"], "127.0.0.1");
+        assert_eq!(told("begins to look", "ben")["span"]["from"], "127.0.0.1");
         assert!(told("looked for", "ben")["seconds"].is_u64());
-        assert_eq!(told("a picture was taken", "operator")["from"], "127.0.0.1");
+        assert_eq!(told("a picture was taken", "operator")["span"]["from"], "127.0.0.1");
     });
 }

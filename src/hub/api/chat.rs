@@ -72,7 +72,8 @@ pub(super) async fn chat(
         Ok(place) => place,
         Err(many) => return Ok(turn_away(response, session, incoming, many.to_string())),
     };
-    let Some(seat) = house.chats.take(&person, &machine.name, member) else {
+    let name = machine.name;
+    let Some(seat) = house.chats.take(&person, &name, member) else {
         let many = format!("you talk there in {OWN} pages already: close one of them");
         return Ok(turn_away(response, session, incoming, many));
     };
@@ -97,8 +98,9 @@ pub(super) async fn chat(
         talk.run().await;
     };
     actix_web::rt::spawn(talks.in_current_span());
+    tracing::info!(by = visitor.person.name, machine = name, "comes into the chat");
     let leave = visitor.leave(&house, Role::Message);
-    let (host, socket) = (machine.name, Socket::new(session, PATIENCE));
+    let (host, socket) = (name, Socket::new(session, PATIENCE));
     let page = Page { socket, host, lines, member, is_own: own.is_some(), typed: 0, you: 0 };
     let held = Held { told, _goes: goes };
     actix_web::rt::spawn(page.serve(incoming, held, leave, place, seat).in_current_span());

@@ -1,10 +1,11 @@
 //! Files of machines' outboxes.
 
+use super::machines::said;
 use super::range::{Part, goes_on, nothing};
 use super::transfers::{Named, OWN, PATIENCE, Progress, called, many};
 use super::{Answer, find};
 use crate::address::Target;
-use crate::files::{Inbox, Source, clean_path};
+use crate::files::{FileError, Inbox, Source, clean_path};
 use crate::hub::House;
 use crate::hub::feed::{Feed, feed};
 use crate::hub::problem::Problem;
@@ -52,7 +53,12 @@ pub(super) async fn fetch(
         None => {
             let (by, name, path) = &key;
             let watcher = Progress::of(&house, by, id, &member.name);
-            let found = bring(&house, &member.target, path, &watcher).await?;
+            let failed = |e: &Problem| {
+                tracing::warn!(by, machine = name, "not fetched, '{}': {e}", printable(path));
+            };
+            let found = bring(&house, (&member.name, &member.target), path, &watcher)
+                .await
+                .inspect_err(failed)?;
             tracing::info!(
                 by,
                 machine = name,
@@ -71,7 +77,7 @@ pub(super) async fn fetch(
 /// Fetches a file from a machine.
 async fn bring(
     house: &House,
-    target: &Target,
+    (machine, target): (&str, &Target),
     path: &str,
     watcher: &Progress<'_>,
 ) -> Result<Fetched, Problem> {
@@ -80,14 +86,20 @@ async fn bring(
     let into = inbox.folder().to_owned();
     let wanted = Wanted { name: path.to_owned(), into: inbox };
     let carried = transfer::fetch(target, &house.security, &wanted, PATIENCE, watcher).await;
-    let carried = carried.map_err(|e| match e {
-        TransferError::Refused { .. } => Problem::missing(e),
-        e => Problem::machine(e),
+    let carried = carried.map_err(|e| match &e {
+        TransferError::Refused { why, .. } if is_missing(why, path) => Problem::missing(e),
+        TransferError::Refused { .. } => Problem::refused(said(machine, e)),
+        _ => Problem::machine(e),
     })?;
     let [name] = <[String; 1]>::try_from(carried.names)
         .map_err(|_| Problem::machine("it gave something else than a file"))?;
     let looked = web::block(move || look(into.join(&name), name, folder));
     looked.await.map_err(Problem::own)?
+}
+
+/// Whether a machine says that there is no such file.
+fn is_missing(why: &str, path: &str) -> bool {
+    why == FileError::Missing(path.into()).to_string()
 }
 
 /// What a file is that has come.

@@ -33,6 +33,9 @@ const FPS: u32 = 5;
 /// How often it is looked whether somebody still may see it.
 const LOOK: Duration = Duration::from_secs(2);
 
+/// How long a machine may show nothing of now, until its pictures break off.
+const LOST: Duration = Duration::from_secs(5);
+
 /// How long a machine may take to say that it was started: that it was stopped it has said before.
 const STARTING: Duration = Duration::from_secs(1);
 
@@ -84,6 +87,7 @@ pub(super) async fn live(
     let show = async move {
         if let Ok(Err(problem)) = show(&feed, pictures, first, pause, leave, (place, look)).await {
             tracing::debug!("a live picture ends: {problem}");
+            feed.break_off(problem).await;
         }
     };
     actix_web::rt::spawn(show.in_current_span());
@@ -101,6 +105,8 @@ async fn show(
 ) -> Result<Result<(), Problem>, Gone> {
     feed.give(Bytes::from(format!("--{BOUNDARY}\r\n"))).await?;
     let mut picture = first;
+    let relay = Arc::clone(&pictures.relay);
+    let mut lost = None;
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -122,9 +128,17 @@ async fn show(
                     Ok(next) => break next,
                     Err(problem) => return Ok(Err(problem)),
                 },
-                _ = look.tick() => if !leave() {
-                    return Ok(Err(Problem::forbidden("you may not look any more")));
-                },
+                _ = look.tick() => {
+                    if !leave() {
+                        return Ok(Err(Problem::forbidden("you may not look any more")));
+                    }
+                    // A picture that rests is of now all the same.
+                    let rests = relay.view().is_some_and(|view| relay.is_current(&view));
+                    lost = (!rests).then(|| lost.unwrap_or_else(Instant::now));
+                    if lost.is_some_and(|since| since.elapsed() >= LOST) {
+                        return Ok(Err(Problem::machine("it shows nothing any more")));
+                    }
+                }
                 () = feed.gone() => return Err(Gone),
             }
         };

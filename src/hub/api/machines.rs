@@ -11,7 +11,7 @@ use crate::hub::visitor::Visitor;
 use crate::order::{self, OrderError};
 use crate::saying::{self, Saying, Unheard};
 use crate::trust::Role;
-use crate::viewer::harmless;
+use crate::viewer::{Cause, harmless};
 use actix_web::{HttpResponse, web};
 use hightower_proto::Message;
 use serde::Deserialize;
@@ -36,7 +36,7 @@ fn calling(house: &House, visitor: &Visitor, machine: &str) -> Result<Place, Pro
 }
 
 /// What a machine says to the hub: whoever reads "your key" in it should not think of their own.
-fn said(machine: &str, words: impl std::fmt::Display) -> String {
+pub(super) fn said(machine: &str, words: impl std::fmt::Display) -> String {
     format!("{machine} says to this hub: {words}")
 }
 
@@ -49,7 +49,11 @@ pub(super) async fn one(
     visitor.may(Role::View)?;
     let member = find(&house, &name)?;
     let _place = calling(&house, &visitor, &member.name)?;
-    let call = Call::to(&member.target, &house.security).await.map_err(Problem::machine)?;
+    let call = Call::to(&member.target, &house.security).await.map_err(|e| match e {
+        // It was reached, and says why it does not take this hub.
+        Cause::Goodbye(_) => Problem::refused(said(&member.name, e)),
+        e => Problem::machine(e),
+    })?;
     let welcome = harmless::welcome(call.welcome.clone());
     drop(call.close("asked what there was to ask").await);
     Ok(HttpResponse::Ok().json(json!({
@@ -88,6 +92,7 @@ pub(super) async fn start(
     visitor: Visitor,
     house: web::Data<House>,
     name: web::Path<String>,
+    _: web::Query<Nothing>,
 ) -> Answer {
     visitor.may(Role::View)?;
     order(&house, &visitor, &name, Message::StartMonitor).await
@@ -97,10 +102,16 @@ pub(super) async fn stop(
     visitor: Visitor,
     house: web::Data<House>,
     name: web::Path<String>,
+    _: web::Query<Nothing>,
 ) -> Answer {
     visitor.may(Role::View)?;
     order(&house, &visitor, &name, Message::StopMonitor).await
 }
+
+/// What is not in the body is not meant.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -114,6 +125,7 @@ pub(super) async fn lock(
     visitor: Visitor,
     house: web::Data<House>,
     name: web::Path<String>,
+    _: web::Query<Nothing>,
     Body(lease): Body<Lease>,
 ) -> Answer {
     visitor.may(Role::Control)?;
@@ -131,6 +143,7 @@ pub(super) async fn unlock(
     visitor: Visitor,
     house: web::Data<House>,
     name: web::Path<String>,
+    _: web::Query<Nothing>,
 ) -> Answer {
     visitor.may(Role::Control)?;
     order(&house, &visitor, &name, Message::UnlockMouse).await
@@ -147,6 +160,7 @@ pub(super) async fn say(
     visitor: Visitor,
     house: web::Data<House>,
     name: web::Path<String>,
+    _: web::Query<Nothing>,
     Body(words): Body<Words>,
 ) -> Answer {
     visitor.may(Role::Message)?;

@@ -74,13 +74,12 @@ pub(super) async fn shot(
     house: web::Data<House>,
     name: web::Path<String>,
     size: web::Query<Size>,
-    request: HttpRequest,
 ) -> Answer {
     visitor.may(Role::View)?;
     let Member { name: machine, target, .. } = find(&house, &name)?;
     let (security, scale) = (house.security.clone(), scale(size.scale)?);
     let options = ClientOptions { security, scale, ..ClientOptions::default() };
-    let turn = house.screens.turn().await?;
+    let turn = house.screens.turn_of(&visitor.person.name).await?;
     // Who goes is not waited for.
     let gone = Gone(Arc::default());
     let interrupted = Arc::clone(&gone.0);
@@ -92,10 +91,12 @@ pub(super) async fn shot(
         written.map_err(|e| ShotError::Client(e.to_string()))?;
         Ok::<_, ShotError>(png)
     });
-    let png = picture.await.map_err(Problem::own)?.map_err(Problem::machine)?;
+    let by = &visitor.person.name;
+    let failed = |e: &ShotError| tracing::warn!(by, machine, "no picture was taken: {e}");
+    let png = picture.await.map_err(Problem::own)?.inspect_err(failed);
+    let png = png.map_err(Problem::machine)?;
     drop(gone);
-    let (from, by) = (origin(&request), &visitor.person.name);
-    tracing::info!(%from, by, machine, "a picture was taken");
+    tracing::info!(by, machine, "a picture was taken");
     Ok(HttpResponse::Ok().content_type("image/png").body(png))
 }
 

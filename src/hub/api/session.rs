@@ -5,9 +5,10 @@ use super::body::{Body, some};
 use crate::hub::House;
 use crate::hub::agents;
 use crate::hub::problem::Problem;
-use crate::hub::sessions::{Person, Refused, csrf};
+use crate::hub::sessions::{Attempt, LINK, MINUTE, Person, Refused, csrf};
 use crate::hub::visitor::{Visitor, is_own, origin};
 use crate::rendezvous::words::{Challenge, Proof, Secret, Who};
+use crate::text::printable;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -60,6 +61,9 @@ pub(super) struct Claim {
     token: bool,
 }
 
+/// How much of a name that was tried is in the log, in characters.
+const TRIED: usize = 64;
+
 pub(super) async fn sign_in(
     request: HttpRequest,
     house: web::Data<House>,
@@ -69,9 +73,11 @@ pub(super) async fn sign_in(
     let from = origin(&request);
     let Claim { link, name, password, key, hub, signature, nonce, time_ms, make_link, token } =
         claim;
+    let mut tried = String::new();
     let admitted = match (link, name, password, (key, hub, signature, nonce, time_ms)) {
         (Some(link), None, None, (None, None, None, None, None)) => house.sessions.by_link(&link),
         (None, Some(name), Some(password), (None, None, None, None, None)) => {
+            tried = printable(&name).chars().take(TRIED).collect();
             by_password(&house, from, name, password).await?
         }
         (None, None, None, (Some(key), Some(hub), Some(signature), Some(nonce), Some(time_ms))) => {
@@ -81,8 +87,11 @@ pub(super) async fn sign_in(
             let challenge = Challenge { nonce, time_ms };
             let name = by_key(&request, &house, &proof, &challenge).await?;
             if make_link {
-                let link = house.sessions.link_by_key(&name, &key).map_err(Problem::own)?;
-                tracing::info!(%from, by = name, "a link was made");
+                let link = house.sessions.link_by_key(&name, &key).map_err(|why| match why {
+                    Refused::Full => Problem::rest(why, LINK),
+                    why => Problem::own(why),
+                })?;
+                tracing::info!(by = name, "a link was made");
                 return Ok(HttpResponse::Ok().json(json!({ "name": name, "link": link })));
             }
             house.sessions.by_key(&name, &key)
@@ -95,16 +104,16 @@ pub(super) async fn sign_in(
     };
     house.figures.sign_in(&admitted);
     let secret = admitted.map_err(|why| {
-        tracing::warn!(%from, "not signed in: {why}");
+        tracing::warn!(tried, "not signed in: {why}");
         match why {
-            Refused::Often => Problem::often(why),
-            Refused::Link | Refused::Password => Problem::unknown(why),
+            Refused::Often => Problem::rest(why, MINUTE),
+            Refused::Link | Refused::Password | Refused::Key => Problem::unknown(why),
             Refused::Full | Refused::NoSecret => Problem::own(why),
         }
     })?;
     // Whoever was taken off a list this moment is not in.
     let person = house.who(&secret).ok_or_else(|| Problem::unknown("you may not sign in"))?;
-    tracing::info!(%from, by = person.name, "signed in");
+    tracing::info!(by = person.name, "signed in");
     if token {
         let roles = person.roles.to_string();
         let who = json!({ "name": person.name, "roles": roles, "token": secret });
@@ -124,9 +133,15 @@ async fn by_key(
     challenge: &Challenge,
 ) -> Result<String, Problem> {
     let from = origin(request);
-    house.sessions.attempt(from).map_err(Problem::often)?;
+    let often = |why: &Refused| {
+        house.figures.sign_in::<()>(&Err(*why));
+        tracing::warn!("not signed in: {why}");
+    };
+    let attempt = house.sessions.attempt(from, Attempt::Key).inspect_err(often);
+    attempt.map_err(|why| Problem::rest(why, MINUTE))?;
     let refused = |why: String| {
-        tracing::warn!(%from, "not signed in: {why}");
+        house.figures.sign_in::<()>(&Err(Refused::Key));
+        tracing::warn!("not signed in: {why}");
         Problem::unknown(why)
     };
     let peer =
@@ -137,7 +152,7 @@ async fn by_key(
         return Err(refused("what was signed is too old, or was used already".into()));
     }
     // A key is not found by trying: whoever has one that is not listed keeps nobody else out.
-    house.sessions.settle(from);
+    house.sessions.settle(from, Attempt::Key);
     let (gate, key) = (Arc::clone(house.board.operators()), proof.key);
     let grant = web::block(move || gate.operator(&key, peer)).await.map_err(Problem::own)?;
     let print = key.fingerprint();
@@ -157,7 +172,7 @@ async fn by_password(
     name: String,
     password: String,
 ) -> Result<Admitted, Problem> {
-    if let Err(often) = house.sessions.attempt(from) {
+    if let Err(often) = house.sessions.attempt(from, Attempt::Password) {
         return Ok(Err(often));
     }
     // Each takes a core and twenty megabytes for a moment: so many at a time, and no long queue.
@@ -175,6 +190,13 @@ async fn by_password(
 
 pub(super) async fn sign_out(visitor: Visitor, house: web::Data<House>) -> HttpResponse {
     house.sessions.sign_out(&visitor.secret);
+    // Whoever is told that they are out is so, whatever becomes of this hub.
+    let kept = house.clone();
+    match web::block(move || kept.sessions.keep()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(e)) => tracing::error!("that somebody has signed out can't be kept: {e}"),
+        Err(e) => tracing::error!("that somebody has signed out can't be kept: {e}"),
+    }
     tracing::info!(by = visitor.person.name, "signed out");
     let mut cookie = house.bake(String::new());
     cookie.make_removal();

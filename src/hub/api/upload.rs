@@ -1,6 +1,7 @@
 //! Files to machines, which take them into their inboxes.
 
 use super::body::late;
+use super::machines::said;
 use super::transfers::{Named, OWN, PATIENCE, Progress, called, many};
 use super::{Answer, find};
 use crate::files::clean;
@@ -77,7 +78,9 @@ pub(super) async fn send(
     let (parcels, _kept) = receive(&house, &request, body).await?;
     let mut sent = deliver(&house, vec![member], &parcels, by, id).await;
     match sent.pop() {
-        Some(Sent { error: Some(why), refused: true, .. }) => Err(Problem::refused(why)),
+        Some(Sent { name, error: Some(why), refused: true, .. }) => {
+            Err(Problem::refused(said(&name, why)))
+        }
         Some(Sent { error: Some(why), .. }) => Err(Problem::machine(why)),
         Some(sent) => Ok(HttpResponse::Created().json(sent)),
         None => Err(Problem::own("no machine was sent anything")),
