@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Agent, Lines, Plain, hightower};
+use common::{Agent, Lines, Plain, hightower, own_loopback};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::process::{Child, Stdio};
@@ -45,7 +45,7 @@ impl Drop for Viewer {
 
 #[test]
 fn an_agent_that_is_killed_and_started_again_is_watched_again() {
-    let agent = Agent::card(&["--card-size", "320x200"]);
+    let agent = Agent::card(&["--card-size", "320x200", "--listen", &own_loopback()]);
     let address = agent.address;
     let mut viewer = Viewer::start(address, &[]);
     viewer.await_event("frame");
@@ -64,7 +64,7 @@ fn an_agent_that_is_killed_and_started_again_is_watched_again() {
 
 #[test]
 fn monitoring_that_somebody_stopped_is_not_started_by_a_reconnect() {
-    let agent = Agent::card(&["--card-size", "320x200"]);
+    let agent = Agent::card(&["--card-size", "320x200", "--listen", &own_loopback()]);
     let address = agent.address;
     let mut viewer = Viewer::start(address, &[]);
     viewer.await_event("frame");

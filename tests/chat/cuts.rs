@@ -3,7 +3,7 @@
 use crate::chance::Chance;
 use crate::chaos::{Chaos, Fault};
 use crate::common::chatter::Chatter;
-use crate::common::{Agent, hightower};
+use crate::common::{Agent, hightower, own_loopback};
 use crate::fake_agent::FakeAgent;
 use crate::site::Site;
 use hightower_proto::message::{Joined, Reply, Room};
@@ -62,7 +62,7 @@ fn what_is_said_through_cuts_arrives_once_and_in_order() {
 
 #[test]
 fn an_agent_that_is_started_anew_has_another_room() {
-    let agent = Agent::card(&[]);
+    let agent = Agent::card(&["--listen", &own_loopback()]);
     let address = agent.address;
     let mut there = Chatter::start(hightower().args(["chat", &address.to_string()]));
     there.event("present");

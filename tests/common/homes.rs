@@ -1,6 +1,6 @@
 //! An operator and an agent with keys: their folders, and what is run with them.
 
-use super::{Agent, hightower, stderr, stdout};
+use super::{Agent, hightower, insist, stderr, stdout};
 use hightower::trust::{KnownAgents, PublicKey, SecretKey, now_ms};
 use hightower_proto::message::{Order, Recipient, Reply, Signed};
 use hightower_proto::{Message, datagram};
@@ -136,7 +136,8 @@ impl Homes {
     }
 
     pub fn order(&self, agent: &Agent, order: &str) -> Output {
-        self.operator(&[order, "--tls", &agent.address.to_string()])
+        let address = agent.address.to_string();
+        insist(|| self.operator(&[order, "--tls", &address]))
     }
 }
 

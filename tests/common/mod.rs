@@ -25,14 +25,18 @@ pub mod wire;
 
 use gateway::{Gateway, RING};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// How long anything may take before a test calls it lost. Nothing is expected to need it.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How often an order is given at most that nothing answers.
+const GOES: usize = 3;
 
 /// Whether tests that are about something else are run with agents that ask for keys.
 pub fn keys() -> bool {
@@ -56,6 +60,19 @@ pub fn soak() -> Duration {
 /// Whether that is tested, too, for which minutes and gigabytes are needed: `./dev full` does.
 pub fn full() -> bool {
     std::env::var_os("HIGHTOWER_TEST_FULL").is_some()
+}
+
+/// Where an agent listens that is to be started again there: an address of its own, at which nobody
+/// else is given the port meanwhile.
+pub fn own_loopback() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    if !cfg!(target_os = "linux") {
+        // Elsewhere the loopback has one address.
+        return "127.0.0.1:0".into();
+    }
+    let number = std::process::id() << 3 | COUNT.fetch_add(1, Ordering::Relaxed) & 7;
+    // The upper half of 127.0.0.0/8, without its last address.
+    format!("{}:0", Ipv4Addr::from(0x7f80_0000 + number % 0x7f_ffff))
 }
 
 /// The program under test.
@@ -289,7 +306,11 @@ impl Agent {
     /// Runs an order of the command line on this agent.
     pub fn order(&self, args: &[&str]) -> Output {
         let address = self.address.to_string();
-        hightower().args(args).arg(address).stdin(Stdio::null()).output().unwrap()
+        let give = || hightower().args(args).arg(&address).stdin(Stdio::null()).output().unwrap();
+        match args {
+            ["start" | "stop" | "lock" | "unlock", ..] => insist(give),
+            _ => give(),
+        }
     }
 
     /// Starts or stops monitoring, and waits until it is acknowledged.
@@ -297,6 +318,14 @@ impl Agent {
         let output = self.order(&[if on { "start" } else { "stop" }]);
         assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
     }
+}
+
+/// Gives an order that may be given more than once, again if nothing answers: an order waits for some
+/// seconds, and a machine that is busy may stand still as long.
+pub fn insist(give: impl Fn() -> Output) -> Output {
+    let unanswered =
+        |output: &Output| (stdout(output) + &stderr(output)).contains("no answer from");
+    (1..GOES).fold(give(), |output, _| if unanswered(&output) { give() } else { output })
 }
 
 /// Whether a command says itself who is to be asked for a key.
@@ -327,6 +356,9 @@ impl Plain {
         let socket = TcpStream::connect(address).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.set_nodelay(true).unwrap();
+        if keys() {
+            gateway::know_plain(socket.local_addr().unwrap());
+        }
         Self { socket }
     }
 

@@ -3,7 +3,7 @@
 use crate::chance::{self, Chance};
 use crate::common::homes::{Homes, obeyed, refused};
 use crate::common::watch::Watch;
-use crate::common::{Agent, run, stdout};
+use crate::common::{Agent, own_loopback, run, stdout};
 use crate::site::VIEW;
 use hightower_proto::Message;
 use std::fs::OpenOptions;
@@ -39,7 +39,7 @@ fn tear(file: &Path, piece: &[u8]) {
 fn an_agent_that_is_killed_is_watched_again_and_obeys_nothing_twice() {
     let homes = Homes::new();
     homes.allow("all");
-    let mut agent = homes.start(&[]);
+    let mut agent = homes.start(&["--listen", &own_loopback()]);
     homes.trust(&agent);
     let (address, log) = (agent.address.to_string(), homes.agent.path().join("audit"));
     let log = log.to_str().unwrap();
