@@ -136,7 +136,7 @@ fn an_unchanged_screen_sends_nothing_and_one_pixel_sends_a_frame() {
 
 #[test]
 fn a_display_that_vanishes_is_told_and_captured_again_when_it_is_back() {
-    let Some(display) = Xvfb::start(SIZE.0, SIZE.1) else { return };
+    let Some(display) = Xvfb::start_alone(SIZE.0, SIZE.1) else { return };
     let name = display.display.clone();
     let desk = Desk::cover(&name);
     let agent = agent_on(&name, &[]);

@@ -433,7 +433,7 @@ fn who_rests_is_told_nothing_and_goes_on_with_a_whole_picture() {
 
 #[test]
 fn a_display_that_ends_is_named_in_the_error() {
-    let Some(display) = Xvfb::start(SIZE.0, SIZE.1) else { return };
+    let Some(display) = Xvfb::start_alone(SIZE.0, SIZE.1) else { return };
     let name = display.display.clone();
     let mut told = Watcher::open(&display, 0, Cursor::None);
     let mut asking = Watcher::open(&display, 0, Cursor::Drawn);

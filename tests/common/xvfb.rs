@@ -27,6 +27,13 @@ impl Xvfb {
         Self::start_with(width, height, &[])
     }
 
+    /// The same, with a number that no other test's display is given when this one has ended.
+    pub(crate) fn start_alone(width: u16, height: u16) -> Option<Self> {
+        // Far above those that are looked for from 0 on, and below the highest that Xvfb takes.
+        let number = 20_000 + std::process::id() % 30_000;
+        Self::start_with(width, height, &[&format!(":{number}")])
+    }
+
     /// The same, with further arguments for Xvfb.
     pub(crate) fn start_with(width: u16, height: u16, further: &[&str]) -> Option<Self> {
         let size = format!("{width}x{height}x24");
@@ -160,6 +167,21 @@ impl Xvfb {
     /// Presses a button of the mouse there, for as long as people do.
     pub(crate) fn click(&self, at: (u16, u16), button: &str) {
         self.act(at, &["mousedown", button, "sleep", "0.1", "mouseup", button]);
+    }
+
+    /// Presses a button of the mouse there, and lets it go when the display looks so: whoever looks at
+    /// the mouse now and then sees it for certain.
+    pub(crate) fn press_until(
+        &self,
+        at: (u16, u16),
+        button: &str,
+        what: &str,
+        so: impl Fn(&[u32]) -> bool,
+    ) -> Vec<u32> {
+        self.act(at, &["mousedown", button]);
+        let pixels = self.wait_for(what, so);
+        self.act(at, &["mouseup", button]);
+        pixels
     }
 
     /// Puts the pointer there, and then does what xdotool calls so.

@@ -161,16 +161,8 @@ fn below_the_picture_is_how_far_it_is_and_a_click_goes_there() {
     display.wait_for("the time of the day", |_| below(&display, &player) != first);
     assert!(below(&display, &player)[..640 * 12] == first[..640 * 12]);
     let (x, y, width) = player.place(&display);
-    let click = |part: usize| {
-        let at = [x + usize::from(width) * part / 59, y + 486].map(|n| n.to_string());
-        let clicked = Command::new("xdotool")
-            .env("DISPLAY", &display.display)
-            .args(["mousemove", &at[0], &at[1], "mousedown", "1", "sleep", "0.1", "mouseup", "1"])
-            .status();
-        assert!(clicked.unwrap().success());
-    };
-    click(30);
-    display.wait_for("about the middle", |p| {
+    let at = [x + usize::from(width) * 30 / 59, y + 486].map(|n| n as u16);
+    display.press_until((at[0], at[1]), "1", "about the middle", |p| {
         let seen = p[(y + 50) * 800 + x + 50];
         (29..=31).any(|n| seen == colour(n))
     });
