@@ -25,8 +25,8 @@ const THREADS: usize = 3;
 const SOCKETS: usize = 8;
 
 /// How long an order may take at worst, from the start of the program to its end, on machines that
-/// are shared.
-const BOUND: Duration = Duration::from_secs(5);
+/// are shared: an order gives up after some seconds, and is given again.
+const BOUND: Duration = Duration::from_secs(20);
 
 /// What the agent may hold more than before, in KiB.
 const GROWTH: u64 = 16 << 10;
@@ -77,8 +77,9 @@ impl Arsenal {
     fn new(key: &SecretKey, heard: Vec<Vec<u8>>) -> Self {
         let now = now_ms();
         let stale = (0..64).map(|i| {
-            let minutes = 60_000 * (i + 1);
-            let time_ms = if i % 4 < 2 { now - minutes } else { now + minutes };
+            // However long the flood lasts, their time does not come.
+            let hours = 3_600_000 * (i + 1);
+            let time_ms = if i % 4 < 2 { now - hours } else { now + hours };
             order(key, time_ms, i, vec![])
         });
         let foreign = (0..64u64).map(|i| {

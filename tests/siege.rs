@@ -35,11 +35,13 @@ const SLOW: usize = 200;
 /// From one byte of a slow handshake to the next: the whole takes longer than the agent waits.
 const DRIBBLE: Duration = Duration::from_millis(50);
 
-/// How often those who stop half way begin anew.
-const AGAIN: Duration = Duration::from_secs(5);
+/// So many of those who stop half way begin anew with each such byte, the oldest first: all of them
+/// within as long as the agent waits for one. Not all at once: from the operator's own address they
+/// would push it out while its own handshake goes on.
+const AGAIN: usize = 2;
 
 /// An operator is let in within a second; a machine that is busy with other tests takes longer.
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(20);
 
 /// Lets this process have the files it needs; the agent has as many as are usual.
 fn raise_the_limit() -> usize {
@@ -127,20 +129,23 @@ impl Drop for Siege {
 }
 
 /// Says hello a byte at a time on many connections, of which those that are closed are begun anew,
-/// and at once on as many, which then stop.
+/// and whole on as many, which then stop.
 fn dribble(agent: SocketAddr, from: &[Ipv4Addr], over: &AtomicBool) {
     let hello = client_hello();
     let begin = |i: usize| connect(from[i % from.len()], agent).expect("a connection");
     let mut peers: Vec<(TcpStream, usize)> = (0..SLOW).map(|i| (begin(i), 0)).collect();
-    let (mut half_way, mut begun) = (Vec::with_capacity(SLOW), None::<Instant>);
+    let (mut half_way, mut begun) = (VecDeque::with_capacity(SLOW), 0..);
     while !over.load(Ordering::Relaxed) {
         let start = Instant::now();
-        if begun.is_none_or(|begun| begun.elapsed() >= AGAIN) {
-            begun = Some(start);
-            half_way.clear();
-            half_way.extend((0..SLOW).map(begin));
-            // Those that gave way to others are closed already.
-            half_way.iter_mut().for_each(|socket| drop(socket.write_all(&hello)));
+        let new = if half_way.is_empty() { SLOW } else { AGAIN };
+        for i in begun.by_ref().take(new) {
+            if half_way.len() == SLOW {
+                half_way.pop_front();
+            }
+            let mut socket = begin(i);
+            // It may have given way to others already.
+            drop(socket.write_all(&hello));
+            half_way.push_back(socket);
         }
         for (i, (socket, said)) in peers.iter_mut().enumerate() {
             match socket.write_all(&hello[*said..=*said]) {
@@ -190,7 +195,7 @@ fn an_operator_gets_a_picture_within_a_second(from: &[Ipv4Addr]) {
     let (told, lines) = refusals(&homes.agent.path().join("audit"));
     println!("{told} refusals are told in {lines} lines");
     assert!(lines < 300, "{lines} lines");
-    assert!(told >= half_open - 1024, "{told} refusals are told of");
+    assert!(told >= half_open.saturating_sub(1024), "{told} refusals are told of");
 }
 
 #[test]
