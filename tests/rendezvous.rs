@@ -387,9 +387,12 @@ fn who_takes_nothing_by_a_hub_holds_nobody_up() {
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
     };
     let before = [rss(hall.site.id()), agent.rss_kib()];
-    let frames = good.seen().frames;
     let start = Instant::now();
-    good.wait_for("that pictures go on", |seen| seen.frames > frames + 60);
+    // Each of them within as long as a test waits: these are large, and machines may be slow.
+    for _ in 0..4 {
+        let frames = good.seen().frames;
+        good.wait_for("that pictures go on", |seen| seen.frames >= frames + 15);
+    }
     println!("60 pictures beside one that takes nothing in {:?}", start.elapsed());
     let grown =
         [rss(hall.site.id()) as i64 - before[0] as i64, agent.rss_kib() as i64 - before[1] as i64];

@@ -81,9 +81,19 @@ impl Speaker {
         self.socket.write_all(&packet(command, payload, false, false)).unwrap();
     }
 
+    /// Takes the updates that came before the agent had heard the hello: until then it is a plain
+    /// viewer, with any number of them.
+    pub fn welcome(&mut self) -> Vec<Update> {
+        self.until(Command::Welcome)
+    }
+
     /// Takes the updates that were on their way until the agent has heard this.
     pub fn settle(&mut self) -> Vec<Update> {
         self.send(37, br#"{"clock_us":1}"#);
+        self.until(Command::Pong)
+    }
+
+    fn until(&mut self, last: Command) -> Vec<Update> {
         let mut updates = Vec::new();
         loop {
             match self.item() {
@@ -91,7 +101,7 @@ impl Speaker {
                     self.early = Some(frame.to_vec());
                     updates.push(self.update());
                 }
-                Item::Packet(packet) if packet.command == Command::Pong => return updates,
+                Item::Packet(packet) if packet.command == last => return updates,
                 Item::Packet(_) => {}
             }
         }
