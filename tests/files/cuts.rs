@@ -2,7 +2,7 @@
 
 use crate::chaos::{Chaos, Fault};
 use crate::common::homes::{Homes, obeyed};
-use crate::common::{Agent, full, hightower, know, stderr, stdout};
+use crate::common::{Agent, full, hightower, know, own_loopback, stderr, stdout};
 use crate::{Desk, await_that, noise, partial, told};
 use hightower::call::Call;
 use hightower::trust::KnownAgents;
@@ -99,7 +99,7 @@ fn what_is_fetched_goes_on_where_it_was_cut() {
 
 #[test]
 fn what_is_begun_outlives_either_side() {
-    let desk = Desk::new(&["--file-rate", "4M"]);
+    let desk = Desk::new(&["--file-rate", "2M", "--listen", &own_loopback()]);
     let here = tempfile::tempdir().unwrap();
     let path = here.path().join("long");
     let length = 12u64 << 20;
@@ -136,7 +136,7 @@ fn what_is_begun_outlives_either_side() {
 
 #[test]
 fn what_is_fetched_outlives_either_side() {
-    let desk = Desk::new(&["--file-rate", "4M"]);
+    let desk = Desk::new(&["--file-rate", "2M", "--listen", &own_loopback()]);
     let here = tempfile::tempdir().unwrap();
     let length = 12u64 << 20;
     fs::write(desk.outbox().join("long"), noise(13, length as usize)).unwrap();

@@ -5,6 +5,7 @@ use crate::common::wire::Weather;
 use crate::site::{Site, cuts, short_cuts};
 use crate::{await_that, noise, partial, told};
 use hightower_proto::limits::WINDOW;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,15 @@ const LENGTH: usize = 6 << 20;
 
 /// Bits a second, so that a file takes more than a second.
 const RATE: u32 = 40_000_000;
+
+/// Waits until a part of both has come. The one that came first may have gone on to its end.
+fn await_each(folders: [&PathBuf; 2], so: impl Fn(&Path) -> bool) {
+    let waiting = folders.map(|folder| (folder, Cell::new(true)));
+    await_that("a part of both", || {
+        waiting.iter().for_each(|(folder, waits)| waits.set(waits.get() && !so(folder)));
+        waiting.iter().all(|(_, waits)| !waits.get())
+    });
+}
 
 #[test]
 fn files_go_on_both_ways_after_a_cut_and_no_byte_is_lost() {
@@ -42,9 +52,7 @@ fn files_go_on_both_ways_after_a_cut_and_no_byte_is_lost() {
         fetch.args(["fetch", "--json", &format!("{}:{wanted}", site.agent.address)]).arg(&into);
         let under_way = [&mut send, &mut fetch]
             .map(|it| it.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
-        for folder in [&inbox, &into] {
-            await_that("a part of it", || partial(folder) > LENGTH as u64 / 4);
-        }
+        await_each([&inbox, &into], |folder| partial(folder) > LENGTH as u64 / 4);
         site.wire.weather(cut);
         assert!([&inbox, &into].iter().all(|folder| partial(folder) < LENGTH as u64));
         // The time itself is what is tested: nothing happens that could be awaited.
@@ -133,9 +141,7 @@ fn folders_go_on_both_ways_after_a_cut_and_no_file_is_lost_or_doubled() {
         let under_way = [&mut send, &mut fetch]
             .map(|it| it.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
         // In the midst: some files are there and others are not.
-        for folder in [&inbox, &into] {
-            await_that("a part of it", || arrived(folder) >= 2 << 20);
-        }
+        await_each([&inbox, &into], |folder| arrived(folder) >= 2 << 20);
         site.wire.weather(Weather { cut: true, ..Weather::default() });
         let before = [&inbox, &into].map(|folder| arrived(folder));
         assert!(before.iter().all(|arrived| *arrived < total()), "{before:?}");

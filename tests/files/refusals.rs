@@ -255,10 +255,11 @@ fn a_file_is_named_as_its_sender_knows_it() {
 
 #[test]
 fn a_file_that_changes_while_it_is_sent_does_not_arrive() {
-    let desk = Desk::new(&["--file-rate", "3M"]);
+    // It takes some seconds, so that it is changed in the middle for certain.
+    let desk = Desk::new(&["--file-rate", "1M"]);
     let here = tempfile::tempdir().unwrap();
     let path = here.path().join("log");
-    fs::write(&path, noise(23, 6 << 20)).unwrap();
+    fs::write(&path, noise(23, 4 << 20)).unwrap();
     let mut command = hightower();
     command.args(["send", "--json"]).arg(&path).arg(desk.host());
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
@@ -274,7 +275,7 @@ fn a_file_that_changes_while_it_is_sent_does_not_arrive() {
 
     // Also where it is given.
     let given = desk.outbox().join("log");
-    fs::write(&given, noise(24, 6 << 20)).unwrap();
+    fs::write(&given, noise(24, 4 << 20)).unwrap();
     let mut command = hightower();
     command.args(["fetch", "--json", &format!("{}:log", desk.host())]).arg(here.path());
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();

@@ -55,7 +55,8 @@ fn a_transfer_takes_little_memory_at_either_end_and_either_way() {
     };
     for (way, go) in [("sent", &send as &dyn Fn(&str) -> u64), ("fetched", &fetch)] {
         // What is done for the first time, and what a process takes anyway.
-        let short = go("short");
+        // It lives so briefly that its most may be missed: of several the most is taken.
+        let short = (0..5).map(|_| go("short")).max().unwrap();
         let before = desk.agent.rss_kib();
         let long = go("long");
         let most = peak(desk.agent.id()).unwrap();

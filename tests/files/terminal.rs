@@ -6,9 +6,9 @@ use crate::{Desk, noise};
 use std::fs;
 use std::path::Path;
 
-/// The length of what is sent, in bytes: at the agents' rate it takes half a second.
+/// The length of what is sent, in bytes: at the agents' rate it takes two seconds.
 const LENGTH: usize = 2 << 20;
-const RATE: [&str; 2] = ["--file-rate", "4M"];
+const RATE: [&str; 2] = ["--file-rate", "1M"];
 
 /// How wide a terminal is taken to be that does not know it.
 const COLUMNS: usize = 80;

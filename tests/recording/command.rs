@@ -1,6 +1,6 @@
 //! `hightower record`, run as a user would.
 
-use crate::common::{Agent, Lines, card, hightower, run, stderr, stdout};
+use crate::common::{Agent, Lines, card, hightower, own_loopback, run, stderr, stdout};
 use crate::fake_agent::{FakeAgent, LONG, rgb_frame};
 use crate::made::lesson;
 use hightower::recording::{Recording, Tail};
@@ -226,7 +226,7 @@ fn ctrl_c_ends_the_recordings_of_many_machines_each_in_its_file() {
 
     // One that goes away ends alone where nobody waits for it, and what there is of it is named.
     let [gone, _stays] = agents;
-    let child = start(&[&one, &two, "-o", out.to_str().unwrap(), "--no-reconnect", "--for", "2s"]);
+    let child = start(&[&one, &two, "-o", out.to_str().unwrap(), "--no-reconnect", "--for", "6s"]);
     let is_new = |path: &Path| std::fs::metadata(path).is_ok_and(|file| file.len() > 0);
     while files().filter(|path| is_new(path)).count() < 4 {
         assert!(Instant::now() < end, "no four recordings in {}", out.display());
@@ -266,7 +266,7 @@ fn killed_at_any_moment_it_leaves_what_can_be_played() {
 fn it_goes_on_in_the_same_file_when_the_agent_comes_back() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.ht");
-    let agent = Agent::card(&CARD);
+    let agent = Agent::card(&[&CARD[..], &["--listen", &own_loopback()]].concat());
     let address = agent.address;
     let mut child = start(&[&address.to_string(), "-o", path.to_str().unwrap()]);
     let mut words = Lines::of(child.stderr.take().unwrap());

@@ -11,6 +11,7 @@ use hightower_proto::png::Header;
 use hightower_proto::{FrameInfo, Limits, Message};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
 
 const SIZE: (u32, u32) = (64, 48);
 
@@ -23,11 +24,12 @@ fn delta(version: u64) -> Vec<u8> {
     rgb_delta(info, &|x, y| (x * y) ^ version as u32)
 }
 
-/// Sends a picture, and waits until it is shown.
-fn show(client: &Client, viewer: &mut Viewer, version: u64) {
+/// Sends a picture, and waits until it is shown; gives its length.
+fn show(client: &Client, viewer: &mut Viewer, version: u64) -> u64 {
     let frame = if version == 1 { plain(SIZE, 1, 7) } else { delta(version) };
     viewer.frame(&frame);
     client.wait_until(LONG, |view| view.sequence == version).unwrap();
+    frame.len() as u64
 }
 
 #[test]
@@ -38,11 +40,17 @@ fn a_full_disk_is_said_at_once_loses_nothing_and_the_session_goes_on() {
     let client = Client::start(agent.target(), ClientOptions::default()).unwrap();
     let progress = client.record(Writer::open(&path, Existing::Refuse).unwrap()).unwrap();
     let mut viewer = agent.accept_speaking();
-    let mut version = 0;
+    let (mut version, mut sent) = (0, 0);
     while progress.outcome().is_none() {
         version += 1;
         assert!(version < 100, "the disk is larger than it should be");
-        show(&client, &mut viewer, version);
+        sent += show(&client, &mut viewer, version);
+        // A file says nothing when it grows.
+        let end = Instant::now() + LONG;
+        while progress.bytes() < sent && progress.outcome().is_none() {
+            assert!(Instant::now() < end, "{sent} bytes are not written");
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
     let Some(Err(error)) = progress.outcome() else { panic!("it is full") };
     assert!(error.contains("the disk is full") && error.contains("x.ht"), "{error}");

@@ -105,7 +105,7 @@ fn who_has_no_picture_in_time_is_as_it_was_too() {
     let out = folder.path().to_str().unwrap();
     let agent = FakeAgent::new();
     let target = agent.target().to_string();
-    let child = start(&[&target, "-o", out, "--timeout", "0.3"]);
+    let child = start(&[&target, "-o", out, "--timeout", "3"]);
     let mut viewer = agent.accept();
     viewer.expect(|m| matches!(m, Message::Hello(_)));
     viewer.say(&Message::Welcome(welcome(false)));
