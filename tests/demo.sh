@@ -78,7 +78,7 @@ shows_desktop() { # the desktop is bright; the window without a picture is dark
 "$hightower" start "$address"
 until_true "the picture" shows_desktop
 
-"$hightower" lock --for 5s "$address"
+"$hightower" lock --for 60s "$address"
 before=$(DISPLAY=$desk xdotool getmouselocation)
 DISPLAY=$desk xdotool mousemove 5 5
 back() { [ "$(DISPLAY=$desk xdotool getmouselocation)" = "$before" ]; }

@@ -341,11 +341,11 @@ impl Drop for Waiting {
 #[test]
 fn what_is_counted_down_is_done_when_it_is_due_and_not_before() {
     let Some(machine) = Machine::start("all,power", "yes", None) else { return };
-    let waiting = machine.begin(&["reboot", "--in", "5s"]);
+    let waiting = machine.begin(&["reboot", "--in", "10s"]);
     let counting = machine.await_counting();
     assert_eq!(counting["act"], "reboot");
     assert!(counting["who"].as_str().unwrap().starts_with("anna ("), "{counting}");
-    assert!(counting["seconds"].as_u64().unwrap() <= 5);
+    assert!(counting["seconds"].as_u64().unwrap() <= 10);
     assert!(machine.did.try_recv().is_err(), "nothing is done yet");
     let words = stdout(&machine.person(&["status"]));
     assert!(words.contains("reboot in ") && words.contains("--cancel-power"), "{words}");
@@ -355,7 +355,7 @@ fn what_is_counted_down_is_done_when_it_is_due_and_not_before() {
     assert!(ok && said["ok"] == true, "{said}");
     assert_eq!(machine.did.try_recv().as_deref(), Ok("reboot false"));
     let audit = machine.audit();
-    for words in ["reboot in 5 s", "reboot: done"] {
+    for words in ["reboot in 10 s", "reboot: done"] {
         assert!(audit.contains(words), "{words}: {audit}");
     }
 }
@@ -661,12 +661,13 @@ fn a_bus_that_says_nothing_holds_nobody_up() {
     let why = answer(&mut peer);
     assert!(why.contains("has said nothing for 8 s, so nothing was done"), "{why}");
     // The next one is begun, and the agent ends all the same.
+    let start = Instant::now();
     peer.say(&Message::Power(Power { act, delay_ms: None }));
     peer.say(&Message::Ping(Ping { clock_us: 8 }));
     peer.hear(|m| matches!(m, Message::Pong(_)));
-    let start = Instant::now();
     assert!(agent.terminate().success());
-    assert!(start.elapsed() < Duration::from_secs(6), "it waited for the bus");
+    // The bus has that long.
+    assert!(start.elapsed() < Duration::from_secs(8), "it waited for the bus");
 }
 
 /// An agent that says how it counts down, and then does this with the connection.

@@ -139,7 +139,7 @@ fn whoever_comes_and_goes_the_agent_is_afterwards_what_it_was() {
     let homes = Homes::new();
     homes.allow("all");
     let fps = FPS.to_string();
-    let args = ["--max-fps", &fps, "--max-viewers", "200", "--write-deadline", "3s"];
+    let args = ["--max-fps", &fps, "--max-viewers", "200", "--write-deadline", "6s"];
     let agent = homes.start(&args);
     homes.know(agent.address);
     let room = Room::new(homes, agent.address);

@@ -7,6 +7,9 @@ mod common;
 use common::{Agent, PATIENCE, Plain, decode, packet, version};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+/// How late what was under way when a STOP came may come at most.
+const LATE: Duration = Duration::from_secs(2);
+
 #[test]
 fn a_plain_viewer_gets_whole_frames_of_rising_version() {
     let agent = Agent::card(&["--card-size", "320x200"]);
@@ -74,7 +77,7 @@ fn nothing_comes_before_start_nor_after_stop_and_a_stopped_agent_uses_no_process
     let before = version(&viewer.frame());
     agent.monitor(false);
     // What was under way when STOP came is finished: a torn frame would be worse.
-    viewer.socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    viewer.socket.set_read_timeout(Some(LATE)).unwrap();
     while viewer.try_frame().is_ok() {}
     let ticks = agent.cpu_ticks();
     assert!(viewer.is_silent_for(Duration::from_secs(3)), "bytes after STOP");
@@ -112,7 +115,7 @@ fn start_and_stop_by_packet_are_obeyed_and_a_viewer_that_only_commands_stays_pla
     viewer.send(&packet(0, b"", false, false));
     viewer.frame();
     viewer.send(&packet(1, b"", false, false));
-    viewer.socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    viewer.socket.set_read_timeout(Some(LATE)).unwrap();
     // Frames only: no packet is sent to a viewer that has not said hello.
     while viewer.try_frame().is_ok() {}
     assert!(viewer.is_silent_for(Duration::from_millis(500)));

@@ -192,7 +192,8 @@ fn be_troubled(room: &Room, time: Duration, chance: &mut Chance) -> u64 {
         connect_limit: Duration::from_secs(1),
         ..ClientOptions::default()
     };
-    let pictures = watch(room, chaos.address, options, time, Duration::ZERO);
+    // Some stay for longer than the agent waits for somebody who takes nothing.
+    let pictures = watch(room, chaos.address, options, 2 * time, Duration::ZERO);
     // It is not there if the way was never good enough to get to know the agent.
     drop(std::fs::remove_file(known));
     pictures
