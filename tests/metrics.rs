@@ -138,7 +138,11 @@ fn what_is_refused_or_given_up_is_counted_by_its_reason() {
         assert!(stranger.is_closed());
     }
     agent.datagram(b"this is no command", false);
-    let page = agent.figures();
+    // They are counted after they have been told why.
+    let page = await_figures(&agent, "all refused", |page| {
+        page.sum("hightower_agent_refused_connections_total") >= 3.0
+            && page.sum("hightower_agent_refused_datagrams_total") >= 1.0
+    });
     let refused = |page: &Page, reason| {
         page.value("hightower_agent_refused_connections_total", &[("reason", reason)])
     };
@@ -283,6 +287,8 @@ fn a_log_of_json_is_json_and_a_connection_has_its_number_in_each_of_its_lines() 
     while second.try_frame().is_ok() {}
     without(0.0);
     agent.datagram(b"\x1b[31m", false);
+    let refused = |page: &Page| page.sum("hightower_agent_refused_datagrams_total") == 1.0;
+    await_figures(&agent, "a datagram refused", refused);
     let log = agent.end();
     let lines: Vec<Value> =
         log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();

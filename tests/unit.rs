@@ -156,8 +156,10 @@ fn the_agent_works_in_its_units_sandbox_and_goes_with_the_desktop() {
     let drawn: Vec<u8> =
         display.pixels().iter().flat_map(|p| p.to_be_bytes()[1..].to_vec()).collect();
     assert!(seen == drawn, "another picture than the display's");
-    order(&["lock", "--for", "10s", "127.0.0.1"]);
-    assert!(!desk.pointer_is_free());
+    order(&["lock", "--for", "60s", "127.0.0.1"]);
+    let anchor = desk.pointer();
+    desk.move_mouse((17, 19));
+    desk.await_pointer(anchor);
     order(&["unlock", "127.0.0.1"]);
     assert!(desk.pointer_is_free());
 
