@@ -9,6 +9,7 @@ use hightower::trust::{Connector, KnownAgents, Place, PublicKey, SecretKey, now_
 use hightower_proto::message::{Order, Recipient, Signed};
 use hightower_proto::{Message, datagram};
 use socket2::SockRef;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -22,8 +23,20 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
-/// Whoever has said nothing for so long says nothing, and is a plain viewer.
-const FIRST_BYTE: Duration = Duration::from_millis(50);
+/// Whoever has said nothing for so long says nothing, and is a plain viewer. What speaks TLS speaks at
+/// once, but for a machine that stands still.
+const FIRST_BYTE: Duration = Duration::from_secs(1);
+
+/// The same of those who are known to be plain viewers.
+const FIRST_OF_PLAIN: Duration = Duration::from_millis(50);
+
+/// The addresses of plain viewers.
+static PLAIN: Mutex<BTreeSet<SocketAddr>> = Mutex::new(BTreeSet::new());
+
+/// Tells of a plain viewer by its own address.
+pub fn know_plain(viewer: SocketAddr) {
+    PLAIN.lock().unwrap().insert(viewer);
+}
 
 /// What the kernel keeps of a connection in either direction, in bytes.
 const KEPT: usize = 64 << 10;
@@ -93,7 +106,9 @@ impl Gateway {
 impl Drop for Gateway {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
+            // Whoever drops it may be a task itself, which may not wait. Its port is free then.
+            let ending = std::thread::spawn(move || runtime.shutdown_timeout(FIRST_BYTE));
+            drop(ending.join());
         }
     }
 }
@@ -111,15 +126,18 @@ async fn bind(listen: SocketAddr) -> (TcpListener, UdpSocket) {
 }
 
 async fn accept(listener: TcpListener, agent: SocketAddr) {
-    while let Ok((client, _)) = listener.accept().await {
+    while let Ok((client, from)) = listener.accept().await {
         // How it ends, both ends see.
-        tokio::spawn(async move { drop(relay(client, agent).await) });
+        tokio::spawn(async move { drop(relay(client, from, agent).await) });
     }
 }
 
-async fn relay(client: TcpStream, agent: SocketAddr) -> io::Result<()> {
+async fn relay(client: TcpStream, from: SocketAddr, agent: SocketAddr) -> io::Result<()> {
     let mut first = [0];
-    let said = timeout(FIRST_BYTE, client.peek(&mut first)).await;
+    let mut said = timeout(FIRST_OF_PLAIN, client.peek(&mut first)).await;
+    if said.is_err() && !PLAIN.lock().unwrap().contains(&from) {
+        said = timeout(FIRST_BYTE, client.peek(&mut first)).await;
+    }
     let there = TcpStream::connect(agent).await?;
     for socket in [&client, &there] {
         socket.set_nodelay(true)?;
