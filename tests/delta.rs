@@ -146,10 +146,20 @@ fn who_wishes_for_more_does_not_wait_for_what_was_wished_before() {
                 seen.note(quick.update().version);
             }
         });
+        let over = Over(&watches);
         wishes(&agent, seen);
-        watches.store(false, Ordering::Relaxed);
+        drop(over);
         watching.join().unwrap();
     });
+}
+
+/// Ends the watching, however the test does.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
 }
 
 /// What one has seen that takes all there is: how many updates, and the newest version.
