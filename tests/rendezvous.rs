@@ -12,6 +12,8 @@ mod false_hub;
 mod hall;
 #[path = "rendezvous/networks.rs"]
 mod networks;
+#[path = "rendezvous/restarts.rs"]
+mod restarts;
 #[path = "common/room.rs"]
 mod room;
 #[allow(dead_code, reason = "each test file uses its part")]

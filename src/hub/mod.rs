@@ -20,6 +20,7 @@
 //! | `turns` | how much is done at a time |
 //! | `agents` | machines that dial in |
 //! | `switchboard` | who of them is there, and how somebody is joined with them |
+//! | `attendance` | who of them has been there, on the disk |
 //! | `pipe` | operators who are joined with one |
 //! | `api` | the interface for programs |
 //! | `figures` | what is counted |
@@ -39,6 +40,7 @@
 
 mod agents;
 mod api;
+mod attendance;
 mod certificate;
 mod challenges;
 mod client;
@@ -265,7 +267,7 @@ impl Hub {
         let counted = config.metrics.map(bind).transpose()?;
         let address = listener.local_addr()?;
         let arbiter = actix::Arbiter::current();
-        let board = Switchboard::open(&config.place, config.roster.clone());
+        let board = Switchboard::open(&config.place, address.port(), config.roster.clone());
         let security = config.security.by(Arc::new(Inward(Arc::clone(&board))));
         let figures = Figures::default();
         let relays = Relays::new(security.clone(), arbiter, figures.clone())?;
@@ -384,6 +386,10 @@ impl Hub {
         self.server.await?;
         let house = self.house;
         house.looks.finish();
-        web::block(move || house.sessions.keep()).await.map_err(io::Error::other)?
+        let keep = move || {
+            house.board.finish();
+            house.sessions.keep()
+        };
+        web::block(keep).await.map_err(io::Error::other)?
     }
 }

@@ -52,7 +52,8 @@ impl Register {
     }
 }
 
-/// Follows the files of users, of operators and of known agents, and keeps the sessions, for as long as the house stands.
+/// Follows the files of users, of operators and of known agents, and keeps the sessions and who has
+/// dialled in, for as long as the house stands.
 pub(super) async fn tend(house: web::Data<House>) {
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -67,6 +68,7 @@ pub(super) async fn tend(house: web::Data<House>) {
             tended.spool.tidy();
             tended.looks.tidy();
             tended.board.operators().refresh();
+            tended.board.keep();
             let now = (tended.register.mark(), tended.board.mark());
             if now.0 != last.0 {
                 tended.register.read();

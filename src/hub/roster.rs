@@ -4,10 +4,10 @@
 //! follows [`Roster::changes`].
 
 use crate::address::Target;
+use crate::trust::now_ms;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 
 /// A machine.
@@ -93,25 +93,39 @@ impl Roster {
 
     /// A machine has dialled in, or is gone.
     pub(super) fn dialled(&self, target: &Target, here: bool) {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let since_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        self.stands(target, Dialled { here, since_ms: now_ms() });
+    }
+
+    /// A machine has dialled in before this hub was started, and is away since then.
+    pub(super) fn away(&self, target: &Target, since_ms: u64) {
+        self.stands(target, Dialled { here: false, since_ms });
+    }
+
+    fn stands(&self, target: &Target, dialled: Dialled) {
         let name = target.to_string();
         let (groups, mut members) = (self.groups_of(&name), self.lock());
         let new = || Member::new(name.clone(), groups, target.clone());
         let member = members.entry(key(&name)).or_insert_with(new);
-        member.dialled = Some(Dialled { here, since_ms });
+        member.dialled = Some(dialled);
         drop(members);
         self.changed();
     }
 
-    /// Forgets those that have dialled in once and are not known any more.
+    /// Forgets those that have dialled in once and are not known any more; of those that can be called,
+    /// that they did.
     pub(super) fn forget(&self, is_known: impl Fn(&Target) -> bool) {
         let mut members = self.lock();
-        let before = members.len();
-        members.retain(|_, member| member.called || is_known(&member.target));
-        let is_less = members.len() < before;
+        let mut changed = false;
+        members.retain(|_, member| {
+            if member.dialled.is_none() || is_known(&member.target) {
+                return true;
+            }
+            changed = true;
+            member.dialled = None;
+            member.called
+        });
         drop(members);
-        if is_less {
+        if changed {
             self.changed();
         }
     }
@@ -193,6 +207,6 @@ mod tests {
         roster.forget(|_| false);
         assert!(changes.has_changed().expect("it is there"));
         let names: Vec<_> = roster.members().into_iter().map(|one| one.name).collect();
-        assert_eq!(names, ["lab-01"]);
+        assert_eq!((names, here("lab-01")), (vec!["lab-01".into()], None));
     }
 }

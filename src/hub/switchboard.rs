@@ -4,6 +4,7 @@
 //! with them says the file `hub_operators`, which is written as an agent's list of operators.
 //! What is held for either is bounded, and nothing here waits but for a machine to call.
 
+use super::attendance::{Attendance, MOST};
 use super::roster::Roster;
 use crate::address::Target;
 use crate::audit::Audit;
@@ -16,7 +17,7 @@ use crate::viewer::{Cause, Detour, Lead, Stream};
 use futures_util::future::BoxFuture;
 use sha2::{Digest, Sha256};
 use ssh_key::rand_core::{OsRng, RngCore};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::fs;
 use std::net::SocketAddr;
@@ -32,7 +33,7 @@ use tracing::Span;
 const STRANGERS: usize = 256;
 
 /// Machines at a time.
-const AGENTS: usize = 4096;
+const AGENTS: usize = MOST;
 
 /// Calls that are waited for at a time, and of one machine.
 const WAITING: usize = 512;
@@ -92,6 +93,8 @@ struct Lines {
 /// The machines that dial in.
 pub(super) struct Switchboard {
     roster: Roster,
+    /// What is on the disk of those that dial in.
+    attendance: Attendance,
     known: KnownAgents,
     /// Those of them that there were when the file was looked at last.
     list: Mutex<Vec<KnownAgent>>,
@@ -120,17 +123,43 @@ fn index(target: &Target) -> String {
 }
 
 impl Switchboard {
-    /// Of a hub with these files, whose machines are in this roster.
-    pub(super) fn open(place: &Place, roster: Roster) -> Arc<Self> {
+    /// Of a hub at this port with these files, whose machines are in this roster. Those that dialled in
+    /// before it was started are away until they are back.
+    pub(super) fn open(place: &Place, port: u16, roster: Roster) -> Arc<Self> {
         let known = KnownAgents::at(place.known_agents());
+        let list = read(&known);
+        // Where it can't be read now, nobody is forgotten for that.
+        let names = list.as_deref().map(names);
+        let is_known =
+            |one: &Target| names.as_ref().is_none_or(|names| names.contains(&index(one)));
+        let attendance = Attendance::open(place.hub_roster(port), roster.clone(), is_known);
         // Of a gate, a hub needs the list, and that it is followed.
         let operators = Gate::new(Plain::Never, Some(place.hub_operators()), Audit::default());
-        let (list, looking, lines) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let list = Mutex::new(list.unwrap_or_default());
+        let (looking, lines) = (Mutex::default(), Mutex::default());
         let strangers = Mutex::new(Crowd::new(STRANGERS));
         let log = Mutex::new(Throttle::new(LOG_LINES));
-        let board = Self { roster, known, list, looking, operators, lines, strangers, log };
-        board.look();
-        Arc::new(board)
+        Arc::new(Self {
+            roster,
+            attendance,
+            known,
+            list,
+            looking,
+            operators,
+            lines,
+            strangers,
+            log,
+        })
+    }
+
+    /// Keeps on the disk who has dialled in. Not for an async thread.
+    pub(super) fn keep(&self) {
+        self.attendance.keep();
+    }
+
+    /// The same as the hub ends.
+    pub(super) fn finish(&self) {
+        self.attendance.finish();
     }
 
     /// Whom the hub lets ask for machines.
@@ -265,10 +294,8 @@ impl Switchboard {
     /// Looks at the file of known agents. Not for an async thread.
     fn look(&self) {
         let _looking = lock(&self.looking);
-        match self.known.list() {
-            Ok(known) => *lock(&self.list) = known,
-            // Somebody is in the middle of changing it, or has made a mistake.
-            Err(e) => tracing::error!("{e}: until that is mended, those that were known still are"),
+        if let Some(known) = read(&self.known) {
+            *lock(&self.list) = known;
         }
     }
 
@@ -286,13 +313,29 @@ impl Switchboard {
         let is_known = |agent: &Agent| self.knows(&(agent.target.clone(), agent.key));
         lock(&self.lines).agents.retain(|_, agent| is_known(agent));
         // Nor are those listed that were here once and can't come again.
-        self.roster.forget(|target| self.has(target));
+        let names = names(&lock(&self.list));
+        self.roster.forget(|target| names.contains(&index(target)));
     }
 
     /// Whether a machine is known by this name.
     fn has(&self, target: &Target) -> bool {
         lock(&self.list).iter().any(|one| one.is_called(target))
     }
+}
+
+/// The agents that are in the file.
+fn read(known: &KnownAgents) -> Option<Vec<KnownAgent>> {
+    // Somebody is in the middle of changing it, or has made a mistake.
+    let wrong = |e: &KnownError| {
+        tracing::error!("{e}: until that is mended, those that were known still are");
+    };
+    known.list().inspect_err(wrong).ok()
+}
+
+/// The names by which they go, each as [`index`] has it.
+fn names(list: &[KnownAgent]) -> HashSet<String> {
+    let names = list.iter().flat_map(|one| &one.names);
+    names.filter_map(|name| Some(index(&name.parse().ok()?))).collect()
 }
 
 fn kept(secret: &Secret) -> Kept {
@@ -382,7 +425,7 @@ mod tests {
     fn board() -> (tempfile::TempDir, Arc<Switchboard>) {
         let folder = tempfile::tempdir().expect("a folder");
         let place = Place::at(folder.path().to_owned());
-        (folder, Switchboard::open(&place, Roster::default()))
+        (folder, Switchboard::open(&place, 1, Roster::default()))
     }
 
     fn target(name: &str) -> Target {

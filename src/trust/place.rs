@@ -132,6 +132,12 @@ impl Place {
         self.folder.join(format!("hub_sessions_{port}"))
     }
 
+    /// Who has dialled in to the hub that listens on this port.
+    #[must_use]
+    pub fn hub_roster(&self, port: u16) -> PathBuf {
+        self.folder.join(format!("hub_roster_{port}"))
+    }
+
     /// Where files wait that go through the hub that listens on this port.
     #[must_use]
     pub fn hub_spool(&self, port: u16) -> PathBuf {

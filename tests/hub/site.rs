@@ -53,10 +53,15 @@ impl Site {
 
     /// Ends it as a service manager does, and gives its log.
     pub(crate) fn end(mut self) -> String {
+        self.terminate();
+        self.log.rest()
+    }
+
+    /// The same, and it may be started again.
+    pub(crate) fn terminate(&mut self) {
         let ended = Command::new("kill").arg(self.child.id().to_string()).status();
         assert!(ended.unwrap().success());
         self.child.wait().unwrap();
-        self.log.rest()
     }
 
     /// Kills the hub, and starts it again where it was.
@@ -76,6 +81,7 @@ impl Site {
         let words = words(&self.agents, &self.args);
         let (child, line, log) = start(&self.home, &self.address.to_string(), &words);
         self.link = line["link"].as_str().unwrap().split_once("#link=").unwrap().1.to_owned();
+        self.metrics = line["metrics"].as_str().map(|metrics| metrics.parse().unwrap());
         (self.child, self.log) = (child, log);
     }
 

@@ -58,8 +58,10 @@ impl Visit {
             tracing::warn!("old partial files can't be removed: {e}");
         }
         let (mut about, mut broke, mut pause) = (None, None, PAUSES.0);
+        // Whether the hub has begun with it, as far as is known.
+        let mut begun = false;
         loop {
-            let was_known = about.is_some();
+            begun |= about.is_some();
             let last = match fetching.attempt(&mut about).await {
                 Ok(arrived) => return Ok(arrived),
                 Err(Failed { progress, why }) => {
@@ -69,11 +71,13 @@ impl Visit {
                     why
                 }
             };
-            // A machine that is not there at the beginning is not waited for.
-            let may_pass = last.may_pass() || was_known && last.is_away();
-            if !may_pass {
+            // A machine that is not there at the beginning is not waited for. Where the hub has ended
+            // while it was got from there, it is there again a little later than the hub.
+            let is_awaited = begun && last.is_away();
+            if !last.may_pass() && !is_awaited {
                 return Err(last);
             }
+            begun |= last.may_have_arrived();
             if broke.get_or_insert_with(Instant::now).elapsed() >= patience {
                 return Err(ClientError::Lost { patience, last: Box::new(last) });
             }
