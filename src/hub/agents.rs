@@ -13,7 +13,7 @@ use crate::rendezvous::words::{
     Challenge, FromHub, LONGEST, MAX_ADDRESSES, MAX_NAME, Proof, Secret, ToHub, Who,
 };
 use crate::text::printable;
-use crate::trust::now_ms;
+use crate::trust::{PublicKey, Unwelcome, now_ms};
 use actix_web::http::{Method, header};
 use actix_web::{HttpRequest, HttpResponse, Route, web};
 use actix_ws::{CloseCode, CloseReason, Message as Piece, MessageStream, Session};
@@ -119,6 +119,20 @@ pub(super) async fn hear(
     });
     let late = || Unwanted::new(format!("nothing was said for {} s", limit.as_secs()));
     heard.await.map_err(|_| late())?
+}
+
+/// Why an operator may not do something here, in words for them and for whoever runs the hub. They have
+/// proven this key, or they would not be told.
+pub(super) fn unwelcome(key: &PublicKey, what: &str, why: Unwelcome, from: IpAddr) -> String {
+    let why = match why {
+        Unwelcome::Unknown => "whoever runs the hub puts your line into its hub_operators".into(),
+        Unwelcome::Expired => "your line in its hub_operators has expired".into(),
+        Unwelcome::Elsewhere => {
+            let from = from.to_canonical();
+            format!("your line in its hub_operators is not for {from}, where you come from")
+        }
+    };
+    format!("{} may not {what} here: {why}", key.fingerprint())
 }
 
 /// Asks somebody to prove who they are; gives the challenge, and what they say to it.

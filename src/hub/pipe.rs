@@ -4,7 +4,7 @@
 //! the agent. Little is held of it, and who takes nothing is soon waited for no more.
 
 use super::House;
-use super::agents::{Unwanted, challenge, check, dismiss, hear, is_program, say};
+use super::agents::{Unwanted, challenge, check, dismiss, hear, is_program, say, unwelcome};
 use super::resource::at;
 use super::turns::{Place, Tabs};
 use crate::address::Target;
@@ -131,14 +131,8 @@ async fn admit(
     };
     check(house, &proof, Who::Operator, name, &challenge, peer).await?;
     let (gate, key) = (Arc::clone(house.board.operators()), proof.key);
-    let print = key.fingerprint();
     let let_in = web::block(move || gate.operator(&key, peer)).await?;
-    let_in.map_err(|_| {
-        Unwanted::new(format!(
-            "{print} may not ask for machines here: whoever runs the hub puts your line into its \
-             hub_operators"
-        ))
-    })
+    let_in.map_err(|why| Unwanted::new(unwelcome(&key, "ask for machines", why, peer.ip())))
 }
 
 /// Tells an operator of the machine, and joins them with it where they want that.

@@ -2,12 +2,13 @@
 
 use crate::caller::{Caller, agent, proof};
 use crate::common::PATIENCE;
-use crate::common::homes::obeyed;
+use crate::common::homes::{obeyed, refused};
 use crate::hall::{Hall, know};
 use futures_util::{SinkExt, StreamExt};
 use hightower::trust::SecretKey;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
+use std::fs;
 use std::time::Instant;
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
@@ -115,6 +116,37 @@ fn who_is_no_operator_of_the_hub_is_told_nothing() {
             assert_eq!(elsewhere.err(), Some(403), "{path}");
         }
     });
+}
+
+#[test]
+fn whose_line_does_not_hold_is_told_why_and_nobody_else_is() {
+    let mut hall = Hall::new(&[]);
+    let (key, url) = (hall.homes.key(), hall.url());
+    let list = hall.site.home.path().join("hub_operators");
+    for (limit, why) in [
+        ("expires=2020-01-31", "your line in its hub_operators has expired"),
+        ("from=10.0.0.0/8", "your line in its hub_operators is not for 127.0.0.1"),
+    ] {
+        fs::write(&list, format!("view {limit} {} anna\n", key.public())).unwrap();
+        refused(&hall.operator(&["start", "lab-07"]), why);
+        refused(&hall.homes.operator(&["login", &url]), why);
+        for who in ["an operator: SHA256:", "not signed in: SHA256:"] {
+            hall.site.log.await_line(|line| line.contains(who) && line.contains(why), why);
+        }
+        // Whoever says that they have that key, and has another.
+        run(async {
+            let at = hall.site.address;
+            let mut caller = Caller::open(at, "/api/v1/hosts/lab-07/pipe").await.unwrap();
+            let challenge = caller.challenge().await;
+            let stranger = SecretKey::generate();
+            let mut forged = proof("operator", &stranger, &at.to_string(), "lab-07", &challenge);
+            forged["key"] = key.public().to_string().into();
+            caller.say(&json!({ "operator": { "proof": forged } })).await;
+            assert_eq!(caller.refusal().await, "the signature does not hold");
+            let refusal = operator(&hall, &stranger).await.refusal().await;
+            assert!(refusal.contains("puts your line into its hub_operators"), "{refusal}");
+        });
+    }
 }
 
 #[test]

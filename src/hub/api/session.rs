@@ -155,15 +155,10 @@ async fn by_key(
     house.sessions.settle(from, Attempt::Key);
     let (gate, key) = (Arc::clone(house.board.operators()), proof.key);
     let grant = web::block(move || gate.operator(&key, peer)).await.map_err(Problem::own)?;
-    let print = key.fingerprint();
-    grant.map_err(|_| {
-        refused(format!(
-            "{print} may not sign in here: whoever runs the hub puts your line into its hub_operators"
-        ))
-    })?;
+    grant.map_err(|why| refused(agents::unwelcome(&key, "sign in", why, peer.ip())))?;
     let operators = house.board.operators().operators();
     let name = operators.by_id(&key.id()).map(|operator| operator.name.clone());
-    Ok(name.filter(|name| !name.is_empty()).unwrap_or(print))
+    Ok(name.filter(|name| !name.is_empty()).unwrap_or_else(|| key.fingerprint()))
 }
 
 async fn by_password(
