@@ -96,7 +96,10 @@ fn what_is_done_with_a_machine_is_done_by_a_hub() {
     }
     // Whoever does not know the machine gets to know it so, too.
     fs::remove_file(hall.homes.operator.path().join("known_agents")).unwrap();
-    refused(&hall.operator(&["start", "lab-07"]), "is not known yet");
+    let told = format!("`hightower trust lab-07 --via {}`", hall.url());
+    refused(&hall.operator(&["start", "lab-07"]), &told);
+    // A script that waits makes nobody known.
+    refused(&hall.operator(&["view", "--headless", "--frames", "2", "lab-07"]), &told);
     let print = hall.key.public().fingerprint();
     refused(&hall.operator(&["trust", "lab-07", "--fingerprint", "SHA256:x"]), &print);
     says(hall.operator(&["trust", "lab-07", "--fingerprint", &print]), "is known by");

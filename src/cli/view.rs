@@ -9,6 +9,7 @@ use crate::viewer::headless::{self, HeadlessOptions};
 use crate::viewer::window::{self, WindowOptions};
 use crate::viewer::{Client, ClientOptions, Folders};
 use anyhow::Context;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -72,6 +73,8 @@ pub(super) struct ViewArgs {
     recordings: PathBuf,
 
     /// No window: lines on standard output instead
+    ///
+    /// Without a terminal it ends when the agent is not known: nobody makes it known meanwhile.
     #[arg(long)]
     headless: bool,
 
@@ -134,6 +137,8 @@ pub(super) fn run(args: ViewArgs) -> anyhow::Result<ExitCode> {
         security: args.trust.security(std::slice::from_ref(&args.target))?,
         start: !args.no_start,
         reconnect: !args.no_reconnect,
+        // A script makes nobody known while it waits.
+        await_trust: !args.headless || std::io::stdin().is_terminal(),
         tolerant: args.tolerant,
         scale: args.scale,
         max_fps: args.max_fps.unwrap_or(0),

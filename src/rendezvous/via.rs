@@ -76,6 +76,10 @@ impl Detour for Via {
         true
     }
 
+    fn typed(&self) -> String {
+        format!(" --via {}", self.hub)
+    }
+
     fn find<'a>(
         &'a self,
         target: &'a Target,

@@ -93,7 +93,7 @@ pub enum Cause {
     NoKey(SocketAddr),
     /// The agent's name is new.
     #[error(
-        "{target} is not known yet; its key is {}{also}. `hightower trust {target}` makes it \
+        "{target} is not known yet; its key is {}{also}. `hightower trust {target}{way}` makes it \
          known, and so does --accept-new", key.fingerprint()
     )]
     UnknownAgent {
@@ -103,6 +103,8 @@ pub enum Cause {
         key: PublicKey,
         /// What else it is known as, in words.
         also: String,
+        /// What is typed to go the way by which it was called, if that is not the usual one.
+        way: String,
     },
     /// The agent's name is known, and its key is another one.
     #[error(

@@ -247,7 +247,11 @@ impl Life {
             if memory.success.get() {
                 wait = BACK_OFF.0;
             }
-            let ends = !self.options.reconnect || matches!(*cause, Cause::Stopped);
+            let ends = match *cause {
+                Cause::Stopped => true,
+                Cause::UnknownAgent { .. } if !self.options.await_trust => true,
+                _ => !self.options.reconnect,
+            };
             let retry = (!ends).then(|| jitter(wait));
             if !matches!(*cause, Cause::Stopped) {
                 self.tap.disconnected(&printable(&cause.to_string()));

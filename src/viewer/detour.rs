@@ -19,6 +19,11 @@ pub(crate) trait Detour: fmt::Debug + Send + Sync {
     /// Whether there is one to this machine.
     fn leads_to(&self, target: &Target) -> bool;
 
+    /// What is typed behind a command that goes this way; nothing where that can't be said.
+    fn typed(&self) -> String {
+        String::new()
+    }
+
     /// The way to a machine; `None` where it is called like any other.
     fn find<'a>(
         &'a self,

@@ -14,6 +14,8 @@ pub struct ClientOptions {
     pub start: bool,
     /// Whether to connect again after a connection was lost or not made.
     pub reconnect: bool,
+    /// Whether an agent that is not known is called again, since somebody may make it known meanwhile.
+    pub await_trust: bool,
     /// Whether to say nothing, for servers of the historical system, which would not understand it:
     /// orders to lock and unlock go to them as datagrams.
     pub silent: bool,
@@ -40,6 +42,7 @@ impl Default for ClientOptions {
             security: Security::default(),
             start: true,
             reconnect: true,
+            await_trust: true,
             silent: false,
             tolerant: false,
             delta: true,

@@ -227,7 +227,10 @@ impl Credentials {
                 also,
                 file: self.known.path().to_owned(),
             },
-            Standing::New | Standing::Known => Cause::UnknownAgent { target, key, also },
+            Standing::New | Standing::Known => {
+                let way = self.detour.as_ref().map(|detour| detour.typed()).unwrap_or_default();
+                Cause::UnknownAgent { target, key, also, way }
+            }
         })
     }
 }
