@@ -17,6 +17,7 @@
 //! | `challenges` | what an operator signs to sign in by their key |
 //! | `sessions`, `visitor` | who is signed in, and whether a request is their own |
 //! | `certificate` | by what browsers know the hub |
+//! | `looks` | who sees which machine, for the log |
 //! | `turns` | how much is done at a time |
 //! | `agents` | machines that dial in |
 //! | `switchboard` | who of them is there, and how somebody is joined with them |

@@ -149,9 +149,11 @@ mod tests {
     #[tokio::test]
     async fn nobody_has_more_than_half_of_them() {
         let turns = Turns::new(4, 4);
-        let all: Vec<_> = (0..4).map(|_| turns.turn_of("vera")).collect();
-        let mut all: Vec<_> = all.into_iter().map(Box::pin).collect();
-        let had: Vec<_> = all.iter_mut().map(|one| futures_util::poll!(one)).collect();
+        let mut all: Vec<_> = (0..4).map(|_| Box::pin(turns.turn_of("vera"))).collect();
+        let mut had = Vec::new();
+        for one in &mut all {
+            had.push(futures_util::poll!(one));
+        }
         assert_eq!(had.iter().filter(|one| one.is_ready()).count(), 2);
         assert!(turns.turn_of("vera").await.is_err(), "too many of hers wait");
         assert!(turns.turn_of("anna").await.is_ok());
