@@ -565,6 +565,39 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_hub_that_is_started_again_knows_those_that_are_still_known() {
+        let (folder, board) = board();
+        let place = Place::at(folder.path().to_owned());
+        let key = SecretKey::generate().public();
+        known(&board, &target("lab-07"), &key);
+        known(&board, &target("lab-08"), &key);
+        let arrived =
+            ["lab-07", "LAB-08"].map(|name| board.arrive(target(name), key, PEER, vec![]));
+        board.keep();
+        let again = || Switchboard::open(&place, 1, Roster::default());
+        let names = |board: &Switchboard| -> Vec<String> {
+            board.roster.members().into_iter().map(|one| one.name).collect()
+        };
+        let new = again();
+        assert_eq!(names(&new), ["lab-07", "LAB-08"]);
+        assert!(Inward(Arc::clone(&new)).leads_to(&target("lab-08")));
+        assert!(matches!(new.call(&target("lab-08")).await, Err(Cause::Away(_))));
+        let other = Switchboard::open(&place, 2, Roster::default());
+        assert_eq!(names(&other), [""; 0], "another hub has its own");
+        assert!(board.known.forget(&target("lab-07")).expect("written"));
+        let list = fs::read(board.known.path()).expect("read");
+        // In the middle of a change nobody is forgotten; after it, those are that are not in it.
+        fs::write(board.known.path(), "lab-08").expect("written");
+        let new = again();
+        assert_eq!(names(&new), ["lab-07", "LAB-08"]);
+        fs::write(board.known.path(), list).expect("written");
+        new.review();
+        new.keep();
+        assert_eq!((names(&new), names(&again())), (vec!["LAB-08".into()], vec!["LAB-08".into()]));
+        drop(arrived);
+    }
+
     #[test]
     fn who_is_not_known_any_more_is_gone() {
         let (_folder, board) = board();
