@@ -74,7 +74,10 @@ export async function signIn(claim) {
 }
 
 export async function signOut() {
-  await call("DELETE", "/session");
+  await call("DELETE", "/session").catch((problem) => {
+    // Whoever is not in is out.
+    if (!(problem instanceof Problem && problem.status === 401)) throw problem;
+  });
   csrf = name = "";
 }
 

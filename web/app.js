@@ -6,6 +6,7 @@ import { Notice } from "./notice.js";
 import { Screen } from "./screen.js";
 import { Talks, isLong } from "./talks.js";
 import { Transfers } from "./transfers.js";
+import { Turns } from "./turns.js";
 
 /** How small the wall asks for pictures, and how many a second. */
 const SMALL = { scale: 4, fps: 5 };
@@ -16,8 +17,6 @@ const AT_ONCE = 3;
 
 /** After how many milliseconds it is said that something takes its time. */
 const SLOW = 400;
-
-const CUT = "no connection to the hub: it is tried again";
 
 /** @typedef {{name: string, groups: string[], dialled?: {here: boolean, since_ms: number}}} Host */
 /** @typedef {{host: Host, item: HTMLElement, screen: Screen, seen: boolean}} Tile */
@@ -55,20 +54,25 @@ let speaks = false;
 let looks = false;
 /** What is being typed to whom. @type {Map<string, string>} */
 const drafts = new Map();
+/** Counts those who were signed in here: what one of them began is not gone on with for another. */
+let visit = 0;
+const orders = new Turns(AT_ONCE);
+/** The machines to which something is being said. */
+const saying = new Set();
 /** For whom the files are that are being picked. @type {string[]} */
 let picked = [];
 
 const notice = new Notice({
   said: part("said", HTMLElement), failed: part("failed", HTMLElement),
-  others: part("others", HTMLElement), close: part("close", HTMLElement),
+  others: part("others", HTMLElement), cut: part("cut", HTMLElement), close: part("close", HTMLElement),
 });
-const transfers = new Transfers(part("transfers", HTMLElement), tell);
+const transfers = new Transfers(part("transfers", HTMLElement), (id, words) => notice.note(id, words));
 const events = new Events((kind, what) => {
+  notice.heard(kind !== "cut");
   if (kind === "transfer") transfers.heard(what);
   else if (kind === "hosts" || kind === "lost") renew();
+  else if (kind === "open") check();
   else if (kind === "order" && what.by !== own) notice.other(what);
-  if (kind === "cut") tell(CUT, true);
-  else notice.unsay(CUT);
 }, barred);
 const talks = new Talks({
   panel: part("talk", HTMLElement), log: part("talk-log", HTMLElement), state: part("talk-state", HTMLElement),
@@ -77,7 +81,7 @@ const talks = new Talks({
 }, (name, who) => {
   const tile = tiles.find(({ host }) => host.name === name);
   if (tile) mark(tile);
-  if (who) tell(`${name}: ${who} has said something in the chat`);
+  if (who) notice.note(name, `${name}: ${who} has said something in the chat`);
   title();
 }, tell, barred);
 
@@ -99,14 +103,14 @@ function title() {
 }
 
 /** How things stand at a machine, in words. @param {Screen} screen */
-function state({ standing: { link, cause, state: told } }) {
+function state({ standing: { link, cause, state: told, heard } }) {
   if (link !== "connected") return cause ? `${link}: ${cause}` : link;
   if (!told) return "connected, and not answered yet";
   if (told.asking) return "the person there is asked";
   const words = [told.monitoring ? "watched" : "stopped"];
   if (told.capture?.is === "failed") words[0] = `no picture: ${told.capture.cause}`;
   if (told.lock_ms) {
-    const until = new Date(Date.now() + told.lock_ms);
+    const until = new Date(heard + told.lock_ms);
     words.push(`mouse locked until ${until.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" })}`);
   }
   return words.join(", ");
@@ -159,19 +163,28 @@ const observer = new IntersectionObserver((entries) => {
 async function barred() {
   if (Date.now() - asked < 5000) return;
   asked = Date.now();
+  await check();
+}
+
+/** Looks whether somebody is signed in still; a page of somebody else's goes. */
+async function check() {
   const who = await api.session().catch(() => undefined);
   if (who === null && known) leave("you are not signed in any more");
 }
 
 /** Shows the form to sign in. @param {string} why */
 function leave(why) {
+  const unsaid = talks.waiting;
   known = false;
+  visit += 1;
   events.close();
   talks.clear();
   transfers.clear();
   drafts.clear();
-  text.value = "";
+  text.value = words.value = "";
+  picked = [];
   notice.forget();
+  notice.heard(true);
   shown?.screen.close();
   shown = null;
   for (const { item, screen } of tiles) {
@@ -185,7 +198,7 @@ function leave(why) {
   large.hidden = true;
   arrange();
   title();
-  tell(why);
+  tell(unsaid ? `${why}; ${unsaid} lines in chats were not said` : why, unsaid > 0);
   part("user", HTMLInputElement).focus();
 }
 
@@ -223,24 +236,27 @@ function sift() {
   const count = visible().length;
   const none = part("none", HTMLElement);
   none.hidden = shown !== null || !known || count > 0;
-  const words_none = tiles.length ? "No machine that is meant is called so, or in a group that is." : "There are no machines here yet.";
-  if (none.textContent !== words_none) none.textContent = words_none;
+  const why = tiles.length ? "No machine here is called so, or is in such a group." : "There are no machines here yet.";
+  if (none.textContent !== why) none.textContent = why;
   part("whom", HTMLElement).textContent = count === 1 ? "The one shown:" : `All ${count} shown:`;
   look();
 }
 
 /** Gives a picture to the browser to be kept, or says why there is none. @param {string} name */
 async function keep(name) {
+  const mine = visit;
   const slow = setTimeout(() => tell(`${name}: a picture is taken`), SLOW);
   try {
     const link = document.createElement("a");
-    link.href = URL.createObjectURL(await api.shot(name));
+    const picture = await api.shot(name);
+    if (visit !== mine) return;
+    link.href = URL.createObjectURL(picture);
     link.download = `${name}.png`;
     link.click();
     URL.revokeObjectURL(link.href);
     tell(`${name}: its picture is ${link.download}`);
   } catch (problem) {
-    fail(problem, name);
+    if (visit === mine) fail(problem, name);
   } finally {
     clearTimeout(slow);
   }
@@ -249,12 +265,17 @@ async function keep(name) {
 /** Those that are shown. */
 const visible = () => tiles.filter(({ item }) => !item.hidden).map(({ host }) => host);
 
+/** Whether the browser is on its way back. */
+let goesBack = false;
+
 /** Shows a machine, or all. @param {string} name */
 function goTo(name) {
   if (name) history.pushState({ from: "wall" }, "", `#machine=${encodeURIComponent(name)}`);
   // Whoever goes back goes where the browser's own button leads.
   else if (history.state?.from === "wall") {
-    history.back();
+    // Once: twice would lead out of the page.
+    if (!goesBack) history.back();
+    goesBack = true;
     return;
   } else history.replaceState(null, "", location.pathname);
   follow();
@@ -262,11 +283,13 @@ function goTo(name) {
 
 /** Shows what the page's address says. */
 function follow() {
+  if (!known) return;
   const name = new URLSearchParams(location.hash.slice(1)).get("machine");
-  const tile = tiles.find(({ host }) => host.name === name) ?? null;
+  // Capitals tell no machines apart.
+  const tile = tiles.find(({ host }) => host.name.toLowerCase() === name?.toLowerCase()) ?? null;
   const before = shown?.tile ?? null;
   // Told twice of one and the same.
-  if (known && before === tile && wall.hidden === (tile !== null)) return;
+  if (before === tile && wall.hidden === (tile !== null)) return;
   shown?.screen.close();
   shown = null;
   if (before) drafts.set(before.host.name, text.value);
@@ -311,26 +334,27 @@ async function each(what, hosts, work) {
     tell("no machine is shown");
     return;
   }
+  const mine = visit;
   const slow = setTimeout(() => tell(hosts.length === 1 ? `${hosts[0].name}: ${what}: it is asked` : `${what}: ${hosts.length} machines are asked`), SLOW);
   /** @type {Map<string, string[]>} */
   const failed = new Map();
   let done = "";
   let out = false;
   const queue = hosts.map((host) => ({ name: host.name, rank: rank(host) })).sort((a, b) => a.rank - b.rank);
-  const next = async () => {
-    for (let one = queue.shift(); one; one = queue.shift()) {
-      const { name } = one;
-      try {
-        done = (await work(name)).done;
-      } catch (problem) {
-        out ||= problem instanceof api.Problem && problem.status === 401;
-        const why = (problem instanceof Error ? problem.message : String(problem)).replace(`${name} says to this hub: `, "");
-        failed.set(why, [...failed.get(why) ?? [], name]);
-      }
+  await Promise.all(queue.map(async ({ name }) => {
+    await orders.take();
+    try {
+      if (visit === mine && !out) done = (await work(name)).done;
+    } catch (problem) {
+      out ||= problem instanceof api.Problem && problem.status === 401;
+      const why = (problem instanceof Error ? problem.message : String(problem)).replace(`${name} says to this hub: `, "");
+      failed.set(why, [...failed.get(why) ?? [], name]);
+    } finally {
+      orders.done();
     }
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, next));
+  }));
   clearTimeout(slow);
+  if (visit !== mine) return;
   const [[why] = [""]] = failed;
   if (out) leave("you are not signed in any more");
   else if (hosts.length > 1) notice.outcome(what, hosts.length, failed);
@@ -357,7 +381,11 @@ part("message", HTMLFormElement).addEventListener("submit", (event) => {
   event.preventDefault();
   if (!shown || !text.value || isLong(text, tell)) return;
   const said = text.value;
-  each("Say", [shown.tile.host], (name) => api.say(name, said).then((done) => {
+  const to = shown.tile.host.name;
+  // Pressed twice, it is said once.
+  if (saying.has(to)) return;
+  saying.add(to);
+  each("Say", [shown.tile.host], (name) => api.say(name, said).finally(() => saying.delete(to)).then((done) => {
     if (text.value === said && shown?.tile.host.name === name) text.value = "";
     if (drafts.get(name) === said) drafts.delete(name);
     return done;
@@ -462,6 +490,8 @@ part("sign-in", HTMLFormElement).addEventListener("submit", async (event) => {
     await api.signIn({ name: part("user", HTMLInputElement).value, password: password.value });
     tell("");
     await begin();
+    // What was begun before did not know of it yet.
+    if (!known) await begin();
     part("top", HTMLElement).focus();
   } catch (problem) {
     why.textContent = problem instanceof Error ? problem.message : String(problem);
@@ -481,14 +511,19 @@ part("sign-out", HTMLButtonElement).addEventListener("click", async () => {
 words.addEventListener("input", sift);
 group.addEventListener("change", sift);
 window.addEventListener("hashchange", () => (claim() ? begin() : follow()));
-window.addEventListener("popstate", () => claim() || follow());
+window.addEventListener("popstate", () => {
+  goesBack = false;
+  if (!claim()) follow();
+});
 document.addEventListener("visibilitychange", () => {
   look();
   // Perhaps they have signed in in another tab.
-  if (!known && !document.hidden) begin();
+  if (document.hidden) return;
+  if (known) check();
+  else begin();
 });
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "Escape" || !shown || event.isComposing) return;
+  if (event.key !== "Escape" || !shown || event.isComposing || event.repeat) return;
   const { target } = event;
   if (target instanceof Node && part("talk", HTMLElement).contains(target)) talks.hide();
   // In a field it means that field.
@@ -500,13 +535,19 @@ document.addEventListener("keydown", (event) => {
 /** The secret of a link that signs in, if the page was opened by one. */
 const claim = () => new URLSearchParams(location.hash.slice(1)).get("link");
 
-async function begin() {
-  try {
-    await enter();
-  } catch (problem) {
+/** What is begun already. @type {Promise<void> | null} */
+let beginning = null;
+
+/** Shows the page to whoever this is. Where that is under way, it is not done twice. */
+function begin() {
+  beginning ??= enter().catch((problem) => {
     fail(problem);
     arrange();
-  }
+  }).finally(() => {
+    beginning = null;
+    if (claim()) begin();
+  });
+  return beginning;
 }
 
 async function enter() {
@@ -560,6 +601,9 @@ async function renew() {
 /** Shows these machines; those that were there stay as they are. @param {Host[]} hosts */
 function list(hosts) {
   const before = new Map(tiles.map((tile) => [tile.host.name, tile]));
+  // One that is looked at stays: a hub that was started again may find it in a moment.
+  const seen = shown?.tile.host;
+  if (seen && hosts.every(({ name }) => name !== seen.name)) hosts = [...hosts, seen];
   tiles = hosts.map((host) => {
     const tile = before.get(host.name) ?? tileOf(host);
     before.delete(host.name);
@@ -572,7 +616,6 @@ function list(hosts) {
     observer.unobserve(item);
     item.remove();
   }
-  for (const { host } of before.values()) talks.end(host.name);
   const chosen = group.value;
   group.length = 1;
   for (const name of [...new Set(tiles.flatMap(({ host }) => host.groups))].sort()) group.add(new Option(`@${name}`, name));

@@ -1,5 +1,6 @@
 // @ts-check
 /** The talk with who sits at a machine. */
+import { session } from "./api.js";
 
 /** The waits before it is tried again, in milliseconds: the first, and the longest. */
 const BACK_OFF = [250, 4000];
@@ -48,7 +49,9 @@ export class Chat {
   /** @type {number | undefined} */
   #timer;
   /** Whether it is over, so that trying again helps nobody. */
-  #over = false;
+  over = false;
+  /** Whether nobody wants it any more. */
+  #closed = false;
   /**
    * As whom this page comes, and comes back after a cut, and what it had then. The number is its own from
    * the first: answers may be lost before it has heard any.
@@ -80,6 +83,7 @@ export class Chat {
   }
 
   close() {
+    this.#closed = true;
     for (const timer of [this.#timer, this.#late, this.#quiet]) clearTimeout(timer);
     const socket = this.#socket;
     this.#socket = null;
@@ -106,7 +110,7 @@ export class Chat {
   /** Says something, now or when there is a connection again; false, and why, where it is not taken. @param {string} text */
   say(text) {
     let why = "";
-    if (this.#over) why = "the talk has ended";
+    if (this.over) why = "the talk has ended";
     else if (this.#lines.size >= WAITING) why = `${WAITING} lines wait to be said already`;
     else if (!this.#open && this.#isLate) why = "there is no connection to the hub";
     if (why) {
@@ -164,9 +168,18 @@ export class Chat {
 
   /** @param {string} why */
   #end(why) {
-    this.#over = true;
+    this.over = true;
     this.#giveUp(why);
     this.#stands(`ended: ${why}`);
+  }
+
+  /** Tries it again, if this is still the page of who began it: what waits is nobody else's to say. */
+  async #again() {
+    // Where the hub is not reached, that does not succeed either.
+    const who = await session().catch(() => undefined);
+    if (this.#closed) return;
+    if (who === null) this.barred();
+    this.#connect();
   }
 
   #connect() {
@@ -202,7 +215,7 @@ export class Chat {
   #gone(code, reason) {
     this.#socket = null;
     this.#heard();
-    if (this.#over) return;
+    if (this.over) return;
     if (code === REPLACED) {
       this.#end(reason);
       return;
@@ -215,7 +228,7 @@ export class Chat {
     }
     this.#expire();
     const wait = refused ? REFUSED : this.#wait;
-    this.#timer = setTimeout(() => this.#connect(), wait * (0.9 + Math.random() / 5));
+    this.#timer = setTimeout(() => this.#again(), wait * (0.9 + Math.random() / 5));
     this.#wait = Math.min(this.#wait * 2, BACK_OFF[1]);
   }
 

@@ -25,7 +25,10 @@ export class Events {
     const source = new EventSource("/api/v1/events");
     this.#source = source;
     // What happened meanwhile nobody has told.
-    source.addEventListener("open", () => this.heard("lost", {}));
+    source.addEventListener("open", () => {
+      this.heard("open", {});
+      this.heard("lost", {});
+    });
     for (const kind of ["order", "transfer", "hosts", "lost"]) {
       source.addEventListener(kind, ({ data }) => this.heard(kind, JSON.parse(data)));
     }

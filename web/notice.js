@@ -1,8 +1,14 @@
 // @ts-check
-/** What the page says to who uses it: what came of the last thing, and what others do. */
+/**
+ * What the page says to who uses it: what came of the last thing that they did, and apart from that
+ * what else happens. Neither takes the other's place.
+ */
 
-/** How long what others do is told, in milliseconds. */
+/** How long it is told what else happens, in milliseconds. */
 const SHOWN = 30_000;
+
+/** How often it is told anew at most, in milliseconds: whoever hears it hears all of it each time. */
+const PAUSE = 1000;
 
 /** Machines that are named where something is said of many. */
 const NAMED = 12;
@@ -14,16 +20,21 @@ function several(names) {
 }
 
 export class Notice {
-  /** What others did, by who and what. @type {Map<string, {by: string, order: string, done: Map<string, string>}>} */
-  #others = new Map();
+  /** What else happens, by what it is about. @type {Map<string, () => string>} */
+  #else = new Map();
+  /** What others did, by who and what, and where. @type {Map<string, Map<string, string>>} */
+  #orders = new Map();
   /** @type {number | undefined} */
-  #timer;
+  #forget;
+  /** @type {number | undefined} */
+  #soon;
 
-  /** @param {{said: HTMLElement, failed: HTMLElement, others: HTMLElement, close: HTMLElement}} parts */
-  constructor({ said, failed, others, close }) {
+  /** @param {{said: HTMLElement, failed: HTMLElement, others: HTMLElement, cut: HTMLElement, close: HTMLElement}} parts */
+  constructor({ said, failed, others, cut, close }) {
     this.said = said;
     this.failed = failed;
     this.others = others;
+    this.cut = cut;
     this.button = close;
     close.addEventListener("click", () => {
       this.say("");
@@ -39,11 +50,6 @@ export class Notice {
     this.button.hidden = !text;
   }
 
-  /** Takes this back, if nothing else was said since. @param {string} text */
-  unsay(text) {
-    if (this.said.textContent === text) this.say("");
-  }
-
   /** How something went at several machines. @param {string} what @param {number} all @param {Map<string, string[]>} failed why, and where */
   outcome(what, all, failed) {
     const away = [...failed.values()].flat().length;
@@ -51,31 +57,51 @@ export class Notice {
     const list = /** @type {HTMLElement} */ (this.failed.querySelector("ul"));
     list.replaceChildren(...[...failed].map(([why, names]) => {
       const item = document.createElement("li");
-      item.textContent = `${several(names)}: ${why}`;
+      item.textContent = `${several(names.sort())}: ${why}`;
       return item;
     }));
     this.failed.hidden = !away;
   }
 
-  /** What somebody else has done. @param {{by: string, host: string, order: string, done: string}} what */
-  other({ by, host, order, done }) {
-    const key = JSON.stringify([by, order]);
-    const one = this.#others.get(key) ?? { by, order, done: new Map() };
-    one.done.set(host, done);
-    this.#others.set(key, one);
-    const lines = [...this.#others.values()].map(({ by, order, done }) => {
-      const [[host, words]] = done;
-      return done.size === 1 ? `${by}: ${host}: ${words}` : `${by}: ${order}: ${done.size} machines`;
-    });
-    this.others.textContent = lines.join("; ");
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.forget(), SHOWN);
+  /** Says whether the hub is heard, once for each time that this changes. @param {boolean} heard */
+  heard(heard) {
+    const text = heard ? "" : "no connection to the hub: it is tried again";
+    if (this.cut.textContent !== text) this.cut.textContent = text;
   }
 
-  /** Forgets what others have done. */
+  /** Something has happened. @param {string} about what, of which the newest is told @param {string} words */
+  note(about, words) {
+    this.#tell(about, () => words);
+  }
+
+  /** What somebody else has done. @param {{by: string, host: string, order: string, done: string}} what */
+  other({ by, host, order, done }) {
+    const about = JSON.stringify([by, order]);
+    const all = this.#orders.get(about) ?? new Map();
+    all.set(host, done);
+    this.#orders.set(about, all);
+    this.#tell(about, () => all.size === 1 ? `${by}: ${host}: ${done}` : `${by}: ${order}: ${all.size} machines`);
+  }
+
+  /** @param {string} about @param {() => string} words */
+  #tell(about, words) {
+    this.#else.delete(about);
+    this.#else.set(about, words);
+    this.#soon ??= setTimeout(() => {
+      this.#soon = undefined;
+      this.others.textContent = [...this.#else.values()].map((words) => words()).join("; ");
+    }, PAUSE);
+    clearTimeout(this.#forget);
+    this.#forget = setTimeout(() => this.forget(), SHOWN);
+  }
+
+  /** Forgets what else has happened. */
   forget() {
-    clearTimeout(this.#timer);
-    this.#others.clear();
+    clearTimeout(this.#forget);
+    clearTimeout(this.#soon);
+    this.#soon = undefined;
+    this.#else.clear();
+    this.#orders.clear();
     this.others.textContent = "";
   }
 }

@@ -17,6 +17,7 @@ const BACK_OFF = [250, 4000];
  * @property {boolean} current whether the picture is of now
  * @property {string | null} cause
  * @property {any} state the agent's STATE
+ * @property {number} heard when it said that, in milliseconds since 1970
  * @property {any} welcome
  */
 
@@ -39,7 +40,7 @@ export class Screen {
   /** Whether the socket was ever open. */
   #opened = false;
   /** @type {Standing} */
-  standing = { link: "connecting", current: false, cause: null, state: null, welcome: null };
+  standing = { link: "connecting", current: false, cause: null, state: null, heard: 0, welcome: null };
   /** How many updates were shown. */
   updates = 0;
 
@@ -132,10 +133,10 @@ export class Screen {
     if (command === Command.STRUCT) {
       const { link, current, cause } = parse(payload);
       if (typeof link === "string") this.#tell({ link, current: current === true, cause });
-    } else if (command === Command.STATE) this.#tell({ state: parse(payload) });
+    } else if (command === Command.STATE) this.#tell({ state: parse(payload), heard: Date.now() });
     else if (command === Command.WELCOME) {
       const welcome = parse(payload);
-      this.#tell({ welcome, state: welcome.state ?? this.standing.state });
+      this.#tell(welcome.state ? { welcome, state: welcome.state, heard: Date.now() } : { welcome });
     }
   }
 

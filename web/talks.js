@@ -80,6 +80,8 @@ export class Talks {
   open() {
     const name = this.#name;
     if (!name) return;
+    // One that is over is begun anew.
+    if (this.#all.get(name)?.over) this.end(name);
     if (!this.#all.has(name)) this.#all.set(name, new Chat(name, (chat, who) => this.#news(chat, who), this.barred));
     this.#open.add(name);
     this.#panel();
@@ -102,7 +104,7 @@ export class Talks {
   end(name) {
     const chat = this.#all.get(name);
     if (!chat) return;
-    if (chat.waiting) this.tell(`${name}: the talk has ended, and ${chat.waiting} lines wait that were not said`, true);
+    if (chat.waiting) this.tell(`${name}: the talk has ended; of ${chat.waiting} lines nobody knows whether they were heard`, true);
     chat.close();
     this.#all.delete(name);
     this.#open.delete(name);
@@ -124,7 +126,10 @@ export class Talks {
     parts.panel.hidden = false;
     parts.button.setAttribute("aria-expanded", "true");
     if (chat.list.parentElement !== parts.log) {
+      // What was said before is not read out again.
+      parts.log.setAttribute("aria-live", "off");
       parts.log.replaceChildren(chat.list);
+      setTimeout(() => parts.log.removeAttribute("aria-live"), 100);
       parts.text.value = chat.draft;
       parts.log.scrollTop = parts.log.scrollHeight;
     }

@@ -1,6 +1,7 @@
 // @ts-check
 /** Files on their way to machines, and how far they have come. */
 import * as api from "./api.js";
+import { Turns } from "./turns.js";
 
 /** How long one that is done stays on the page, in milliseconds. */
 const SHOWN = 8000;
@@ -72,7 +73,11 @@ class Transfer {
 
   stop() {
     this.#stop.abort();
-    if (this.waits) this.#words.textContent = `${this.name}: is stopped`;
+  }
+
+  /** Aborted when somebody has stopped it. */
+  get signal() {
+    return this.#stop.signal;
   }
 
   /** Half of the way is to the hub, the other half to the machines. @param {string} [waits] */
@@ -144,11 +149,9 @@ class Transfer {
 export class Transfers {
   /** @type {Map<string, Transfer>} */
   #all = new Map();
-  /** Those that wait. @type {(() => void)[]} */
-  #queue = [];
-  #going = 0;
+  #turns = new Turns(AT_ONCE);
 
-  /** @param {HTMLElement} list @param {(words: string, bad?: boolean) => void} tell */
+  /** @param {HTMLElement} list @param {(id: string, words: string) => void} tell how one has ended */
   constructor(list, tell) {
     this.list = list;
     this.tell = tell;
@@ -163,23 +166,6 @@ export class Transfers {
     this.#all.get(told.id)?.heard(told);
   }
 
-  /** A turn, once there is one. @returns {Promise<void>} */
-  #turn() {
-    return new Promise((resolve) => {
-      this.#queue.push(resolve);
-      this.#next();
-    });
-  }
-
-  #next() {
-    while (this.#going < AT_ONCE) {
-      const begin = this.#queue.shift();
-      if (!begin) return;
-      this.#going += 1;
-      begin();
-    }
-  }
-
   /** Forgets all: whoever comes next has nothing to do with them. */
   clear() {
     for (const transfer of this.#all.values()) transfer.stop();
@@ -192,20 +178,21 @@ export class Transfers {
     const transfer = new Transfer(hosts, files);
     this.#all.set(transfer.id, transfer);
     this.list.append(transfer.item);
-    await this.#turn();
     let words;
     let well = false;
+    let begun = false;
     try {
+      await this.#turns.take(transfer.signal);
+      begun = true;
       [words, well] = await transfer.go();
     } catch (problem) {
       words = transfer.failure(problem);
     }
-    this.#going -= 1;
-    this.#next();
+    if (begun) this.#turns.done();
     this.#all.delete(transfer.id);
     if (note) words = `${words}; ${note}`;
     transfer.end(words, well && !note);
     // Of one that was cleared away nobody wants to know.
-    if (transfer.item.isConnected) this.tell(words, !well);
+    if (transfer.item.isConnected) this.tell(transfer.id, words);
   }
 }

@@ -141,6 +141,9 @@ enum Entry {
     Asked(oneshot::Sender<()>),
 }
 
+/// Who wants to know that, if anybody.
+type Asked = Option<oneshot::Sender<()>>;
+
 #[derive(Debug)]
 struct Shared {
     entries: SyncSender<Entry>,
@@ -270,21 +273,17 @@ fn next(
     shared: &Weak<Shared>,
     counted: &mut Instant,
     waits: bool,
-) -> Option<Vec<Event>> {
+) -> Option<(Vec<Event>, Asked)> {
     let due = (*counted + COUNTED).saturating_duration_since(Instant::now());
     let mut next = match entries.recv_timeout(if waits { due.min(RETRY) } else { due }) {
-        Ok(Entry::Event(event)) => vec![event],
-        Ok(Entry::Asked(tell)) => {
-            // Who does not wait any more is not told.
-            tell.send(()).ok();
-            Vec::new()
-        }
-        Err(RecvTimeoutError::Timeout) => Vec::new(),
+        Ok(Entry::Event(event)) => (vec![event], None),
+        Ok(Entry::Asked(tell)) => (Vec::new(), Some(tell)),
+        Err(RecvTimeoutError::Timeout) => (Vec::new(), None),
         Err(RecvTimeoutError::Disconnected) => return None,
     };
     if counted.elapsed() >= COUNTED {
         *counted = Instant::now();
-        next.extend(shared.upgrade().map(|shared| shared.held_back()).unwrap_or_default());
+        next.0.extend(shared.upgrade().map(|shared| shared.held_back()).unwrap_or_default());
     }
     Some(next)
 }
@@ -294,7 +293,7 @@ fn write(mut chain: Chain, entries: &Receiver<Entry>, shared: &Weak<Shared>) {
     let mut unwritten = 0;
     let mut counted = Instant::now();
     // While something is not written, it is tried again without waiting for what comes next.
-    while let Some(events) = next(entries, shared, &mut counted, unwritten > 0) {
+    while let Some((events, asked)) = next(entries, shared, &mut counted, unwritten > 0) {
         let Some(shared) = shared.upgrade() else {
             // The last words; nobody is left to be told that they could not be written.
             events.iter().for_each(|event| drop(chain.append(event)));
@@ -311,6 +310,10 @@ fn write(mut chain: Chain, entries: &Receiver<Entry>, shared: &Weak<Shared>) {
         for event in events {
             written = written.and_then(|()| chain.append(&event));
             unwritten += u64::from(written.is_err());
+        }
+        // Who is not told that it is written hears that it is not.
+        if let Some(tell) = asked.filter(|_| unwritten == 0) {
+            tell.send(()).ok();
         }
         let failed = written.is_err();
         if failed != shared.failing.swap(failed, Ordering::Relaxed) {

@@ -55,7 +55,9 @@ impl Attendance {
         for one in kept.iter().flatten().take(MOST) {
             // A name that is none is nobody's.
             let Ok(target) = one.name.parse() else { continue };
-            if is_known(&target) {
+            // Whom the hub calls itself it knows more of than that.
+            let is_called = roster.find(&one.name).is_some_and(|member| member.called);
+            if is_known(&target) && !is_called {
                 // A clock that was put back has nobody away since tomorrow.
                 roster.away(&target, one.away_ms.map_or(now, |since| since.min(now)));
             }

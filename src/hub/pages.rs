@@ -33,6 +33,7 @@ static PAGES: &[Page] = &[
     page!("/events.js", "events.js", "text/javascript"),
     page!("/notice.js", "notice.js", "text/javascript"),
     page!("/talks.js", "talks.js", "text/javascript"),
+    page!("/turns.js", "turns.js", "text/javascript"),
     page!("/transfers.js", "transfers.js", "text/javascript"),
     page!("/screen.js", "screen.js", "text/javascript"),
     page!("/stream.js", "stream.js", "text/javascript"),

@@ -112,6 +112,8 @@ struct Held {
 pub(super) struct Sessions {
     held: Mutex<Held>,
     file: PathBuf,
+    /// Held while it is written: an older list never comes after a newer one.
+    keeping: Mutex<()>,
 }
 
 /// Why somebody is not let in.
@@ -155,7 +157,7 @@ impl Sessions {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => tracing::warn!("{}: {e}: all have to sign in again", file.display()),
         }
-        Self { held: Mutex::new(held), file: file.to_owned() }
+        Self { held: Mutex::new(held), file: file.to_owned(), keeping: Mutex::default() }
     }
 
     /// Writes down what has changed. It blocks.
@@ -163,6 +165,7 @@ impl Sessions {
     /// # Errors
     /// When the file can't be written.
     pub(super) fn keep(&self) -> io::Result<()> {
+        let _keeping = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
         let all: Vec<Open> = {
             let mut held = self.lock();
             if !std::mem::take(&mut held.changed) {

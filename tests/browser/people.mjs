@@ -39,6 +39,23 @@ export async function people() {
   await page.click("#close");
   assert.equal(await page.locator("#said").textContent(), "");
 
+  // Whoever signs out has nothing more done: what waits for its turn is not for the next person.
+  const slow = [];
+  await page.route("**/hosts/*/stop", (route) => { slow.push(route); });
+  await page.click("#orders [data-order=stop]");
+  await until("as many are asked as are at a time", () => slow.length === 3);
+  await page.click("#sign-out");
+  await page.locator("#stranger").waitFor();
+  await page.fill("#user", "anna");
+  await page.fill("#password", task.password);
+  await page.click("#sign-in button");
+  await page.locator("#who", { hasText: "anna" }).waitFor();
+  for (const route of slow) await route.fulfill({ status: 401, json: { detail: "sign in first" } });
+  await page.click("#orders [data-order=start]");
+  await said(page, `Start: ${task.hosts.length} of ${task.hosts.length} machines`);
+  assert.equal(slow.length, 3, "another one's order is given");
+  await page.unroute("**/hosts/*/stop");
+
   // What is typed for one machine is for that alone; and a page that goes back leaves no trail.
   await large(page, first);
   await page.fill("#text", "for one");
@@ -71,7 +88,7 @@ export async function people() {
   await ben.fill("#talk-text", "a question");
   await ben.keyboard.press("Enter");
   await page.locator("#wall li", { hasText: first }).locator(".unread", { hasText: "1 new in the chat" }).waitFor();
-  await said(page, `${first}: ben`);
+  await page.locator("#others", { hasText: `${first}: ben` }).waitFor();
   assert.match(await page.title(), /^[(]1[)] /);
   await large(page, first);
   await page.locator("#chat", { hasText: "1 new" }).click();

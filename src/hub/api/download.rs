@@ -49,7 +49,10 @@ pub(super) async fn fetch(
     let key = (by, name, path);
     let kept = house.spool.find(&key).filter(|kept| goes_on(&request, &kept.mark));
     let found = match kept {
-        Some(found) => found,
+        Some(found) => {
+            tracing::info!(by = key.0, machine = key.1, "fetched on, '{}'", printable(&key.2));
+            found
+        }
         None => {
             let (by, name, path) = &key;
             let watcher = Progress::of(&house, by, id, &member.name);

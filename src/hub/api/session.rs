@@ -171,7 +171,9 @@ async fn by_password(
         return Ok(Err(often));
     }
     // Each takes a core and twenty megabytes for a moment: so many at a time, and no long queue.
-    let turn = house.passwords.turn().await?;
+    // Whoever is not looked at has not failed.
+    let settle = |_: &Problem| house.sessions.settle(from, Attempt::Password);
+    let turn = house.passwords.turn().await.inspect_err(settle)?;
     let users = house.register.users();
     let found = web::block(move || {
         let _turn = turn;
