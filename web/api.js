@@ -131,6 +131,3 @@ export async function send(hosts, files, id, told, signal) {
 
 /** What it shows now, as a PNG. @param {string} name */
 export const shot = async (name) => (await ask("GET", `${at(name)}/screen.png`, undefined, "image/png")).blob();
-
-/** Where a picture of it is. @param {string} name */
-export const picture = (name) => `${ROOT}${at(name)}/screen.png`;

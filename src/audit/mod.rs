@@ -210,8 +210,8 @@ impl Audit {
         shared.note(event);
     }
 
-    /// Waits until what was noted before has been written, or could not be. Whether that was so in
-    /// time: a disk may hang.
+    /// Waits until what was noted before has been written. Whether it was in time: a disk may be full,
+    /// or hang.
     pub async fn written(&self, patience: Duration) -> bool {
         let Some(shared) = &self.0 else { return true };
         let (tell, told) = oneshot::channel();

@@ -3,11 +3,11 @@
 //! A hub that is started again lists those that it knew before as away, until they are back. Without
 //! that, whoever asks for one in these seconds would be told that there is no such machine.
 
+use super::disk::put;
 use super::roster::{Dialled, Member, Roster};
 use crate::address::Target;
-use crate::trust::{now_ms, read_list, write_new};
+use crate::trust::{now_ms, read_list};
 use serde::{Deserialize, Serialize};
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -114,23 +114,10 @@ fn read(file: &Path) -> io::Result<Vec<Kept>> {
     serde_json::from_str(&text).map_err(io::Error::other)
 }
 
-/// Has this in the file, and no file where there is nobody.
-fn put(file: &Path, all: &[Kept]) -> io::Result<()> {
-    if all.is_empty() {
-        return match fs::remove_file(file) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-            _ => Ok(()),
-        };
-    }
-    let new = file.with_extension("new");
-    let text = serde_json::to_vec(all)?;
-    drop(fs::remove_file(&new));
-    write_new(&new, &text).and_then(|()| fs::rename(&new, file))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn target(name: &str) -> Target {
         name.parse().expect("a name")

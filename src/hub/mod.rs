@@ -22,6 +22,7 @@
 //! | `agents` | machines that dial in |
 //! | `switchboard` | who of them is there, and how somebody is joined with them |
 //! | `attendance` | who of them has been there, on the disk |
+//! | `disk` | how lists are kept there |
 //! | `pipe` | operators who are joined with one |
 //! | `api` | the interface for programs |
 //! | `figures` | what is counted |
@@ -45,6 +46,7 @@ mod attendance;
 mod certificate;
 mod challenges;
 mod client;
+mod disk;
 mod events;
 mod feed;
 mod figures;

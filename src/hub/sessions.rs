@@ -6,8 +6,9 @@
 //!
 //! Sessions outlive the hub: they are kept in a file, without what would let anybody in.
 
+use super::disk::put;
 use super::users::{User, Users};
-use crate::trust::{Operators, PublicKey, Roles, write_new};
+use crate::trust::{Operators, PublicKey, Roles};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -173,17 +174,7 @@ impl Sessions {
             }
             held.sessions.values().cloned().collect()
         };
-        if all.is_empty() {
-            return match fs::remove_file(&self.file) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-                _ => Ok(()),
-            };
-        }
-        let new = self.file.with_extension("new");
-        let text = serde_json::to_vec(&all)?;
-        drop(fs::remove_file(&new));
-        let kept = write_new(&new, &text).and_then(|()| fs::rename(&new, &self.file));
-        kept.inspect_err(|_| self.lock().changed = true)
+        put(&self.file, &all).inspect_err(|_| self.lock().changed = true)
     }
 
     /// A secret that signs somebody in, once.
