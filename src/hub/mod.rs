@@ -100,7 +100,7 @@ use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use switchboard::{Inward, Switchboard};
-use turns::{Tabs, Turns};
+use turns::{Shares, Tabs, Turns};
 
 /// The port that a hub listens on unless it is told another: beside the agent's.
 pub const PORT: u16 = 18517;
@@ -189,7 +189,7 @@ struct House {
     sessions: Sessions,
     challenges: Challenges,
     passwords: Turns,
-    screens: Turns,
+    screens: Shares,
     tabs: Tabs,
     looks: Looks,
     spool: Spool,
@@ -285,7 +285,7 @@ impl Hub {
             sessions: Sessions::open(&config.place.hub_sessions(address.port())),
             challenges: Challenges::new()?,
             passwords: Turns::new(PASSWORDS.0, PASSWORDS.1),
-            screens: Turns::new(SCREENS.0, SCREENS.1),
+            screens: Shares::new(SCREENS.0, SCREENS.1),
             // Nobody's pages take the connections of all.
             tabs: Tabs::up_to(connections() / 4),
             looks: Looks::default(),

@@ -6,26 +6,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// So many at a time, and so many who wait: whoever comes beyond is told to come again. Nobody has
-/// more than half of either, where it is known whose they are.
+/// So many at a time, and so many who wait: whoever comes beyond is told to come again.
 pub(super) struct Turns {
     all: Arc<Semaphore>,
     turns: Arc<Semaphore>,
-    at_once: usize,
-    waiting: usize,
-    own: Mutex<HashMap<String, Weak<Own>>>,
-}
-
-/// What one person may have of them.
-struct Own {
-    all: Arc<Semaphore>,
-    turns: Arc<Semaphore>,
-}
-
-/// A turn of a person, until it is dropped.
-pub(super) struct OwnTurn {
-    _turn: Turn,
-    _own: (OwnedSemaphorePermit, OwnedSemaphorePermit, Arc<Own>),
 }
 
 /// A turn, until it is dropped.
@@ -37,30 +21,7 @@ pub(super) struct Turn {
 impl Turns {
     pub(super) fn new(at_once: usize, waiting: usize) -> Self {
         let all = Arc::new(Semaphore::new(at_once + waiting));
-        let turns = Arc::new(Semaphore::new(at_once));
-        Self { all, turns, at_once, waiting, own: Mutex::default() }
-    }
-
-    /// A turn of somebody's, once there is one.
-    pub(super) async fn turn_of(&self, name: &str) -> Result<OwnTurn, Problem> {
-        let own = self.own(name);
-        let place = Arc::clone(&own.all).try_acquire_owned();
-        let place = place.map_err(|_| Problem::often("you wait for this too often already"))?;
-        let turn = Arc::clone(&own.turns).acquire_owned().await.map_err(Problem::own)?;
-        Ok(OwnTurn { _turn: self.turn().await?, _own: (place, turn, own) })
-    }
-
-    fn own(&self, name: &str) -> Arc<Own> {
-        let mut held = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = held.get(name).and_then(Weak::upgrade) {
-            return own;
-        }
-        held.retain(|_, own| own.strong_count() > 0);
-        let (at_once, waiting) = ((self.at_once / 2).max(1), self.waiting / 2);
-        let all = Arc::new(Semaphore::new(at_once + waiting));
-        let own = Arc::new(Own { all, turns: Arc::new(Semaphore::new(at_once)) });
-        held.insert(name.to_owned(), Arc::downgrade(&own));
-        own
+        Self { all, turns: Arc::new(Semaphore::new(at_once)) }
     }
 
     /// A turn, once there is one.
@@ -69,6 +30,47 @@ impl Turns {
         let _place = place.map_err(|_| Problem::often("too many wait for this: try it again"))?;
         let _turn = Arc::clone(&self.turns).acquire_owned().await.map_err(Problem::own)?;
         Ok(Turn { _place, _turn })
+    }
+}
+
+/// Turns of which nobody has more than half, nor of the places to wait.
+pub(super) struct Shares {
+    turns: Turns,
+    /// What one person may have: at a time, and waiting.
+    share: (usize, usize),
+    own: Mutex<HashMap<String, Weak<Turns>>>,
+}
+
+/// A turn of a person, until it is dropped.
+pub(super) struct OwnTurn {
+    _turn: Turn,
+    _own: Turn,
+    _share: Arc<Turns>,
+}
+
+impl Shares {
+    pub(super) fn new(at_once: usize, waiting: usize) -> Self {
+        let share = ((at_once / 2).max(1), waiting / 2);
+        Self { turns: Turns::new(at_once, waiting), share, own: Mutex::default() }
+    }
+
+    /// A turn of somebody's, once there is one.
+    pub(super) async fn turn_of(&self, name: &str) -> Result<OwnTurn, Problem> {
+        let share = self.of(name);
+        // Whoever waits for their own holds nobody else up.
+        let own = share.turn().await?;
+        Ok(OwnTurn { _turn: self.turns.turn().await?, _own: own, _share: share })
+    }
+
+    fn of(&self, name: &str) -> Arc<Turns> {
+        let mut held = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = held.get(name).and_then(Weak::upgrade) {
+            return own;
+        }
+        held.retain(|_, own| own.strong_count() > 0);
+        let own = Arc::new(Turns::new(self.share.0, self.share.1));
+        held.insert(name.to_owned(), Arc::downgrade(&own));
+        own
     }
 }
 
@@ -148,7 +150,7 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_has_more_than_half_of_them() {
-        let turns = Turns::new(4, 4);
+        let turns = Shares::new(4, 4);
         let mut all: Vec<_> = (0..4).map(|_| Box::pin(turns.turn_of("vera"))).collect();
         let mut had = Vec::new();
         for one in &mut all {
